@@ -1,0 +1,18 @@
+"""Convscope: what a single filter of a convolutional network does, and how.
+
+Reading order, from the bottom of the import rule to its top:
+
+1. ``unit``, ``settings``, ``weights``, ``images``: the address of a filter, the typed values of a
+   request, where weights come from, photographs as batches.
+2. ``parameterization``, ``transforms``: free numbers that decode to an image, and what the image
+   must survive.
+3. ``network``, ``receptive``, ``objectives``: a trained network and its taps, the pixels that a
+   position sees, what ascends.
+4. ``ascent``, ``activations``, ``kernels``, ``attribution``: gradient ascent, peaks on photographs,
+   kernel slices, exact contributions one layer back.
+5. ``circuit``, ``figures``, ``report``: the inputs of a unit as data, drawn and written.
+6. ``tracker``, ``stages``: where results are recorded, and one file for each command.
+
+A module imports only modules below it; ``tests/test_architecture.py`` holds the rule. TensorFlow is
+imported by the modules that make tensors, never by those that only check a request.
+"""

@@ -1,0 +1,232 @@
+"""A trained Keras network: how its layers are tapped, cut apart and traced back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+# Keras reads its backend once, on import, from here or from a file in the user's home.
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from convscope import weights
+from convscope.unit import IMAGE, Unit
+
+# Statistics of ImageNet's RGB values in [0, 1], as torchvision's networks expect them.
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+CONVOLUTIONS = (keras.layers.Conv2D,)
+POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
+POINTWISE = (
+    keras.layers.Activation,
+    keras.layers.ReLU,
+    keras.layers.LeakyReLU,
+    keras.layers.Dropout,
+    keras.layers.Identity,
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network and all that is needed to ask it about photographs.
+
+    Attributes:
+        name: as in the config: `vgg16`.
+        model: the Keras model; its input is what `preprocess` returns.
+        preprocess: RGB images `(samples, height, width, 3)` in [0, 1] -> the model's input,
+            differentiable. Nobody outside this module knows about means and ranges.
+        weights: which trained weights the model holds.
+        dtype: the number format of the model's arithmetic.
+    """
+
+    name: str
+    model: keras.Model
+    preprocess: Callable[[tf.Tensor], tf.Tensor]
+    weights: weights.Provenance
+    dtype: str = "float32"
+
+
+class Normalize(keras.layers.Layer):
+    """RGB in [0, 1] minus a mean, over a deviation, each a number per colour."""
+
+    def __init__(self, mean: Sequence[float], deviation: Sequence[float], **options: object):
+        """Keep the numbers; they are not trained."""
+        super().__init__(**options)
+        self.mean, self.deviation = tuple(mean), tuple(deviation)
+
+    def call(self, image: tf.Tensor) -> tf.Tensor:
+        """Return the normalized image, same shape."""
+        return (image - np.float32(self.mean)) / np.float32(self.deviation)
+
+
+def vgg16(path: Path | None = None) -> Network:
+    """Return VGG16's thirteen convolutions with the packaged torchvision weights.
+
+    The graph and the layer names are those of `keras.applications.VGG16(include_top=False)`, for
+    images of any size.
+
+    Args:
+        path: a copy of the packaged checkpoint; None takes the installed one.
+
+    Raises:
+        FileNotFoundError, ValueError: see `weights.load`.
+    """
+    checkpoint = weights.PACKAGED["vgg16"]
+    arrays = weights.load(checkpoint, path)
+    model = keras.applications.VGG16(
+        include_top=False, weights=None, input_shape=(None, None, 3), name="vgg16"
+    )
+    for name, values in arrays.items():
+        model.get_layer(name).set_weights(values)
+    model.trainable = False
+    normalize = Normalize(IMAGENET_MEAN, IMAGENET_DEVIATION, dtype="float32", name="normalize")
+    return Network("vgg16", model, normalize, checkpoint.provenance)
+
+
+LOADERS: dict[str, Callable[[Path | None], Network]] = {"vgg16": vgg16}
+
+
+def cast(network: Network, dtype: str) -> Network:
+    """Return the same network with its layers and weights in another number format."""
+    if network.dtype == dtype:
+        return network
+
+    def rebuild(layer: keras.layers.Layer) -> keras.layers.Layer:
+        return type(layer).from_config({**layer.get_config(), "dtype": dtype})
+
+    model = keras.models.clone_model(network.model, clone_function=rebuild)
+    model.set_weights(network.model.get_weights())
+    model.trainable = False
+    return replace(network, model=model, dtype=dtype)
+
+
+def layers(network: Network) -> dict[str, int]:
+    """Return the filters of every convolution one may ask for, in the network's order."""
+    return {
+        layer.name: layer.filters
+        for layer in network.model.layers
+        if isinstance(layer, CONVOLUTIONS)
+    }
+
+
+def preactivation(layer: keras.layers.Layer) -> keras.KerasTensor:
+    """Return what a convolution computes before its activation, as a symbolic tensor.
+
+    It shares the layer's weights. A unit behind a ReLU that is silent has no gradient; its
+    preactivation has one, and it is exactly linear in the layer's inputs.
+    """
+    if getattr(layer, "activation", None) is keras.activations.linear:
+        return layer.output
+    result = layer.convolution_op(layer.input, layer.kernel)
+    return result + layer.bias if layer.use_bias else result
+
+
+def tap(network: Network, names: Sequence[str], *, pre: bool = False) -> keras.Model:
+    """Return a model from images in [0, 1] to {layer: activations}, cut at the last layer.
+
+    Args:
+        network: the network to look into.
+        names: layers of it; nothing beyond the deepest of them is computed.
+        pre: take a convolution's preactivations instead of its activations.
+
+    Returns:
+        A `keras.Model`: `(samples, height, width, 3)` float32 -> {name: `(samples, rows, columns,
+        filters)` float32}.
+    """
+    image = keras.Input((None, None, 3), dtype="float32", name=IMAGE)
+    found = [network.model.get_layer(name) for name in names]
+    outputs = [
+        preactivation(layer) if pre and isinstance(layer, CONVOLUTIONS) else layer.output
+        for layer in found
+    ]
+    body = keras.Model(network.model.inputs, outputs)
+    values = body(network.preprocess(image))
+    values = values if isinstance(values, (list, tuple)) else [values]
+    return keras.Model(
+        image,
+        {name: keras.ops.cast(value, "float32") for name, value in zip(names, values, strict=True)},
+    )
+
+
+def segment(network: Network, source: str, target: str, *, pre: bool = False) -> keras.Model:
+    """Return a model from the activations of layer `source` to those of the later `target`.
+
+    Args:
+        network: the network to cut.
+        source: the layer whose output goes in.
+        target: the layer whose output, or preactivation, comes out.
+        pre: take the target's preactivations.
+
+    Raises:
+        ValueError: `target` cannot be computed from `source` alone.
+    """
+    start, end = network.model.get_layer(source), network.model.get_layer(target)
+    output = preactivation(end) if pre else end.output
+    if start.name not in {layer.name for layer in _ancestors(output)}:
+        raise ValueError(
+            f"{target} of {network.name} does not come after {source}. Name the earlier layer "
+            "first."
+        )
+    return keras.Model(start.output, output)
+
+
+def inputs_of(network: Network, name: str) -> tuple[Unit, ...]:
+    """Return the unit that makes each input channel of a convolution, in channel order.
+
+    The walk goes back through activations and pooling, which leave channels apart, to the
+    convolution that made them; at the network's input it ends in the colours.
+
+    Raises:
+        ValueError: a layer on the way mixes channels in a way that has no single source.
+    """
+    layer = network.model.get_layer(name)
+    for previous in walk_back(layer.input):
+        if isinstance(previous, keras.layers.InputLayer):
+            return tuple(Unit(IMAGE, channel) for channel in range(layer.input.shape[-1]))
+        if isinstance(previous, CONVOLUTIONS):
+            return tuple(Unit(previous.name, channel) for channel in range(previous.filters))
+        if not isinstance(previous, POOLINGS + POINTWISE):
+            raise ValueError(
+                f"The inputs of {name} cannot be named: {previous.name} "
+                f"({type(previous).__name__}) lies between it and the convolutions before."
+            )
+    raise ValueError(f"The inputs of {name} cannot be named: nothing comes before it.")
+
+
+def walk_back(tensor: keras.KerasTensor) -> Iterator[keras.layers.Layer]:
+    """Yield the layers behind `tensor`, nearest first, as far as each has one input.
+
+    Raises:
+        ValueError: a layer has several inputs, so that the way back divides.
+    """
+    while True:
+        operation, node, _ = tensor._keras_history
+        yield operation
+        sources = operation._inbound_nodes[node].input_tensors
+        if not sources:
+            return
+        if len(sources) > 1:
+            raise ValueError(
+                f"The way back from here divides at {operation.name} "
+                f"({type(operation).__name__}), which has {len(sources)} inputs; only chains of "
+                "layers can be followed."
+            )
+        tensor = sources[0]
+
+
+def _ancestors(tensor: keras.KerasTensor) -> Iterator[keras.layers.Layer]:
+    """Yield every operation that `tensor` depends on."""
+    seen, pending = set(), [tensor]
+    while pending:
+        operation, node, _ = pending.pop()._keras_history
+        if (id(operation), node) in seen:
+            continue
+        seen.add((id(operation), node))
+        yield operation
+        pending.extend(operation._inbound_nodes[node].input_tensors)
