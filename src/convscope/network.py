@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -139,18 +139,25 @@ def tap(network: Network, names: Sequence[str], *, pre: bool = False) -> keras.M
         A `keras.Model`: `(samples, height, width, 3)` float32 -> {name: `(samples, rows, columns,
         filters)` float32}.
     """
-    image = keras.Input((None, None, 3), dtype="float32", name=IMAGE)
     found = [network.model.get_layer(name) for name in names]
-    outputs = [
-        preactivation(layer) if pre and isinstance(layer, CONVOLUTIONS) else layer.output
-        for layer in found
-    ]
-    body = keras.Model(network.model.inputs, outputs)
+    return look(
+        network,
+        {
+            layer.name: preactivation(layer)
+            if pre and isinstance(layer, CONVOLUTIONS)
+            else layer.output
+            for layer in found
+        },
+    )
+
+
+def look(network: Network, tensors: Mapping[str, keras.KerasTensor]) -> keras.Model:
+    """Return a model from images in [0, 1] to the named symbolic tensors of the network, float32."""
+    image = keras.Input((None, None, 3), dtype="float32", name=IMAGE)
+    body = keras.Model(network.model.inputs, dict(tensors))
     values = body(network.preprocess(image))
-    values = values if isinstance(values, (list, tuple)) else [values]
     return keras.Model(
-        image,
-        {name: keras.ops.cast(value, "float32") for name, value in zip(names, values, strict=True)},
+        image, {name: keras.ops.cast(value, "float32") for name, value in values.items()}
     )
 
 

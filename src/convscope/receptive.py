@@ -89,8 +89,7 @@ def window(layer: keras.layers.Layer) -> tuple[tuple[int, int, int], tuple[int, 
         sizes, strides, dilations = layer.pool_size, layer.strides, (1, 1)
     else:
         raise ValueError(
-            f"The receptive field cannot be followed through {layer.name} "
-            f"({type(layer).__name__})."
+            f"The receptive field cannot be followed through {layer.name} ({type(layer).__name__})."
         )
     extents = [(size - 1) * rate + 1 for size, rate in zip(sizes, dilations, strict=True)]
     if layer.padding == "same" and max(strides) > 1:
@@ -101,3 +100,18 @@ def window(layer: keras.layers.Layer) -> tuple[tuple[int, int, int], tuple[int, 
     padding = [(extent - 1) // 2 if layer.padding == "same" else 0 for extent in extents]
     row, column = zip(extents, strides, padding, strict=True)
     return row, column
+
+
+SMALLEST, LARGEST = 64, 128
+"""Pixels of an automatic canvas: enough to see a texture; Lucid's published canvas, 2017."""
+
+
+def canvas(field: ReceptiveField) -> int:
+    """Return the side in pixels of a square canvas for the optimum of a layer with this field.
+
+    It is the receptive field rounded up to whole strides, so that every position that the network
+    computes is fed by image; no smaller than a texture needs and no larger than the published
+    recipes', since the fields of deep layers reach far beyond what their units use.
+    """
+    sides = [-(-axis.size // axis.stride) * axis.stride for axis in (field.rows, field.columns)]
+    return min(max(SMALLEST, *sides), LARGEST)

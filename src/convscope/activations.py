@@ -1,0 +1,118 @@
+"""What photographs do to a layer: every filter's peak on every image, and what feeds a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from convscope.attribution import patch_sum, positions
+from convscope.network import Network, look, preactivation
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Each filter's largest preactivation on each photograph; arrays `(photographs, filters)`.
+
+    Attributes:
+        values: the preactivation, float32.
+        rows: its row in the layer's map; the first of equal ones.
+        columns: its column.
+    """
+
+    values: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def strongest(self, filter: int, count: int) -> np.ndarray:
+        """Return the photographs with the highest peaks of a filter, strongest first."""
+        return np.argsort(-self.values[:, filter], kind="stable")[:count]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What some photographs do to one convolution and the layers before it.
+
+    Attributes:
+        peaks: {layer: peaks of all its filters}.
+        patch_sum: what each tap of the convolution sees of each input channel, summed over
+            photographs and positions `(height, width, C)`.
+        fired: positions at which each filter of the convolution has a preactivation above zero.
+        count: positions in all, over the photographs.
+    """
+
+    peaks: dict[str, Peaks]
+    patch_sum: np.ndarray
+    fired: np.ndarray
+    count: int
+
+    @property
+    def patch_mean(self) -> np.ndarray:
+        """What each tap sees of each input channel on average `(height, width, C)`."""
+        return self.patch_sum / self.count
+
+    @property
+    def firing_rate(self) -> np.ndarray:
+        """The share of positions at which each filter fires `(filters,)`."""
+        return self.fired / self.count
+
+
+def observer(
+    network: Network, target: str, sources: Sequence[str]
+) -> Callable[[np.ndarray], Observation]:
+    """Return a function from photographs in [0, 1] to what they do, in one compiled pass.
+
+    Args:
+        network: the network, in float32.
+        target: the convolution whose inputs are asked for; its peaks are observed too.
+        sources: layers before it whose peaks are observed.
+    """
+    layer = network.model.get_layer(target)
+    tensors = {name: preactivation(network.model.get_layer(name)) for name in (*sources, target)}
+    model = look(network, {**tensors, "": layer.input})
+
+    @tf.function(reduce_retracing=True)
+    def forward(pixels: tf.Tensor) -> tuple[dict[str, tuple[tf.Tensor, ...]], tf.Tensor, tf.Tensor]:
+        maps = model(pixels)
+        inputs = maps.pop("")
+        fired = tf.reduce_sum(tf.cast(maps[target] > 0, tf.int64), axis=(0, 1, 2))
+        return {name: _peak(values) for name, values in maps.items()}, fired, inputs
+
+    def observe(pixels: np.ndarray) -> Observation:
+        found, fired, inputs = forward(tf.constant(pixels))
+        peaks = {name: Peaks(*(part.numpy() for part in parts)) for name, parts in found.items()}
+        rows, columns = positions(inputs.shape[1:3], layer)
+        count = len(pixels) * rows * columns
+        return Observation(peaks, patch_sum(inputs.numpy(), layer), fired.numpy(), count)
+
+    return observe
+
+
+def _peak(values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Return the largest value, its row and its column, per photograph and filter."""
+    shape = tf.shape(values)
+    flat = tf.reshape(values, (shape[0], -1, shape[3]))
+    place = tf.argmax(flat, axis=1, output_type=tf.int32)
+    return tf.reduce_max(flat, axis=1), place // shape[2], place % shape[2]
+
+
+def join(observations: Sequence[Observation]) -> Observation:
+    """Return several batches' observations as one, in order."""
+    layers = observations[0].peaks
+    peaks = {
+        layer: Peaks(
+            *(
+                np.concatenate([getattr(part.peaks[layer], name) for part in observations])
+                for name in ("values", "rows", "columns")
+            )
+        )
+        for layer in layers
+    }
+    return Observation(
+        peaks,
+        np.sum([part.patch_sum for part in observations], axis=0),
+        np.sum([part.fired for part in observations], axis=0),
+        sum(part.count for part in observations),
+    )

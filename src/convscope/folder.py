@@ -1,0 +1,145 @@
+"""The files of one run. Each appears whole or not at all; logs grow line by line."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+class Folder:
+    """Writes results into one folder and remembers, in order, which files are finished."""
+
+    def __init__(self, path: Path) -> None:
+        """Writes into `path`, which must exist."""
+        self.path = path
+        self.written: list[Path] = []
+
+    def append(self, name: str, line: str) -> None:
+        """Adds one line to a text file, on the disk before this returns to the caller."""
+        path = self.path / name
+        with _room_for(self.path), path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        self._remember(path)
+
+    def image(self, name: str, image: np.ndarray) -> Path:
+        """Writes `images/<name>.png` from a uint8 image `(height, width, 3)`."""
+        buffer = io.BytesIO()
+        picture(name, image).save(buffer, "PNG")
+        return self._write(f"images/{_checked(name)}.png", buffer.getvalue())
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
+        """Writes `tables/<name>.csv`; None and numbers that are not finite are empty cells."""
+        for number, row in enumerate(rows):
+            if len(row) != len(columns):
+                raise ValueError(
+                    f"Row {number} of table {name!r} has {len(row)} cells. The header has"
+                    f" {len(columns)}."
+                )
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([columns, *([_cell(cell) for cell in row] for row in rows)])
+        return self._write(f"tables/{_checked(name)}.csv", text.getvalue().encode())
+
+    def array(self, name: str, **arrays: np.ndarray) -> Path:
+        """Writes `arrays/<name>.npz`."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        return self._write(f"arrays/{_checked(name)}.npz", buffer.getvalue())
+
+    def document(self, name: str, content: object) -> Path:
+        """Writes `<name>.json`; NaN and infinities are null."""
+        text = json.dumps(plain(content), indent=2, allow_nan=False, ensure_ascii=False)
+        return self._write(f"{_checked(name)}.json", f"{text}\n".encode())
+
+    def page(self, name: str, html: str) -> Path:
+        """Writes `<name>.html`."""
+        return self._write(f"{_checked(name)}.html", html.encode())
+
+    def _write(self, name: str, content: bytes) -> Path:
+        path = self.path / name
+        partial = path.with_name(f".{path.name}.partial")
+        with _room_for(self.path):
+            path.parent.mkdir(exist_ok=True)
+            try:
+                partial.write_bytes(content)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        self._remember(path)
+        return path
+
+    def _remember(self, path: Path) -> None:
+        if path not in self.written:
+            self.written.append(path)
+
+
+def plain(value: Any) -> Any:
+    """Returns a value as JSON holds it: no NumPy types, null for NaN and infinities."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        value = list(value) if value.ndim else value[()]
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.floating):
+        value = float(str(value))  # the shortest number: 0.1 of float32 stays 0.1
+    elif isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def picture(name: str, image: np.ndarray) -> Image.Image:
+    """Returns a uint8 array `(height, width, 3)` as a Pillow image.
+
+    Raises:
+        ValueError: It is of another type or shape. Floats are refused rather than guessed at.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
+        raise ValueError(
+            f"Image {name!r} is {image.dtype} of shape {image.shape}. It must be uint8 of shape"
+            " (height, width, 3)."
+        )
+    return Image.fromarray(image)
+
+
+def relative(path: Path) -> str:
+    """Returns a path as seen from the current folder."""
+    return os.path.relpath(path)
+
+
+def _cell(value: object) -> object:
+    value = plain(value)
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else value
+
+
+def _checked(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.+:-]*", name):
+        raise ValueError(f"{name!r} cannot name a file. It takes letters, digits and _ . + : -")
+    return name
+
+
+@contextmanager
+def _room_for(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(
+            f"The disk of {relative(folder)} is full. Free some space, or give a folder on"
+            " another disk with outputs=PATH, and start again. What was finished is kept."
+        ) from error

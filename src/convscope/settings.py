@@ -1,0 +1,269 @@
+"""The values a run is given: frozen, typed, and read strictly.
+
+Values and their defaults live in `conf/` only; the types and ranges live here and in the stages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from difflib import get_close_matches
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Which network is looked at, and the file its weights come from (None: the packaged one)."""
+
+    name: Literal["vgg16"]
+    weights: str | None
+
+
+@dataclass(frozen=True)
+class ImageSettings:
+    """Which photographs are shown to the network, at which size and how many at a time."""
+
+    name: Literal["samples", "folder"]
+    root: str | None
+    size: int
+    batch: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a size or batch below 1 and for a root that does not fit."""
+        _at_least(1, size=self.size, batch=self.batch)
+        if self.name == "folder" and not self.root:
+            raise ValueError("root is missing. Add images.root=... (a folder with photographs).")
+        if self.name == "samples" and self.root is not None:
+            raise ValueError(
+                f"root={self.root!r} has no effect on images=samples, which brings its own"
+                " photographs. Add images=folder to use yours."
+            )
+
+
+@dataclass(frozen=True)
+class AscentSettings:
+    """How the image that excites a unit most is searched for."""
+
+    parameterization: Literal["fourier"]
+    objective: Literal["channel", "neuron"]
+    size: int | Literal["auto"]
+    steps: int
+    learning_rate: float
+    decay: float
+    deviation: float
+    jitter: int
+    scale: float
+    rotate: float
+    precision: Literal["auto", "float32", "bfloat16"]
+    chunk: int
+    attempts: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a value outside its range."""
+        _at_least(1, steps=self.steps, chunk=self.chunk, attempts=self.attempts)
+        _at_least(0, decay=self.decay, jitter=self.jitter, scale=self.scale, rotate=self.rotate)
+        _above_zero(learning_rate=self.learning_rate, deviation=self.deviation)
+        if self.size != "auto":
+            _at_least(1, size=self.size)
+        if self.scale >= 1:
+            raise ValueError(f"scale={self.scale} is too large. It is a share below 1, like 0.1.")
+
+
+@dataclass(frozen=True)
+class TrackerSettings:
+    """Where results go beside the files: Weights & Biases, offline or online, or nowhere."""
+
+    name: Literal["wandb", "files"]
+    project: str
+    mode: Literal["offline", "online", "disabled"]
+    group: str | None
+    tags: tuple[str, ...]
+
+
+def read(kind: type[T], values: Mapping[str, object], place: str = "") -> T:
+    """Returns `values` as the dataclass `kind`, exactly: every field, and nothing else.
+
+    Fields may be str, int, float (a whole number is taken too), bool, None, Literal, unions of
+    these, `tuple[X, ...]` and other dataclasses. Where the ranges of a dataclass (its
+    `__post_init__`) raise a ValueError that begins with the name of a field, the message is given
+    the full name of the setting.
+
+    Args:
+        kind: The dataclass to make.
+        values: Names and plain values, as they come from YAML.
+        place: The dotted name of `values` as a user types it, "" at the top.
+
+    Raises:
+        ValueError: A setting is unknown, missing, of a wrong type or outside its range.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{place}={_shown(values)} does not fit. It takes {_words(kind)}.")
+    hints = get_type_hints(kind)
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    _refuse_unknown(kind, values, place, setting_names(kind, place))
+    gaps = [name for name in names if values.get(name) is None and not _takes_null(hints[name])]
+    if gaps:
+        keys = [_join(place, name) for name in gaps]
+        added = " ".join(
+            f"{key}=... ({_words(hints[name])})" for key, name in zip(keys, gaps, strict=True)
+        )
+        verb = "is" if len(keys) == 1 else "are"
+        raise ValueError(f"{_listed(keys, 'and')} {verb} missing. Add {added} to the command.")
+    made = {name: _value(hints[name], values.get(name), _join(place, name)) for name in names}
+    try:
+        return kind(**made)
+    except ValueError as error:
+        first = str(error).partition(" ")[0].partition("=")[0]
+        raise ValueError(_join(place if first in names else "", str(error))) from error
+
+
+def unknown(key: str, known: Sequence[str]) -> str:
+    """Returns the sentence for a setting that does not exist.
+
+    Args:
+        key: The dotted name that was given.
+        known: The dotted names there are.
+    """
+    group = key.rpartition(".")[0]
+    beside = _inside(group, known) or _inside("", known)
+    has = f"{group} has" if _inside(group, known) and group else "At the top there are"
+    near = closest(key, known)
+    return f"There is no setting '{key}'. {has} {_listed(beside, 'and')}." + (
+        f" Did you mean '{near}'?" if near else ""
+    )
+
+
+def closest(name: str, known: Sequence[str]) -> str | None:
+    """Returns the one of `known` that `name` was probably meant to be, or None.
+
+    Names may be dotted; the last part alone counts too, so that `steps` finds `ascent.steps`.
+    """
+    last = name.rpartition(".")[2]
+    lasts = {other.rpartition(".")[2]: other for other in reversed(known)}
+    if last in lasts and last != name:
+        return lasts[last]
+    if name in lasts:
+        return lasts[name]
+    if near := get_close_matches(name, known, n=1, cutoff=0.7):
+        return near[0]
+    return lasts[near[0]] if (near := get_close_matches(last, lasts, n=1, cutoff=0.7)) else None
+
+
+def setting_names(kind: type, place: str = "") -> list[str]:
+    """Returns the dotted names of all settings of a dataclass, its groups included."""
+    names = []
+    for name, hint in get_type_hints(kind).items():
+        names.append(_join(place, name))
+        if is_dataclass(hint):
+            names += setting_names(hint, _join(place, name))  # type: ignore[arg-type]
+    return names
+
+
+def _refuse_unknown(kind: type, values: Mapping[str, object], place: str, known: list[str]) -> None:
+    """Looks into all groups before anything else: a mistyped name leaves another one missing."""
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        if name not in hints:
+            raise ValueError(unknown(_join(place, name), known))
+        if is_dataclass(hints[name]) and isinstance(value, Mapping):
+            _refuse_unknown(hints[name], value, _join(place, name), known)  # type: ignore[arg-type]
+
+
+def _value(hint: Any, value: object, place: str) -> object:
+    if is_dataclass(hint):
+        return read(hint, value, place)  # type: ignore[arg-type]
+    try:
+        return _fit(hint, value)
+    except (TypeError, OverflowError):
+        advice = ""
+        if str in (hint, *get_args(hint)):
+            advice = f" To give this as text, quote it twice: {place}='\"{_shown(value)}\"'."
+        elif isinstance(value, str) and (near := closest(value, _choices(hint))):
+            advice = f" Did you mean '{near}'?"
+        raise ValueError(
+            f"{place}={_shown(value)} does not fit. It takes {_words(hint)}.{advice}"
+        ) from None
+
+
+def _fit(hint: Any, value: object) -> object:
+    """Returns `value` as `hint` wants it; TypeError if it is none (bool is never a number)."""
+    arguments = get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        for option in arguments:
+            try:
+                return _fit(option, value)
+            except TypeError:
+                continue
+    elif get_origin(hint) is Literal:
+        if any(value == choice and type(value) is type(choice) for choice in arguments):
+            return value
+    elif get_origin(hint) is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_fit(arguments[0], item) for item in value)
+    elif hint is float:
+        if type(value) in (int, float) and math.isfinite(value):  # type: ignore[arg-type]
+            return float(value)  # type: ignore[arg-type]
+    elif type(value) is hint:
+        return value
+    raise TypeError(f"{value!r} is no {hint}")
+
+
+def _words(hint: Any) -> str:
+    """Returns what a type accepts, in words for a user."""
+    if get_origin(hint) in (Union, UnionType):
+        return _listed([_words(option) for option in get_args(hint)], "or")
+    if get_origin(hint) is tuple:
+        return f"a list of {_words(get_args(hint)[0])}, like [a,b]"
+    if get_origin(hint) is Literal:
+        return _listed(_choices(hint), "or")
+    plain = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
+    return "null" if hint in (None, NoneType) else plain.get(hint, "one of its options")
+
+
+def _choices(hint: Any) -> list[str]:
+    if get_origin(hint) in (Union, UnionType):
+        return [choice for option in get_args(hint) for choice in _choices(option)]
+    return (
+        [_shown(choice).strip("'") for choice in get_args(hint)]
+        if get_origin(hint) is Literal
+        else []
+    )
+
+
+def _takes_null(hint: Any) -> bool:
+    return hint is NoneType or NoneType in get_args(hint)
+
+
+def _shown(value: object) -> str:
+    """Returns a value as YAML and the command line spell it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _listed(words: Sequence[str], last: str) -> str:
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def _inside(group: str, known: Sequence[str]) -> list[str]:
+    return [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == group and name]
+
+
+def _join(place: str, name: object) -> str:
+    return f"{place}.{name}" if place else str(name)
+
+
+def _at_least(least: int, **values: float) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ValueError(f"{name}={value} is too small. It must be at least {least}.")
+
+
+def _above_zero(**values: float) -> None:
+    for name, value in values.items():
+        if value <= 0:
+            raise ValueError(f"{name}={value} is too small. It must be above 0.")

@@ -1,0 +1,365 @@
+"""Which filters of the layer before excite or inhibit this one?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convscope import images, weights
+from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
+from convscope.settings import AscentSettings, ImageSettings, ModelSettings
+from convscope.tracker import Tracker
+from convscope.unit import IMAGE, Unit
+from convscope.unit import check as check_unit
+
+if TYPE_CHECKING:
+    from convscope.album import Album
+    from convscope.ascent import Optimum
+    from convscope.circuit import Circuit
+    from convscope.network import Network
+
+KERNEL_TILE = 48  # pixels of a kernel in W&B's table
+LABELS = (EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE)
+
+
+@dataclass(frozen=True)
+class CircuitSettings:
+    """How many inputs are shown, with how many crops, and where a label begins."""
+
+    name: str
+    inputs: int
+    crops: int
+    mixed: float
+    negligible: float
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside its range."""
+        for name, least in (("inputs", 1), ("crops", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)} is too small. At least {least}.")
+        for name in ("mixed", "negligible"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}={getattr(self, name)} is no share. It lies in 0 to 1.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a circuit run is given."""
+
+    layer: str
+    filter: int
+    seed: int
+    stage: CircuitSettings
+    model: ModelSettings
+    images: ImageSettings
+    ascent: AscentSettings
+
+    @property
+    def unit(self) -> Unit:
+        """The filter that is explained."""
+        return Unit(self.layer, self.filter)
+
+
+def check(settings: Settings) -> None:
+    """Raise for a request that cannot be answered, before TensorFlow is loaded.
+
+    Raises:
+        ValueError, FileNotFoundError: unknown layer or filter, missing or damaged weights, no
+            photographs.
+    """
+    checkpoint = weights.PACKAGED[settings.model.name]
+    check_unit(settings.unit, checkpoint.layers, settings.model.name)
+    weights.verify(checkpoint, _weights(settings.model) or weights.locate(checkpoint))
+    for path in _photographs(settings.images):
+        try:
+            images.load(path)
+        except ValueError:
+            continue
+        return
+    raise ValueError(f"images.root={settings.images.root} holds no image that can be read.")
+
+
+def run(settings: Settings, tracker: Tracker) -> None:
+    """Measure every input of the unit, show what excites the strongest, and write the report."""
+    unit = settings.unit
+    with tracker.timer("load"):
+        from convscope import circuit as circuits
+        from convscope import kernels
+        from convscope.network import LOADERS, inputs_of
+
+        network = LOADERS[settings.model.name](_weights(settings.model))
+        layer = network.model.get_layer(unit.layer)
+        kernel = layer.kernel.numpy()[..., unit.filter]
+        bias = float(layer.bias.numpy()[unit.filter]) if layer.use_bias else 0.0
+        sources = inputs_of(network, unit.layer)
+    tracker.say(f"{unit} of {network.weights.source}: {len(sources)} inputs")
+    tracker.array("kernels", kernel=kernel, bias=np.float32(bias))
+    with tracker.timer("index"):
+        album = see(settings, network, sources, tracker)
+    table = kernels.measure(kernel, settings.stage.mixed, settings.stage.negligible)
+    mean = album.contributions(kernel)
+    circuit = circuits.trace(unit, kernel, bias, sources, table, mean, settings.stage.inputs)
+    record_kernels(circuit, tracker)
+    shown = [unit, *(edge.source for edge in circuit.edges if edge.source.layer != IMAGE)]
+    with tracker.timer("ascend"):
+        optima, made = excite(settings, network, shown, tracker)
+    with tracker.timer("report"):
+        tracker.summarize(summary(settings, network, circuit, optima, album))
+        write_report(settings, network, circuit, optima, made, album, tracker)
+
+
+def see(settings: Settings, network: Network, sources: Sequence[Unit], tracker: Tracker) -> Album:
+    """Return the album of photographs, and record which of them could not be read."""
+    from convscope.album import fill
+
+    paths, shown = _photographs(settings.images), settings.images
+    layers = [
+        layer for layer in dict.fromkeys(source.layer for source in sources) if layer != IMAGE
+    ]
+    with tracker.progress("photographs", len(paths)) as update:
+        for album in fill(network, settings.layer, layers, paths, shown.size, shown.batch):
+            update(len(album.paths) + len(album.skipped))
+    if album.skipped:
+        rows = [(str(path), reason) for path, reason in album.skipped]
+        tracker.table("skipped", ("image", "reason"), rows)
+        tracker.say(f"{len(rows)} files were set aside: see tables/skipped.csv")
+    return album
+
+
+def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
+    """Write all kernel slices as a table, the strongest as pictures, and the circuit as data."""
+    from convscope import circuit as circuits
+    from convscope.figures import kernel_tile
+
+    records = circuits.records(circuit)
+    tiles = [
+        kernel_tile(circuit.kernel[..., channel], circuit.limit, KERNEL_TILE)
+        for channel in range(len(records))
+    ]
+    rows = [list(record.values()) for record in records]
+    tracker.table("kernels", list(records[0]), rows, {"kernel": tiles})
+    for edge in circuit.edges:
+        tracker.image(f"kernel-{edge.source.slug}", kernel_tile(edge.kernel, circuit.limit))
+    tracker.document("circuit", circuits.document(circuit))
+
+
+def excite(
+    settings: Settings, network: Network, units: Sequence[Unit], tracker: Tracker
+) -> tuple[dict[Unit, Optimum], list[dict[str, object]]]:
+    """Return the image that excites each unit most, and how each was made; record both."""
+    from convscope.ascent import ascend, recipe
+    from convscope.receptive import canvas, receptive_field
+
+    size, optima, made = settings.ascent.size, {}, []
+    sizes = {
+        unit: canvas(receptive_field(network, unit.layer)) if size == "auto" else size
+        for unit in units
+    }
+    for side in sorted(set(sizes.values())):  # one batch for all units that fit one canvas
+        batch = [unit for unit in units if sizes[unit] == side]
+        start = time.perf_counter()
+        climb = recipe(settings.ascent, network, side)
+        words = f"ascent of {len(batch)} unit{'s' * (len(batch) > 1)} on {side} x {side}"
+        with tracker.progress(words, settings.ascent.steps) as update:
+            for step in ascend(climb, batch, settings.seed, settings.ascent.attempts):
+                again = f", attempt {step.attempt}" if step.attempt > 1 else ""
+                update(step.number, f"score {step.scores.mean():.1f}{again}")
+                curves = zip(step.units, step.scores, strict=True)
+                tracker.log({f"ascent/{unit}": score for unit, score in curves}, step.total)
+        seconds = (time.perf_counter() - start) / len(batch)
+        for optimum in step.finished:
+            optima[optimum.unit] = optimum
+            kind = "unit" if optimum.unit == settings.unit else "input"
+            if optimum.alive:
+                tracker.image(f"{kind}-{optimum.unit.slug}", optimum.image)
+            made.append(_made(optimum, settings, side, seconds))
+    made.sort(key=lambda record: units.index(Unit(record["layer"], record["filter"])))
+    tracker.table("optima", list(made[0]), [list(record.values()) for record in made])
+    for unit in units:
+        if not optima[unit].alive:
+            tracker.say(f"{unit} is not alive after {settings.ascent.attempts} starts: no picture")
+    return optima, made
+
+
+def _made(optimum: Optimum, settings: Settings, side: int, seconds: float) -> dict[str, object]:
+    """Return the row of `optima.csv`; the quantile needs an index of positions and stays empty."""
+    return {
+        "layer": optimum.unit.layer,
+        "filter": optimum.unit.filter,
+        "sample": 0,
+        "objective": settings.ascent.objective,
+        "size": side,
+        "steps": settings.ascent.steps,
+        "activation_start": optimum.activation_start,
+        "activation": optimum.activation,
+        "activation_mean": optimum.activation_mean,
+        "quantile": None,
+        "alive": optimum.alive,
+        "attempt": optimum.attempt,
+        "seconds": round(seconds, 2),
+    }
+
+
+def summary(
+    settings: Settings,
+    network: Network,
+    circuit: Circuit,
+    optima: dict[Unit, Optimum],
+    album: Album,
+) -> dict[str, object]:
+    """Return every scalar result and the provenance of all of them."""
+    from convscope.precision import device, resolve
+
+    unit, labels = settings.unit, [edge.label for edge in circuit.edges]
+    return {
+        "stage": "circuit",
+        "model": network.name,
+        "weights": asdict(network.weights),
+        "layer": unit.layer,
+        "filter": unit.filter,
+        "seed": settings.seed,
+        "images": {
+            "name": settings.images.name,
+            "count": len(album.paths),
+            "sha256": images.fingerprint(album.paths),
+            "skipped": len(album.skipped),
+        },
+        "device": device(),
+        "precision": resolve(settings.ascent.precision),
+        "circuit/activation": optima[unit].activation,
+        "circuit/activation_mean": optima[unit].activation_mean,
+        "circuit/alive": sum(optimum.alive for optimum in optima.values()),
+        "circuit/optima": len(optima),
+        "circuit/bias": circuit.bias,
+        "circuit/firing_rate": float(album.observation.firing_rate[unit.filter]),
+        "circuit/inputs": len(circuit.sources),
+        "circuit/share_shown": sum(edge.share for edge in circuit.edges),
+        **{f"circuit/{word}": labels.count(word) for word in LABELS},
+    }
+
+
+def write_report(
+    settings: Settings,
+    network: Network,
+    circuit: Circuit,
+    optima: dict[Unit, Optimum],
+    made: list[dict[str, object]],
+    album: Album,
+    tracker: Tracker,
+) -> None:
+    """Draw the explorer and write the page."""
+    from convscope import circuit as circuits
+    from convscope.figures import InputRow, Portrait, explorer, kernel_tile
+    from convscope.report import circuit_page
+
+    def portrait(unit: Unit) -> Portrait:
+        best, crops = optima.get(unit), album.crops(unit, settings.stage.crops)
+        return Portrait(
+            name=str(unit),
+            optimum=best.image if best and best.alive else None,
+            activation=best.activation if best else None,
+            activation_mean=best.activation_mean if best else None,
+            alive=best.alive if best else None,
+            crops=tuple(crop.pixels for crop in crops),
+            crop_activations=tuple(crop.activation for crop in crops),
+        )
+
+    unit, root = settings.unit, portrait(settings.unit)
+    names = ("kernel", "l2", "sign_index", "label", "mostly", "share", "mean")
+    rows = [
+        InputRow(portrait(edge.source), **{name: getattr(edge, name) for name in names})
+        for edge in circuit.edges
+    ]
+    title = f"{unit} and its {len(rows)} strongest inputs"
+    page = explorer(root, rows, title=title, subtitle=network.weights.source, limit=circuit.limit)
+    tracker.image("explorer", page)
+    shown = {edge.channel for edge in circuit.edges}
+    table = [
+        {**record, "name": str(source), "in_ten": channel in shown}
+        for channel, (record, source) in enumerate(
+            zip(circuits.records(circuit), circuit.sources, strict=True)
+        )
+    ]
+    tiles = [
+        kernel_tile(circuit.kernel[..., c], circuit.limit, KERNEL_TILE) for c in range(len(table))
+    ]
+    html = circuit_page(
+        unit=root,
+        rows=rows,
+        table=table,
+        limit=circuit.limit,
+        tiles=tiles,
+        facts=facts(settings, network, circuit, album),
+        optima=made,
+        settings=asdict(settings),
+        notes=notes(settings, circuit, optima, album),
+    )
+    tracker.page("report", html)
+
+
+def facts(settings: Settings, network: Network, circuit: Circuit, album: Album) -> dict[str, str]:
+    """Return what the head of the page states."""
+    field = album.fields[settings.layer]
+    rate = album.observation.firing_rate[settings.filter]
+    return {
+        "network": network.name,
+        "weights": network.weights.source,
+        "filter": f"{settings.filter} of {settings.layer}",
+        "receptive field": f"{field.rows.size} x {field.columns.size} pixels, every "
+        f"{field.rows.stride}",
+        "bias": f"{circuit.bias:.4g}",
+        "fires at": f"{100 * rate:.1f} % of positions on the photographs",
+        "photographs": f"{len(album.paths)} ({settings.images.name})",
+        "seed": str(settings.seed),
+    }
+
+
+def notes(
+    settings: Settings, circuit: Circuit, optima: dict[Unit, Optimum], album: Album
+) -> list[str]:
+    """Return what a reader should keep in mind, as far as this run's own data say so."""
+    count, ten = len(album.paths), len(circuit.edges)
+    share = sum(edge.share for edge in circuit.edges)
+    said = [
+        f"These are the weights '{weights.PACKAGED[settings.model.name].source}'. A filter's number "
+        "means nothing beyond one set of weights.",
+    ]
+    if ten < len(circuit.sources):
+        said.append(
+            f"The {ten} inputs shown hold {100 * share:.0f} % of the squared weights; the other "
+            f"{len(circuit.sources) - ten} are in the table. A strong kernel is not yet a strong "
+            "influence: compare its mean contribution."
+        )
+    if count < 100:
+        said.append(
+            f"{count} photographs are few: the crops and mean contributions are examples. Give "
+            "more with images=folder images.root=PATH."
+        )
+    if silent := [str(unit) for unit, optimum in optima.items() if not optimum.alive]:
+        said.append(
+            f"Not alive after {settings.ascent.attempts} starts, so without a picture: "
+            f"{', '.join(silent)}."
+        )
+    if mixed := [str(edge.source) for edge in circuit.edges if edge.label == MIXED]:
+        said.append(
+            f"Mixed, with weights of both signs in near balance: {', '.join(mixed)}. Where such an "
+            "input excites or inhibits depends on the position."
+        )
+    if album.skipped:
+        said.append(f"{len(album.skipped)} files could not be read: tables/skipped.csv lists them.")
+    return said
+
+
+def _weights(model: ModelSettings) -> Path | None:
+    return Path(model.weights).expanduser() if model.weights else None
+
+
+def _photographs(settings: ImageSettings) -> tuple[Path, ...]:
+    if settings.root is not None:
+        return images.folder(Path(settings.root).expanduser())
+    return images.samples()

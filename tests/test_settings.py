@@ -1,0 +1,228 @@
+"""Settings are read exactly: what does not fit is refused in words that help."""
+
+import math
+from dataclasses import FrozenInstanceError, dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from convscope.settings import (
+    AscentSettings,
+    ImageSettings,
+    ModelSettings,
+    TrackerSettings,
+    closest,
+    read,
+    setting_names,
+    unknown,
+)
+
+
+@dataclass(frozen=True)
+class Inner:
+    steps: int
+    rate: float
+    size: int | Literal["auto"]
+
+    def __post_init__(self) -> None:
+        if self.steps < 1:
+            raise ValueError(f"steps={self.steps} is too small. It must be at least 1.")
+        if self.rate > 5:
+            raise ValueError("Nobody learns that fast.")
+
+
+@dataclass(frozen=True)
+class Outer:
+    layer: str
+    filter: int
+    quick: bool
+    root: str | None
+    tags: tuple[str, ...]
+    inner: Inner
+
+
+def values(**changed: object) -> dict[str, object]:
+    inner = {"steps": 3, "rate": 0.5, "size": "auto"}
+    whole = {"layer": "a", "filter": 7, "quick": False, "root": None, "tags": [], "inner": inner}
+    for name, value in changed.items():
+        group, _, key = name.rpartition("__")
+        (inner if group else whole)[key] = value
+    return whole
+
+
+def refusal(**changed: object) -> str:
+    with pytest.raises(ValueError) as caught:
+        read(Outer, values(**changed))
+    return str(caught.value)
+
+
+def test_every_value_arrives_with_its_type() -> None:
+    made = read(Outer, values(root="/x", tags=["b", "c"], inner__rate=2, inner__size=31))
+    assert made == Outer("a", 7, False, "/x", ("b", "c"), Inner(3, 2.0, 31))
+    assert type(made.inner.rate) is float
+    assert type(made.tags) is tuple
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    made = read(ModelSettings, {"name": "vgg16", "weights": None})
+    with pytest.raises(FrozenInstanceError):
+        made.weights = "other"  # type: ignore[misc]
+
+
+def test_an_unknown_key_is_named_as_it_is_typed_with_the_nearest_known_one() -> None:
+    assert refusal(inner__stepz=3) == (
+        "There is no setting 'inner.stepz'. inner has steps, rate and size."
+        " Did you mean 'inner.steps'?"
+    )
+    assert refusal(layr="b") == (
+        "There is no setting 'layr'. At the top there are layer, filter, quick, root, tags and"
+        " inner. Did you mean 'layer'?"
+    )
+
+
+def test_an_unknown_key_in_a_group_is_found_before_a_missing_one_outside() -> None:
+    assert refusal(layer=None, inner__stepz=3).startswith("There is no setting 'inner.stepz'.")
+
+
+def test_nothing_is_suggested_where_nothing_is_near() -> None:
+    assert "Did you mean" not in refusal(zzzzzz=3)
+
+
+def test_all_missing_values_are_told_at_once() -> None:
+    assert refusal(layer=None) == "layer is missing. Add layer=... (text) to the command."
+    assert refusal(layer=None, filter=None) == (
+        "layer and filter are missing. Add layer=... (text) filter=... (a whole number) to the"
+        " command."
+    )
+    assert refusal(inner__size=None) == (
+        "inner.size is missing. Add inner.size=... (a whole number or auto) to the command."
+    )
+
+
+def test_a_missing_group_is_missing_and_a_value_is_no_group() -> None:
+    assert refusal(inner=None).startswith("inner is missing.")
+    assert refusal(inner=3) == "inner=3 does not fit. It takes one of its options."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("filter", True, "filter=true does not fit. It takes a whole number."),
+        ("filter", 7.0, "filter=7.0 does not fit. It takes a whole number."),
+        ("filter", "7", "filter='7' does not fit. It takes a whole number."),
+        ("quick", 1, "quick=1 does not fit. It takes true or false."),
+        ("tags", "a", "tags='a' does not fit. It takes a list of text, like [a,b]."),
+        ("tags", ["a", 3], "tags=['a', 3] does not fit. It takes a list of text, like [a,b]."),
+        ("inner__rate", False, "inner.rate=false does not fit. It takes a finite number."),
+        ("inner__rate", math.nan, "inner.rate=nan does not fit. It takes a finite number."),
+        ("inner__rate", -math.inf, "inner.rate=-inf does not fit. It takes a finite number."),
+        ("inner__rate", "fast", "inner.rate='fast' does not fit. It takes a finite number."),
+        ("inner__size", 2.5, "inner.size=2.5 does not fit. It takes a whole number or auto."),
+        ("layer", [1], "layer=[1] does not fit. It takes text."),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_refused(name: str, value: object, told: str) -> None:
+    assert refusal(**{name: value}).startswith(told)
+
+
+def test_a_number_too_large_for_a_float_is_refused() -> None:
+    assert "does not fit. It takes a finite number." in refusal(inner__rate=10**400)
+
+
+def test_a_number_where_text_is_needed_is_told_how_to_become_text() -> None:
+    assert refusal(layer=17) == (
+        "layer=17 does not fit. It takes text. To give this as text, quote it twice:"
+        " layer='\"17\"'."
+    )
+    assert "root='\"2024\"'" in refusal(root=2024)
+
+
+def test_a_mistyped_choice_gets_a_suggestion() -> None:
+    assert refusal(inner__size="autp").endswith("Did you mean 'auto'?")
+
+
+def test_a_range_error_names_the_setting_as_it_is_typed() -> None:
+    assert refusal(inner__steps=0) == "inner.steps=0 is too small. It must be at least 1."
+    assert refusal(inner__rate=6.0) == "Nobody learns that fast."
+
+
+def test_a_last_part_alone_finds_its_setting() -> None:
+    names = setting_names(Outer)
+    assert names[-4:] == ["inner", "inner.steps", "inner.rate", "inner.size"]
+    assert closest("steps", names) == "inner.steps"
+    assert closest("inner.layer", names) == "layer"
+    assert closest("iner.steps", names) == "inner.steps"
+    assert closest("nothing_like_it", names) is None
+    assert unknown("iner.steps", names).startswith(
+        "There is no setting 'iner.steps'. At the top there are layer,"
+    )
+
+
+ASCENT: dict[str, object] = {
+    "parameterization": "fourier",
+    "objective": "neuron",
+    "size": 33,
+    "steps": 5,
+    "learning_rate": 0.2,
+    "decay": 1,
+    "deviation": 0.01,
+    "jitter": 6,
+    "scale": 0.1,
+    "rotate": 10,
+    "precision": "auto",
+    "chunk": 16,
+    "attempts": 3,
+}
+
+
+def test_ascent_settings_at_the_edge_of_their_ranges_are_taken() -> None:
+    edge = {"steps": 1, "decay": 0, "jitter": 0, "scale": 0, "rotate": 0, "chunk": 1, "size": 1}
+    made = read(AscentSettings, ASCENT | edge, "ascent")
+    assert (made.steps, made.decay, made.jitter, made.scale, made.rotate) == (1, 0.0, 0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "limit"),
+    [
+        ("steps", 0, "at least 1"),
+        ("chunk", 0, "at least 1"),
+        ("attempts", 0, "at least 1"),
+        ("size", 0, "at least 1"),
+        ("decay", -0.1, "at least 0"),
+        ("jitter", -1, "at least 0"),
+        ("scale", -0.1, "at least 0"),
+        ("rotate", -1, "at least 0"),
+        ("learning_rate", 0, "above 0"),
+        ("deviation", 0.0, "above 0"),
+        ("scale", 1.0, "below 1"),
+    ],
+)
+def test_ascent_settings_outside_their_ranges_are_refused(
+    name: str, value: object, limit: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"^ascent\.{name}=.* is too .*{limit}"):
+        read(AscentSettings, ASCENT | {name: value}, "ascent")
+
+
+def test_a_folder_of_images_needs_its_root_and_the_samples_take_none() -> None:
+    images = {"name": "samples", "root": None, "size": 224, "batch": 8}
+    assert read(ImageSettings, images, "images").size == 224
+    with pytest.raises(ValueError, match=r"^images\.root is missing\. Add images\.root="):
+        read(ImageSettings, images | {"name": "folder"}, "images")
+    with pytest.raises(ValueError, match=r"^images\.root='/x' has no effect on images=samples"):
+        read(ImageSettings, images | {"root": "/x"}, "images")
+    with pytest.raises(ValueError, match=r"^images\.batch=0 is too small"):
+        read(ImageSettings, images | {"batch": 0}, "images")
+
+
+def test_the_tracker_knows_three_modes() -> None:
+    tracker = {"name": "wandb", "project": "p", "mode": "offline", "group": None, "tags": ["a"]}
+    assert read(TrackerSettings, tracker).tags == ("a",)
+    with pytest.raises(ValueError, match="It takes offline, online or disabled"):
+        read(TrackerSettings, tracker | {"mode": ""})
+
+
+def test_reading_settings_imports_nothing_beyond_the_standard_library() -> None:
+    source = Path(str(read.__globals__["__file__"])).read_text()
+    assert not any(name in source for name in ("numpy", "tensorflow", "omegaconf", "hydra"))
