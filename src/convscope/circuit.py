@@ -11,6 +11,12 @@ from convscope import kernels
 from convscope.kernels import Kernels
 from convscope.unit import Unit
 
+COLUMNS = (
+    "source", "filter", "l2", "l1", "sum", "positive", "negative", "sign_index", "label",
+    "majority", "share", "mean", "rank_l2", "mostly",
+)  # fmt: skip
+"""The columns of `kernels.csv`, in order."""
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -110,13 +116,12 @@ def trace(
 def records(circuit: Circuit) -> list[dict[str, object]]:
     """Return one record for each input channel, all of them: the rows of `kernels.csv`."""
     measures = {name: getattr(circuit.kernels, name) for name in kernels.MEASURES}
+    measures |= {"mean": circuit.mean, "mostly": np.array(circuit.kernels.mostly)}
     return [
         {
             "source": source.layer,
             "filter": source.filter,
-            **{name: values[channel].item() for name, values in measures.items()},
-            "mostly": circuit.kernels.mostly[channel],
-            "mean": circuit.mean[channel].item(),
+            **{name: measures[name][channel].item() for name in COLUMNS[2:]},
         }
         for channel, source in enumerate(circuit.sources)
     ]

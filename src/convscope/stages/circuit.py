@@ -98,7 +98,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
         bias = float(layer.bias.numpy()[unit.filter]) if layer.use_bias else 0.0
         sources = inputs_of(network, unit.layer)
     tracker.say(f"{unit} of {network.weights.source}: {len(sources)} inputs")
-    tracker.array("kernels", kernel=kernel, bias=np.float32(bias))
+    tracker.array("kernels", kernel=kernel, bias=np.asarray(bias, np.float32))
     with tracker.timer("index"):
         album = see(settings, network, sources, tracker)
     table = kernels.measure(kernel, settings.stage.mixed, settings.stage.negligible)
@@ -127,7 +127,8 @@ def see(settings: Settings, network: Network, sources: Sequence[Unit], tracker: 
     if album.skipped:
         rows = [(str(path), reason) for path, reason in album.skipped]
         tracker.table("skipped", ("image", "reason"), rows)
-        tracker.say(f"{len(rows)} files were set aside: see tables/skipped.csv")
+        many = "1 file was" if len(rows) == 1 else f"{len(rows)} files were"
+        tracker.say(f"{many} set aside: see tables/skipped.csv")
     return album
 
 
@@ -155,7 +156,7 @@ def excite(
     from convscope.ascent import ascend, recipe
     from convscope.receptive import canvas, receptive_field
 
-    size, optima, made = settings.ascent.size, {}, []
+    size, optima, made = settings.ascent.size, {}, {}
     sizes = {
         unit: canvas(receptive_field(network, unit.layer)) if size == "auto" else size
         for unit in units
@@ -177,13 +178,13 @@ def excite(
             kind = "unit" if optimum.unit == settings.unit else "input"
             if optimum.alive:
                 tracker.image(f"{kind}-{optimum.unit.slug}", optimum.image)
-            made.append(_made(optimum, settings, side, seconds))
-    made.sort(key=lambda record: units.index(Unit(record["layer"], record["filter"])))
-    tracker.table("optima", list(made[0]), [list(record.values()) for record in made])
+            made[optimum.unit] = _made(optimum, settings, side, seconds)
+    records = [made[unit] for unit in units]
+    tracker.table("optima", list(records[0]), [list(record.values()) for record in records])
     for unit in units:
         if not optima[unit].alive:
             tracker.say(f"{unit} is not alive after {settings.ascent.attempts} starts: no picture")
-    return optima, made
+    return optima, records
 
 
 def _made(optimum: Optimum, settings: Settings, side: int, seconds: float) -> dict[str, object]:
@@ -254,7 +255,8 @@ def write_report(
 ) -> None:
     """Draw the explorer and write the page."""
     from convscope import circuit as circuits
-    from convscope.figures import InputRow, Portrait, explorer, kernel_tile
+    from convscope.explorer import explorer
+    from convscope.figures import InputRow, Portrait, kernel_tile
     from convscope.report import circuit_page
 
     def portrait(unit: Unit) -> Portrait:
@@ -326,8 +328,8 @@ def notes(
     count, ten = len(album.paths), len(circuit.edges)
     share = sum(edge.share for edge in circuit.edges)
     said = [
-        f"These are the weights '{weights.PACKAGED[settings.model.name].source}'. A filter's number "
-        "means nothing beyond one set of weights.",
+        f"These are the weights '{weights.PACKAGED[settings.model.name].source}'. A filter's "
+        "number means nothing beyond one set of weights.",
     ]
     if ten < len(circuit.sources):
         said.append(
