@@ -1,4 +1,4 @@
-"""Answers one question about one filter: composes the config, opens the tracker, runs one stage.
+"""Answer one question about one filter: compose the config, open the tracker, run one stage.
 
     python run.py stage=circuit layer=block4_conv3 filter=17
 
@@ -25,10 +25,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-# Before anything can import TensorFlow: it says nothing but errors, and Keras runs on it. Hydra
-# hands its errors over as they are, so that they can be said in one line here.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ["KERAS_BACKEND"] = "tensorflow"
+# Hydra hands its errors over as they are, so that they can be said in one line here.
 os.environ["HYDRA_FULL_ERROR"] = "1"
 
 import hydra
@@ -60,13 +57,13 @@ class Own:
     tracker: TrackerSettings
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an empty name, which would be the current folder."""
+        """Raise ValueError for an empty name, which would be the current folder."""
         if not self.outputs:
             raise ValueError("outputs='' names no folder. Give one, like outputs=outputs.")
 
 
 def main() -> int:
-    """Runs what the command line asks for and returns the exit code."""
+    """Run what the command line asks for and return the exit code."""
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(usage())
         return 0
@@ -105,7 +102,7 @@ def main() -> int:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def job(cfg: DictConfig) -> None:
-    """Runs one job; says how it ended and raises what ended it, for Hydra to know it too."""
+    """Run one job; say how it ended and raise what ended it, for Hydra to know it too."""
     parts: Any = HydraConfig.get()
     sweep = parts.mode == RunMode.MULTIRUN
     header = f"job {parts.job.num}: {' '.join(parts.overrides.task)}" if sweep else ""
@@ -133,7 +130,7 @@ def job(cfg: DictConfig) -> None:
 
 
 def checked(cfg: DictConfig) -> tuple[dict[str, Any], Any, Own, Any]:
-    """Returns the config as plain values, the stage's module, and both settings, all checked."""
+    """Return the config as plain values, the stage's module, and both settings, all checked."""
     try:
         request: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         chosen = request.get("stage")
@@ -160,7 +157,7 @@ def checked(cfg: DictConfig) -> tuple[dict[str, Any], Any, Own, Any]:
 
 
 def new_folder(request: Mapping[str, Any], own: Own, parts: Any) -> Path:
-    """Makes and returns the folder of one run, never one that is in use."""
+    """Make and return the folder of one run, never one that is in use."""
     if parts.mode == RunMode.MULTIRUN or parts.run.dir != ".":
         folder = Path(parts.runtime.output_dir)  # Hydra has made it
         if any(folder.iterdir()):
@@ -184,7 +181,7 @@ def new_folder(request: Mapping[str, Any], own: Own, parts: Any) -> Path:
 def opened(
     folder: Path, own: Own, request: Mapping[str, Any], cfg: DictConfig, parts: Any
 ) -> Iterator[Any]:
-    """Yields the tracker of a run, with Hydra's three files in its folder."""
+    """Yield the tracker of a run, with Hydra's three files in its folder."""
     from convscope.tracker import track
 
     stage, model, task = request["stage"]["name"], request["model"]["name"], parts.overrides.task
@@ -214,7 +211,7 @@ def opened(
 
 
 def said(error: BaseException, tracker: Any) -> str:
-    """Says in one line how a job ended, and returns it in one word."""
+    """Say in one line how a job ended, and return it in one word."""
     stopped, trace = isinstance(error, KeyboardInterrupt), traceback.format_exception(error)
     if isinstance(error, Refusal):
         complain(str(error))
@@ -237,7 +234,7 @@ def said(error: BaseException, tracker: Any) -> str:
 
 
 def worded(error: BaseException) -> str:
-    """Returns one line for an error of Hydra's: what was given, what is accepted, what to do."""
+    """Return one line for an error of Hydra's: what was given, what is accepted, what to do."""
     text = str(error)
     if isinstance(error, OverrideParseException):
         given = error.override
@@ -280,7 +277,7 @@ def worded(error: BaseException) -> str:
 
 
 def usage() -> str:
-    """Returns what --help shows. Hydra would do the same after a look into 75 groups."""
+    """Return what --help shows. Hydra would do the same after a look into 75 groups."""
     groups = {
         folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
         for folder in sorted(CONF.iterdir())
@@ -292,12 +289,12 @@ def usage() -> str:
 
 
 def complain(line: str) -> None:
-    """Says one line on stderr."""
+    """Say one line on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
 def _keep(folder: Path, *lines: str) -> None:
-    """Adds lines to the run.log of a folder, if its disk lets it."""
+    """Add lines to the run.log of a folder, if its disk lets it."""
     with contextlib.suppress(OSError), (folder / "run.log").open("a", encoding="utf-8") as log:
         log.writelines(f"{line}\n" for line in lines if line)
 
@@ -324,7 +321,7 @@ def _refusing(own: Own) -> Iterator[None]:
 
 
 def _discard(folder: Path, top: Path) -> None:
-    """Removes a folder that this job has made, and the empty ones above it, below `top`."""
+    """Remove a folder that this job has made, and the empty ones above it, below `top`."""
     shutil.rmtree(folder, ignore_errors=True)
     for parent in folder.parents if top in folder.parents else ():
         with contextlib.suppress(OSError):
@@ -335,7 +332,7 @@ def _discard(folder: Path, top: Path) -> None:
 
 
 def _tidy_sweep(error: BaseException) -> Path | None:
-    """Returns the folder of a multirun that `error` has ended, or removes it if no job used it."""
+    """Return the folder of a multirun that `error` has ended, or remove it if no job used it."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if made := frame.f_locals.get("sweep_dir"):  # of Hydra's sweeper, which tells it no one
             folder = Path(str(made))
@@ -358,7 +355,7 @@ def _dotted(tree: Any, place: str = "") -> list[str]:
 
 
 def _flags(told: str) -> str:
-    """Returns one line for what argparse says about flags in several."""
+    """Return one line for what argparse says about flags in several."""
     last = re.sub(r"^\S+: error: ", "", told.strip().rpartition("\n")[2])
     if re.match(r"unrecognized arguments: [^-]", last):
         return f"{last}. Flags like -m stand before all settings or after them."

@@ -25,13 +25,13 @@ needs_browser = pytest.mark.skipif(
 
 
 def photograph(generator: np.random.Generator, side: int) -> np.ndarray:
-    """An image that compresses about as badly as a real one."""
+    """Return an image that compresses about as badly as a real one."""
     coarse = generator.integers(0, 256, (side // 6, side // 6, 3), np.uint8)
     return np.asarray(Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def parts(count: int, shape: tuple[int, int] = (3, 3), shown: int = 10, side: int = 96) -> dict:
-    """All arguments of a page about a filter with `count` inputs, strongest first."""
+    """Return all arguments of a page about a filter with `count` inputs, strongest first."""
     generator = np.random.default_rng(count)
     kernels = generator.normal(size=(count, *shape)) * 0.01 * generator.gamma(1, 1, (count, 1, 1))
     kernels = kernels[np.argsort(-(kernels**2).sum((1, 2)), kind="stable")]
@@ -82,13 +82,13 @@ def tags(page: str) -> list[tuple[str, dict]]:
 
 
 def decoded(uri: str) -> np.ndarray:
-    """The image in a data URI."""
+    """Return the image in a data URI."""
     data = base64.b64decode(uri.split(",", 1)[1], validate=True)
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def without(unit: Portrait, **other: Any) -> Portrait:
-    """`unit` as a colour input: nothing to ascend, nothing to crop."""
+    """Return `unit` as a colour input: nothing to ascend, nothing to crop."""
     empty: dict[str, Any] = {
         "optimum": None,
         "activation": None,
@@ -253,7 +253,7 @@ def test_a_page_that_does_not_fit_together_is_refused(change, message):
 
 
 def browse(page: str, script: str, folder: Path) -> dict:
-    """What `script`, a function body, returns after `page` was opened in a browser."""
+    """Return what `script`, a function body, answers after `page` was opened in a browser."""
     call = f"JSON.stringify((() => {{{script}}})())"
     probe = f"<script>onload = () => document.body.dataset.found = btoa({call})</script>"
     file = folder / "page.html"

@@ -86,7 +86,7 @@ class Ended:
 
 
 class Shell:
-    """Gives commands in an empty folder, with an empty home."""
+    """A place to give commands: an empty folder and an empty home."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.home = folder / "work", folder / "home"
@@ -117,7 +117,7 @@ class Shell:
         return self._end(self.start(*arguments, script=self.fake))
 
     def signalled(self, number: int, *arguments: str) -> Ended:
-        """Sends a signal, as a terminal does to all processes, once the stage waits."""
+        """Send a signal, as a terminal does to all processes, once the stage waits."""
         process = self.start(*arguments, script=self.fake)
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -146,7 +146,7 @@ class Shell:
 def say(
     shell: "Shell", monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., "Ended"]]:
-    """Gives commands to the real run.py or with the stage of the test, inside this process."""
+    """Yield what gives commands to run.py, real or with the stage of the test, in this process."""
     handler = signal.getsignal(signal.SIGTERM)
     for name in [name for name in os.environ if name.startswith(("WANDB_", "HYDRA_"))]:
         monkeypatch.delenv(name)

@@ -226,3 +226,9 @@ def test_the_tracker_knows_three_modes() -> None:
 def test_reading_settings_imports_nothing_beyond_the_standard_library() -> None:
     source = Path(str(read.__globals__["__file__"])).read_text()
     assert not any(name in source for name in ("numpy", "tensorflow", "omegaconf", "hydra"))
+
+
+def test_a_group_is_no_suggestion_for_a_setting_inside_it():
+    known = ["ascent", "ascent.steps", "layer"]
+    assert "Did you mean" not in unknown("ascent.foo", known)
+    assert unknown("ascent.stepz", known).endswith("Did you mean 'ascent.steps'?")

@@ -221,6 +221,25 @@ def test_the_same_seed_gives_the_same_pictures_bit_for_bit(tmp_path):
     assert pictures[0] == pictures[1]
 
 
+@pytest.mark.parametrize("group", ["ascent", "images"])
+def test_a_canvas_too_small_for_the_layer_is_refused(tmp_path, group):
+    done = subprocess.run(
+        command("layer=block4_conv3", "filter=17", f"{group}.size=7"),
+        cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"{group}.size=7 leaves no position at block4_conv3, where they lie 8 pixels apart. "
+        f"Give {group}.size=32 or more.\n"
+    )
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_the_smallest_canvas_that_a_layer_takes_runs(tmp_path):
+    run(tmp_path, "layer=block2_conv1", "filter=0", "stage.inputs=1", "stage.crops=0",
+        "ascent.size=2", "images.size=2", "tracker=files")  # fmt: skip
+
+
 def test_an_interrupt_keeps_and_names_what_is_finished(tmp_path):
     process = subprocess.Popen(
         command("layer=block4_conv3", "filter=17", "ascent.steps=100000", "tracker=files"),

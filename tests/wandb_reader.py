@@ -1,4 +1,4 @@
-"""Reads W&B's offline file back, without the client that wrote it."""
+"""Read W&B's offline file back, without the client that wrote it."""
 
 import json
 import struct
@@ -50,18 +50,18 @@ class OfflineRun:
             self.exit_code = record.exit.exit_code
 
     def logged(self, key: str) -> Any:
-        """Returns the last value logged under a key."""
+        """Return the last value logged under a key."""
         return [row[key] for row in self.history if key in row][-1]
 
     def table(self, key: str) -> dict[str, Any]:
-        """Returns a logged table as it is uploaded, its pictures being references to files."""
+        """Return a logged table as it is uploaded, its pictures being references to files."""
         files = next(files for files in self.artifact_files if f"{key}.table.json" in files)
         content: dict[str, Any] = json.loads(files[f"{key}.table.json"].read_text())
         return content
 
 
 def records(path: Path) -> Iterator[Any]:
-    """Yields the protobuf records of a LevelDB log, each part's checksum checked."""
+    """Yield the protobuf records of a LevelDB log, each part's checksum checked."""
     data = path.read_bytes()
     assert data[:4] == b":W&B"
     offset, message = 7, b""
@@ -78,7 +78,7 @@ def records(path: Path) -> Iterator[Any]:
         offset += 7 + size
         message = part if kind in (WHOLE, FIRST) else message + part
         if kind in (WHOLE, LAST):
-            yield wandb_internal_pb2.Record.FromString(message)  # type: ignore[attr-defined]
+            yield wandb_internal_pb2.Record.FromString(message)
 
 
 def _nested(items: Any) -> dict[str, Any]:

@@ -6,12 +6,14 @@ Reading order, from the bottom of the import rule to its top:
    request, where weights come from, photographs as batches.
 2. ``parameterization``, ``transforms``: free numbers that decode to an image, and what the image
    must survive.
-3. ``network``, ``receptive``, ``objectives``: a trained network and its taps, the pixels that a
-   position sees, what ascends.
-4. ``ascent``, ``activations``, ``kernels``, ``attribution``: gradient ascent, peaks on photographs,
+3. ``figures``, ``explorer``, ``folder``, ``tracker``: pictures as arrays, and where results go.
+4. ``backend``, ``network``, ``receptive``, ``objectives``, ``precision``: how TensorFlow is loaded,
+   a trained network and its taps, the pixels that a position sees, what ascends, in which numbers.
+5. ``ascent``, ``activations``, ``kernels``, ``attribution``: gradient ascent, peaks on photographs,
    kernel slices, exact contributions one layer back.
-5. ``circuit``, ``figures``, ``report``: the inputs of a unit as data, drawn and written.
-6. ``tracker``, ``stages``: where results are recorded, and one file for each command.
+6. ``album``, ``circuit``, ``report``: photographs a network has seen, the inputs of a unit as data,
+   the page about them.
+7. ``stages``: one file for each command.
 
 A module imports only modules below it; ``tests/test_architecture.py`` holds the rule. TensorFlow is
 imported by the modules that make tensors, never by those that only check a request.

@@ -156,7 +156,7 @@ class Ascent:
                 tape.watch(numbers)
                 images = self.parameterization.decode(numbers, self.height, self.width)
                 for index, transform in enumerate(self.transforms):
-                    images = transform(images, draws + [index, 0])
+                    images = transform(images, draws + tf.constant([index, 0]))
                 scores = self._scores(images, filters, groups)
                 # The sum, not the mean: no sample's step depends on who shares the batch.
                 total = tf.reduce_sum(scores)
@@ -185,19 +185,6 @@ class Ascent:
 
         return climb
 
-    @cached_property
-    def _measure(self) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-        """A layer, images in [0, 1] and filters -> peaks and means of their preactivations."""
-
-        @tf.function
-        def measure(
-            layer: str, images: tf.Tensor, filters: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor]:
-            maps = own(self._measuring[layer](images)[layer], filters)
-            return tf.reduce_max(maps, axis=(1, 2)), tf.reduce_mean(maps, axis=(1, 2))
-
-        return measure
-
     def measure(self, images: np.ndarray, units: Sequence[Unit]) -> tuple[np.ndarray, np.ndarray]:
         """Return each unit's largest and mean preactivation `(units,)` on its own 8-bit image.
 
@@ -212,7 +199,9 @@ class Ascent:
             chosen = [index for index, unit in enumerate(units) if unit.layer == layer]
             filters = tf.constant([units[index].filter for index in chosen])
             pixels = tf.constant(images[chosen].astype(np.float32) / 255.0)
-            peaks[chosen], means[chosen] = self._measure(layer, pixels, filters)
+            maps = own(self._measuring[layer](pixels)[layer], filters)
+            peaks[chosen] = tf.reduce_max(maps, axis=(1, 2))
+            means[chosen] = tf.reduce_mean(maps, axis=(1, 2))
         return peaks, means
 
     def pixels(self, numbers: tf.Tensor) -> np.ndarray:
@@ -266,8 +255,9 @@ def ascend(ascent: Ascent, units: Sequence[Unit], seed: int, attempts: int = 1) 
                 yield replace(step, finished=tuple(finished))
                 continue
             peaks, means = ascent.measure(images, pending)
-            for unit, image, *values in zip(pending, images, peaks, means, start, strict=True):
-                optimum = Optimum(unit, image, *map(float, values), attempt)
+            results = zip(pending, images, peaks, means, start, strict=True)
+            for unit, image, peak, mean, first in results:
+                optimum = Optimum(unit, image, float(peak), float(mean), float(first), attempt)
                 if optimum.alive or attempt == attempts:
                     finished.append(optimum)
                 else:

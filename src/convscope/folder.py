@@ -19,28 +19,28 @@ from PIL import Image
 
 
 class Folder:
-    """Writes results into one folder and remembers, in order, which files are finished."""
+    """The files of one run, each written whole; it remembers, in order, which are finished."""
 
     def __init__(self, path: Path) -> None:
-        """Writes into `path`, which must exist."""
+        """Write into `path`, which must exist."""
         self.path = path
         self.written: list[Path] = []
 
     def append(self, name: str, line: str) -> None:
-        """Adds one line to a text file, on the disk before this returns to the caller."""
+        """Add one line to a text file, on the disk before this returns to the caller."""
         path = self.path / name
         with _room_for(self.path), path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
         self._remember(path)
 
     def image(self, name: str, image: np.ndarray) -> Path:
-        """Writes `images/<name>.png` from a uint8 image `(height, width, 3)`."""
+        """Write `images/<name>.png` from a uint8 image `(height, width, 3)`."""
         buffer = io.BytesIO()
         picture(name, image).save(buffer, "PNG")
         return self._write(f"images/{_checked(name)}.png", buffer.getvalue())
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
-        """Writes `tables/<name>.csv`; None and numbers that are not finite are empty cells."""
+        """Write `tables/<name>.csv`; None and numbers that are not finite are empty cells."""
         for number, row in enumerate(rows):
             if len(row) != len(columns):
                 raise ValueError(
@@ -53,18 +53,18 @@ class Folder:
         return self._write(f"tables/{_checked(name)}.csv", text.getvalue().encode())
 
     def array(self, name: str, **arrays: np.ndarray) -> Path:
-        """Writes `arrays/<name>.npz`."""
+        """Write `arrays/<name>.npz`."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         return self._write(f"arrays/{_checked(name)}.npz", buffer.getvalue())
 
     def document(self, name: str, content: object) -> Path:
-        """Writes `<name>.json`; NaN and infinities are null."""
+        """Write `<name>.json`; NaN and infinities are null."""
         text = json.dumps(plain(content), indent=2, allow_nan=False, ensure_ascii=False)
         return self._write(f"{_checked(name)}.json", f"{text}\n".encode())
 
     def page(self, name: str, html: str) -> Path:
-        """Writes `<name>.html`."""
+        """Write `<name>.html`."""
         return self._write(f"{_checked(name)}.html", html.encode())
 
     def _write(self, name: str, content: bytes) -> Path:
@@ -86,7 +86,7 @@ class Folder:
 
 
 def plain(value: Any) -> Any:
-    """Returns a value as JSON holds it: no NumPy types, null for NaN and infinities."""
+    """Return a value as JSON holds it: no NumPy types, null for NaN and infinities."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):
@@ -103,10 +103,10 @@ def plain(value: Any) -> Any:
 
 
 def picture(name: str, image: np.ndarray) -> Image.Image:
-    """Returns a uint8 array `(height, width, 3)` as a Pillow image.
+    """Return a uint8 array `(height, width, 3)` as a Pillow image.
 
     Raises:
-        ValueError: It is of another type or shape. Floats are refused rather than guessed at.
+        ValueError: it is of another type or shape. Floats are refused rather than guessed at.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3 or not image.size:
         raise ValueError(
@@ -117,7 +117,7 @@ def picture(name: str, image: np.ndarray) -> Image.Image:
 
 
 def relative(path: Path) -> str:
-    """Returns a path as seen from the current folder."""
+    """Return a path as seen from the current folder."""
     return os.path.relpath(path)
 
 

@@ -45,8 +45,9 @@ class View:
         """
         edges = []
         for low, high, axis in ((top, bottom, 0), (left, right, 1)):
-            start = int(np.floor((low + self.offset[axis]) / self.scale[axis]))
-            stop = int(np.ceil((high + self.offset[axis]) / self.scale[axis]))
+            # Rounded, so that an edge that lies on a pixel's edge does not take in the next one.
+            start = int(np.floor(round((low + self.offset[axis]) / self.scale[axis], 9)))
+            stop = int(np.ceil(round((high + self.offset[axis]) / self.scale[axis], 9)))
             edges.append((max(start, 0), min(stop, self.size[axis])))
         (first, last), (near, far) = edges
         return first, near, last, far
@@ -117,9 +118,12 @@ def load(path: Path) -> Image.Image:
             with Image.open(path) as file:
                 picture = ImageOps.exif_transpose(file)
                 if picture.mode.startswith(("I", "F")):
-                    values = np.asarray(picture, np.float32)
-                    top = 65535.0 if values.max(initial=0) > 255 else 255.0
-                    picture = Image.fromarray(np.uint8(np.clip(values / top, 0, 1) * 255))
+                    values = np.nan_to_num(np.asarray(picture, np.float32))
+                    peak = values.max(initial=0)
+                    top = 1.0 if picture.mode == "F" and peak <= 1 else 255.0
+                    top = 65535.0 if ";16" in picture.mode or peak > 255 else top
+                    levels = np.rint(np.clip(values / top, 0, 1) * 255)
+                    picture = Image.fromarray(levels.astype(np.uint8))
                 if picture.has_transparency_data:
                     picture = picture.convert("RGBA")
                     white = Image.new("RGBA", picture.size, "white")
@@ -140,10 +144,12 @@ def square(picture: Image.Image, size: int) -> tuple[np.ndarray, View]:
     width, height = picture.size
     factor = size / min(width, height)
     rows, columns = max(size, round(height * factor)), max(size, round(width * factor))
-    small = picture.resize((columns, rows), Image.Resampling.BICUBIC)
     top, left = (rows - size) // 2, (columns - size) // 2
-    cut = small.crop((left, top, left + size, top + size))
     view = View((rows / height, columns / width), (top, left), (height, width))
+    # Scaled and cut in one: what is cut away from a long strip would not fit into memory.
+    across, down = width / columns, height / rows
+    box = (left * across, top * down, (left + size) * across, (top + size) * down)
+    cut = picture.resize((size, size), Image.Resampling.BICUBIC, box)
     return np.asarray(cut, np.float32) / 255.0, view
 
 

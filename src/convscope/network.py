@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-# Keras reads its backend once, on import, from here or from a file in the user's home.
-os.environ["KERAS_BACKEND"] = "tensorflow"
-
-import keras
 import numpy as np
-import tensorflow as tf
 
 from convscope import weights
+from convscope.backend import quietly
 from convscope.unit import IMAGE, Unit
+
+with quietly():
+    import keras
+    import tensorflow as tf
 
 # Statistics of ImageNet's RGB values in [0, 1], as torchvision's networks expect them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -62,7 +61,7 @@ class Normalize(keras.layers.Layer):
 
     def call(self, image: tf.Tensor) -> tf.Tensor:
         """Return the normalized image, same shape."""
-        return (image - np.float32(self.mean)) / np.float32(self.deviation)
+        return (image - np.asarray(self.mean, np.float32)) / np.asarray(self.deviation, np.float32)
 
 
 def vgg16(path: Path | None = None) -> Network:
@@ -123,7 +122,9 @@ def preactivation(layer: keras.layers.Layer) -> keras.KerasTensor:
     """
     if getattr(layer, "activation", None) is keras.activations.linear:
         return layer.output
-    result = layer.convolution_op(layer.input, layer.kernel)
+    # An operation outside a layer does not convert its inputs to the layer's format by itself.
+    inputs = keras.ops.cast(layer.input, layer.compute_dtype)
+    result = layer.convolution_op(inputs, layer.kernel)
     return result + layer.bias if layer.use_bias else result
 
 
@@ -152,7 +153,7 @@ def tap(network: Network, names: Sequence[str], *, pre: bool = False) -> keras.M
 
 
 def look(network: Network, tensors: Mapping[str, keras.KerasTensor]) -> keras.Model:
-    """Return a model from images in [0, 1] to the named symbolic tensors of the network, float32."""
+    """Return a model from images in [0, 1] to named symbolic tensors of the network, float32."""
     image = keras.Input((None, None, 3), dtype="float32", name=IMAGE)
     body = keras.Model(network.model.inputs, dict(tensors))
     values = body(network.preprocess(image))

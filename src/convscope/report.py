@@ -48,21 +48,21 @@ def circuit_page(
     settings: Mapping[str, object],
     notes: Sequence[str],
 ) -> str:
-    """The report of a circuit run as one HTML page that makes no network request.
+    """Return the report of a circuit run as one HTML page that makes no network request.
 
     Args:
-        unit: The unit explained.
-        rows: Its strongest inputs, in the order to show.
-        table: All inputs, with the keys of `COLUMNS` and `mostly` and `in_ten`.
-        limit: The weight at both ends of the colour scale of all kernels.
-        tiles: The kernel tile of each row of `table`, all of one shape.
-        facts: What the head of the page states, label to value.
-        optima: How each optimum was made, one mapping for each.
-        settings: The settings of the run; groups may be nested.
-        notes: What to keep in mind, one sentence or two each.
+        unit: the unit explained.
+        rows: its strongest inputs, in the order to show.
+        table: all inputs, with the keys of `COLUMNS` and `mostly` and `in_ten`.
+        limit: the weight at both ends of the colour scale of all kernels.
+        tiles: the kernel tile of each row of `table`, all of one shape.
+        facts: what the head of the page states, label to value.
+        optima: how each optimum was made, one mapping for each.
+        settings: the settings of the run; groups may be nested.
+        notes: what to keep in mind, one sentence or two each.
 
     Raises:
-        ValueError: If there is no input, or `tiles` do not fit to `table` or to the kernels.
+        ValueError: there is no input, or `tiles` do not fit to `table` or to the kernels.
     """
     if not rows or len(tiles) != len(table):
         message = "A report needs at least one input, and a tile for each row of its table."
@@ -87,7 +87,7 @@ def circuit_page(
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    """Templates from beside this file: every value is escaped, every name must be given."""
+    """Return templates from beside this file: values are escaped, names must be given."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -112,7 +112,7 @@ def _environment() -> jinja2.Environment:
 
 
 def _uri(image: np.ndarray, **how: Any) -> str:
-    """`image` as a data URI: a lossless PNG unless `how` asks Pillow for another format."""
+    """Return `image` as a data URI: a lossless PNG unless `how` asks Pillow for another format."""
     file = io.BytesIO()
     settings: dict[str, Any] = {"format": "PNG", "optimize": True} | how
     Image.fromarray(image).save(file, **settings)
@@ -121,7 +121,7 @@ def _uri(image: np.ndarray, **how: Any) -> str:
 
 
 def _picture(image: np.ndarray, side: int) -> dict[str, object]:
-    """`image` for the page, made smaller where its longer side exceeds `side` pixels."""
+    """Return `image` for the page, made smaller where its longer side exceeds `side` pixels."""
     longer = max(image.shape[:2])
     if longer < 48:  # The few pixels that an early layer sees, shown as pixels.
         return {"uri": _uri(image), "pixelated": True}
@@ -132,7 +132,7 @@ def _picture(image: np.ndarray, side: int) -> dict[str, object]:
 
 
 def _cells(kernel: np.ndarray, limit: float) -> list[tuple[int, int, str, float]]:
-    """Row, column, colour and weight of each square of a kernel's drawing."""
+    """Return row, column, colour and weight of each square of a kernel's drawing."""
     colours = figures.kernel_colours(kernel, limit)
     return [
         (row, column, "#" + colours[row, column].tobytes().hex(), float(weight))
@@ -141,7 +141,7 @@ def _cells(kernel: np.ndarray, limit: float) -> list[tuple[int, int, str, float]
 
 
 def _sprite(tiles: Sequence[np.ndarray], kernel: tuple[int, ...]) -> dict[str, object]:
-    """All tiles in one image, a pixel for each weight.
+    """Return all tiles in one image, a pixel for each weight.
 
     Each has a border that repeats its edge, so that a page zoomed to a fraction shows nothing of
     its neighbours. `kernel` is the shape of the kernels that `figures.kernel_tile` drew.
@@ -164,7 +164,7 @@ def _sprite(tiles: Sequence[np.ndarray], kernel: tuple[int, ...]) -> dict[str, o
 
 
 def _table(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """`table` with the words of each cell."""
+    """Return `table` with the words of each cell."""
     columns = {
         key: [entry[key] for entry in table]
         if kind == "words"
@@ -182,7 +182,7 @@ def _table(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _aligned(values: Sequence[float | None], kind: str) -> list[str]:
-    """Numbers of one column with equally many decimals, so that their points stand in a line.
+    """Return the numbers of a column with equally many decimals, so that their points align.
 
     The largest gets four digits at least, a middling one two.
     """
@@ -204,7 +204,7 @@ def _aligned(values: Sequence[float | None], kind: str) -> list[str]:
 
 
 def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Dotted names and values of nested settings, as they are typed on the command line."""
+    """Yield dotted names and values of nested settings, as they are typed on the command line."""
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{prefix}{key}.")
@@ -213,12 +213,12 @@ def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
 
 
 def _breakable(name: str) -> Markup:
-    """`name`, which a narrow column may break between layer and filter."""
+    """Return `name`, which a narrow column may break between layer and filter."""
     return escape(name).replace(":", Markup("<wbr>:"))
 
 
 def _value(value: object, digits: int | None = None) -> str:
-    """Any value in plain words; numbers as they are, or in so many significant `digits`."""
+    """Return any value in plain words; numbers as they are or in significant `digits`."""
     if value is None:
         return "\N{EN DASH}"
     if isinstance(value, bool | np.bool_):

@@ -33,7 +33,7 @@ class ImageSettings:
     batch: int
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a size or batch below 1 and for a root that does not fit."""
+        """Raise ValueError for a size or batch below 1 and for a root that does not fit."""
         _at_least(1, size=self.size, batch=self.batch)
         if self.name == "folder" and not self.root:
             raise ValueError("root is missing. Add images.root=... (a folder with photographs).")
@@ -63,7 +63,7 @@ class AscentSettings:
     attempts: int
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a value outside its range."""
+        """Raise ValueError for a value outside its range."""
         _at_least(1, steps=self.steps, chunk=self.chunk, attempts=self.attempts)
         _at_least(0, decay=self.decay, jitter=self.jitter, scale=self.scale, rotate=self.rotate)
         _above_zero(learning_rate=self.learning_rate, deviation=self.deviation)
@@ -85,7 +85,7 @@ class TrackerSettings:
 
 
 def read(kind: type[T], values: Mapping[str, object], place: str = "") -> T:
-    """Returns `values` as the dataclass `kind`, exactly: every field, and nothing else.
+    """Return `values` as the dataclass `kind`, exactly: every field, and nothing else.
 
     Fields may be str, int, float (a whole number is taken too), bool, None, Literal, unions of
     these, `tuple[X, ...]` and other dataclasses. Where the ranges of a dataclass (its
@@ -93,12 +93,12 @@ def read(kind: type[T], values: Mapping[str, object], place: str = "") -> T:
     the full name of the setting.
 
     Args:
-        kind: The dataclass to make.
-        values: Names and plain values, as they come from YAML.
-        place: The dotted name of `values` as a user types it, "" at the top.
+        kind: the dataclass to make.
+        values: names and plain values, as they come from YAML.
+        place: the dotted name of `values` as a user types it, "" at the top.
 
     Raises:
-        ValueError: A setting is unknown, missing, of a wrong type or outside its range.
+        ValueError: a setting is unknown, missing, of a wrong type or outside its range.
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"{place}={_shown(values)} does not fit. It takes {_words(kind)}.")
@@ -122,23 +122,23 @@ def read(kind: type[T], values: Mapping[str, object], place: str = "") -> T:
 
 
 def unknown(key: str, known: Sequence[str]) -> str:
-    """Returns the sentence for a setting that does not exist.
+    """Return the sentence for a setting that does not exist.
 
     Args:
-        key: The dotted name that was given.
-        known: The dotted names there are.
+        key: the dotted name that was given.
+        known: the dotted names there are.
     """
     group = key.rpartition(".")[0]
     beside = _inside(group, known) or _inside("", known)
     has = f"{group} has" if _inside(group, known) and group else "At the top there are"
-    near = closest(key, known)
+    near = closest(key, [name for name in known if not key.startswith(f"{name}.")])
     return f"There is no setting '{key}'. {has} {_listed(beside, 'and')}." + (
         f" Did you mean '{near}'?" if near else ""
     )
 
 
 def closest(name: str, known: Sequence[str]) -> str | None:
-    """Returns the one of `known` that `name` was probably meant to be, or None.
+    """Return the one of `known` that `name` was probably meant to be, or None.
 
     Names may be dotted; the last part alone counts too, so that `steps` finds `ascent.steps`.
     """
@@ -154,7 +154,7 @@ def closest(name: str, known: Sequence[str]) -> str | None:
 
 
 def setting_names(kind: type, place: str = "") -> list[str]:
-    """Returns the dotted names of all settings of a dataclass, its groups included."""
+    """Return the dotted names of all settings of a dataclass, its groups included."""
     names = []
     for name, hint in get_type_hints(kind).items():
         names.append(_join(place, name))
@@ -164,13 +164,13 @@ def setting_names(kind: type, place: str = "") -> list[str]:
 
 
 def _refuse_unknown(kind: type, values: Mapping[str, object], place: str, known: list[str]) -> None:
-    """Looks into all groups before anything else: a mistyped name leaves another one missing."""
+    """Look into all groups before anything else: a mistyped name leaves another one missing."""
     hints = get_type_hints(kind)
     for name, value in values.items():
         if name not in hints:
             raise ValueError(unknown(_join(place, name), known))
         if is_dataclass(hints[name]) and isinstance(value, Mapping):
-            _refuse_unknown(hints[name], value, _join(place, name), known)  # type: ignore[arg-type]
+            _refuse_unknown(hints[name], value, _join(place, name), known)
 
 
 def _value(hint: Any, value: object, place: str) -> object:
@@ -190,7 +190,7 @@ def _value(hint: Any, value: object, place: str) -> object:
 
 
 def _fit(hint: Any, value: object) -> object:
-    """Returns `value` as `hint` wants it; TypeError if it is none (bool is never a number)."""
+    """Return `value` as `hint` wants it, or raise TypeError (bool is never a number)."""
     arguments = get_args(hint)
     if get_origin(hint) in (Union, UnionType):
         for option in arguments:
@@ -213,7 +213,7 @@ def _fit(hint: Any, value: object) -> object:
 
 
 def _words(hint: Any) -> str:
-    """Returns what a type accepts, in words for a user."""
+    """Return what a type accepts, in words for a user."""
     if get_origin(hint) in (Union, UnionType):
         return _listed([_words(option) for option in get_args(hint)], "or")
     if get_origin(hint) is tuple:
@@ -239,7 +239,7 @@ def _takes_null(hint: Any) -> bool:
 
 
 def _shown(value: object) -> str:
-    """Returns a value as YAML and the command line spell it."""
+    """Return a value as YAML and the command line spell it."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -30,10 +30,10 @@ SECONDS_TO_CONNECT = 30.0  # then W&B is taken to be out of reach
 
 
 class Tracker:
-    """Takes the results of one run: writes the files, then shows them to W&B if it takes part."""
+    """The results of one run: written as files, then shown to W&B if it takes part."""
 
     def __init__(self, directory: Path, run: Any = None) -> None:
-        """Writes into `directory`, which must exist; `run` is W&B's object or None."""
+        """Write into `directory`, which must exist; `run` is W&B's object or None."""
         self.directory = directory
         self._folder = Folder(directory)
         self._run = run
@@ -49,7 +49,7 @@ class Tracker:
         return list(self._folder.written)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
-        """Adds a line to `metrics.jsonl`, and a point to each curve in W&B."""
+        """Add a line to `metrics.jsonl`, and a point to each curve in W&B."""
         self._folder.append("metrics.jsonl", json.dumps({"step": step} | plain(values)))
 
         def send(run: Any, _: Any) -> None:
@@ -62,7 +62,7 @@ class Tracker:
         self._show(send)
 
     def image(self, name: str, image: np.ndarray) -> Path:
-        """Writes `images/<name>.png` from a uint8 image `(height, width, 3)`; returns its path."""
+        """Write `images/<name>.png` from a uint8 image `(height, width, 3)`; return its path."""
         path = self._folder.image(name, image)
         self._show(lambda run, wandb: run.log({f"images/{name}": wandb.Image(str(path))}))
         return path
@@ -74,19 +74,19 @@ class Tracker:
         rows: Sequence[Sequence[object]],
         pictures: Mapping[str, Sequence[np.ndarray]] | None = None,
     ) -> Path:
-        """Writes `tables/<name>.csv`; None and numbers that are not finite are empty cells.
+        """Write `tables/<name>.csv`; None and numbers that are not finite are empty cells.
 
         Args:
-            name: The file's name, without folder and ending.
-            columns: The header.
-            rows: One sequence of cells for each row.
-            pictures: Further columns for W&B alone, with a uint8 image `(height, width, 3)` a row.
+            name: the file's name, without folder and ending.
+            columns: the header.
+            rows: one sequence of cells for each row.
+            pictures: further columns for W&B alone, with a uint8 image `(height, width, 3)` a row.
 
         Returns:
             The path of the file.
 
         Raises:
-            ValueError: A row is not as long as the header, or a column of pictures as the table.
+            ValueError: a row is not as long as the header, or a column of pictures as the table.
         """
         drawn = []
         for key, column in (pictures or {}).items():
@@ -109,15 +109,15 @@ class Tracker:
         return path
 
     def array(self, name: str, **arrays: np.ndarray) -> Path:
-        """Writes `arrays/<name>.npz` and returns its path."""
+        """Write `arrays/<name>.npz` and return its path."""
         return self._folder.array(name, **arrays)
 
     def document(self, name: str, content: object) -> Path:
-        """Writes `<name>.json` and returns its path."""
+        """Write `<name>.json` and return its path."""
         return self._folder.document(name, content)
 
     def page(self, name: str, html: str) -> Path:
-        """Writes `<name>.html` and returns its path."""
+        """Write `<name>.html` and return its path."""
         path = self._folder.page(name, html)
         # Without inject=False the page would be given a style sheet from the network.
         self._show(
@@ -128,21 +128,21 @@ class Tracker:
         return path
 
     def summarize(self, values: Mapping[str, object]) -> None:
-        """Merges results and provenance into `summary.json`; W&B gets the scalars of them."""
+        """Merge results and provenance into `summary.json`; W&B gets the scalars of them."""
         self._summary |= plain(values)
         kinds = bool | int | float | str
         scalars = {key: value for key, value in plain(values).items() if isinstance(value, kinds)}
         self._show(lambda run, _: run.summary.update(scalars))
 
     def say(self, line: str) -> None:
-        """Shows a line on the terminal and keeps it in `run.log`."""
+        """Show a line on the terminal and keeps it in `run.log`."""
         with suppress(SystemExit):  # of rich, when nobody reads on (| head); the run goes on
             self._console.print(line, soft_wrap=True)
         self._folder.append("run.log", line)
 
     @contextmanager
     def timer(self, name: str) -> Iterator[None]:
-        """Adds the seconds inside to `seconds` of the summary."""
+        """Add the seconds inside to `seconds` of the summary."""
         start = time.perf_counter()
         try:
             yield
@@ -152,7 +152,7 @@ class Tracker:
 
     @contextmanager
     def progress(self, description: str, total: int) -> Iterator[Callable[..., None]]:
-        """Yields `update(completed, note="")`, which moves a bar or, without terminal, says a line.
+        """Yield `update(completed, note="")`, which moves a bar or, without terminal, says a line.
 
         Either way one last line stays: how far it came, the last note, the seconds it took.
         """
@@ -183,7 +183,7 @@ class Tracker:
         self.say(f"{line}  {time.perf_counter() - start:.1f} s")
 
     def close(self, status: str) -> None:
-        """Writes `summary.json` with `status`, the versions of what took part, and the seconds."""
+        """Write `summary.json` with `status`, the versions of what took part, and the seconds."""
         spent = {"total": time.perf_counter() - self._start} | self._seconds
         seconds = {name: round(value, 3) for name, value in spent.items()}
         parts = {"status": status, "versions": _versions(), "seconds": seconds}
@@ -192,7 +192,7 @@ class Tracker:
         self._show(lambda run, _: run.summary.update(flat))
 
     def _show(self, send: Callable[[Any, Any], object]) -> None:
-        """Calls `send(run, wandb)`. W&B's process may die; the run goes on without it."""
+        """Call `send(run, wandb)`. W&B's process may die; the run goes on without it."""
         if self._run is None:
             return
         wandb = sys.modules["wandb"]
@@ -214,19 +214,19 @@ def track(
     group: str | None,
     tags: Sequence[str],
 ) -> Iterator[Tracker]:
-    """Yields the tracker of a run. On leaving, however, the summary is written and W&B's run ends.
+    """Yield the tracker of a run. On leaving, however, the summary is written and W&B's run ends.
 
     Args:
-        directory: The run's folder. W&B's files lie in `wandb/` inside.
-        settings: Whether W&B takes part, and how.
-        config: What W&B shows as the run's configuration.
+        directory: the run's folder. W&B's files lie in `wandb/` inside.
+        settings: whether W&B takes part, and how.
+        config: what W&B shows as the run's configuration.
         stage: W&B's job type.
         name: W&B's name for the run.
         group: W&B's group for the run, unless the settings name one.
         tags: W&B's tags, beside those of the settings.
 
     Raises:
-        FileExistsError: The folder already holds a run.
+        FileExistsError: the folder already holds a run.
         ConnectionError: W&B did not start.
     """
     for old in ("summary.json", "metrics.jsonl"):
@@ -263,7 +263,7 @@ def track(
 
 
 def closing_lines(directory: Path) -> list[str]:
-    """Returns where the report and the folder of a run are, as seen from the current folder."""
+    """Return where the report and the folder of a run are, as seen from the current folder."""
     report = directory / "report.html"
     lines = [f"Report  {relative(report)}"] if report.exists() else []
     return [*lines, f"Folder  {relative(directory)}"]
@@ -271,7 +271,7 @@ def closing_lines(directory: Path) -> list[str]:
 
 @contextmanager
 def _wandb_within(directory: Path, settings: TrackerSettings) -> Iterator[Callable[..., Any]]:
-    """Yields the function that starts a W&B run whose every file lies in `directory`."""
+    """Yield the function that starts a W&B run whose every file lies in `directory`."""
     if settings.name == "files" or settings.mode == "disabled":
         yield lambda **_: None
         return
@@ -317,7 +317,7 @@ def _wandb_within(directory: Path, settings: TrackerSettings) -> Iterator[Callab
 
 
 def _finish(run: Any, code: int) -> list[str]:
-    """Ends W&B's run with an exit code and returns the line that says how to see it."""
+    """End W&B's run with an exit code and return the line that says how to see it."""
     if run is None:
         return []
     home = Path(run.dir).parent
@@ -339,7 +339,7 @@ def _finish(run: Any, code: int) -> list[str]:
 
 
 def _end_service() -> None:
-    """Waits for W&B's process to end.
+    """Wait for W&B's process to end.
 
     Until then its file may lack the last records, and the next run would be given the same process
     and with it the folders of this one.
@@ -350,7 +350,7 @@ def _end_service() -> None:
 
 
 def has_exit_record(path: Path) -> bool:
-    """Returns whether a .wandb file was written to its end.
+    """Return whether a .wandb file was written to its end.
 
     After 7 bytes it is a LevelDB log: blocks of 32 KiB, filled with parts that have a header of
     checksum, length and type (1 whole, 2 first, 3 middle, 4 last part of a protobuf message).
@@ -370,7 +370,7 @@ def has_exit_record(path: Path) -> bool:
         place += 7 + size
         message = part if kind in (1, 2) else message + part
         if kind in (1, 4):
-            record = wandb_internal_pb2.Record.FromString(message)  # type: ignore[attr-defined]
+            record = wandb_internal_pb2.Record.FromString(message)
             if record.HasField("exit"):
                 return True
     return False

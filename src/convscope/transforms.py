@@ -1,4 +1,4 @@
-"""What an optimized image must survive: each sample is moved by its own draw, inside the gradient."""
+"""What an optimized image must survive: a move by its own draw, inside the gradient."""
 
 from __future__ import annotations
 

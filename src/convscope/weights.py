@@ -18,12 +18,12 @@ ADMITTED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
 }
-"""All the names that a pickle of NumPy arrays needs. A pickle is a program; any other is refused."""
+"""The names that a pickle of NumPy arrays needs. A pickle is a program; any other is refused."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Which weights these are: a name people know, and the SHA-256 of the file they were read from."""
+    """Which weights these are: a name people know, and the SHA-256 of the file they come from."""
 
     source: str
     sha256: str
@@ -42,6 +42,7 @@ class Checkpoint:
         sha256: checksum of the file.
         scope: the key above the layers inside the pickle.
         layers: filters of each convolution, in the file's order, under the network's layer names.
+        strides: pixels between neighbouring positions of each of them; a smaller image leaves none.
     """
 
     source: str
@@ -52,6 +53,7 @@ class Checkpoint:
     sha256: str
     scope: str
     layers: Mapping[str, int]
+    strides: Mapping[str, int]
 
     @property
     def provenance(self) -> Provenance:
@@ -77,6 +79,8 @@ PACKAGED = {
         sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
         scope="VGG16_0",
         layers=VGG16_LAYERS,
+        # A pool of two ends each block.
+        strides={name: 2 ** (int(name[5]) - 1) for name in VGG16_LAYERS},
     ),
 }
 
@@ -133,7 +137,7 @@ def verify(checkpoint: Checkpoint, path: Path) -> bytes:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Reads pickled NumPy arrays and refuses every other name before anything of it runs."""
+    """Read pickled NumPy arrays and refuses every other name before anything of it runs."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ADMITTED:
@@ -172,7 +176,7 @@ def load(checkpoint: Checkpoint, path: Path | None = None) -> dict[str, tuple[np
     """
     content = unpickle(verify(checkpoint, path or locate(checkpoint)))
     layers = content.get(checkpoint.scope, {})
-    weights = {}
+    weights: dict[str, tuple[np.ndarray, ...]] = {}
     for index, (name, filters) in enumerate(checkpoint.layers.items()):
         stored = layers.get(f"Conv_{index}", {})
         kernel, bias = stored.get("kernel"), stored.get("bias")

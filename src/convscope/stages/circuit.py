@@ -74,6 +74,13 @@ def check(settings: Settings) -> None:
     """
     checkpoint = weights.PACKAGED[settings.model.name]
     check_unit(settings.unit, checkpoint.layers, settings.model.name)
+    least = checkpoint.strides[settings.layer]
+    for name, size in (("ascent", settings.ascent.size), ("images", settings.images.size)):
+        if size != "auto" and size < least:
+            raise ValueError(
+                f"{name}.size={size} leaves no position at {settings.layer}, where they lie "
+                f"{least} pixels apart. Give {name}.size={4 * least} or more."
+            )
     weights.verify(checkpoint, _weights(settings.model) or weights.locate(checkpoint))
     for path in _photographs(settings.images):
         try:
@@ -280,16 +287,13 @@ def write_report(
     title = f"{unit} and its {len(rows)} strongest inputs"
     page = explorer(root, rows, title=title, subtitle=network.weights.source, limit=circuit.limit)
     tracker.image("explorer", page)
+    records, order = circuits.records(circuit), circuit.kernels.strongest(len(circuit.sources))
     shown = {edge.channel for edge in circuit.edges}
     table = [
-        {**record, "name": str(source), "in_ten": channel in shown}
-        for channel, (record, source) in enumerate(
-            zip(circuits.records(circuit), circuit.sources, strict=True)
-        )
+        {**records[channel], "name": str(circuit.sources[channel]), "in_ten": channel in shown}
+        for channel in order
     ]
-    tiles = [
-        kernel_tile(circuit.kernel[..., c], circuit.limit, KERNEL_TILE) for c in range(len(table))
-    ]
+    tiles = [kernel_tile(circuit.kernel[..., i], circuit.limit, KERNEL_TILE) for i in order]
     html = circuit_page(
         unit=root,
         rows=rows,
@@ -306,15 +310,17 @@ def write_report(
 
 def facts(settings: Settings, network: Network, circuit: Circuit, album: Album) -> dict[str, str]:
     """Return what the head of the page states."""
+    from convscope.figures import number
+
     field = album.fields[settings.layer]
     rate = album.observation.firing_rate[settings.filter]
     return {
         "network": network.name,
         "weights": network.weights.source,
         "filter": f"{settings.filter} of {settings.layer}",
-        "receptive field": f"{field.rows.size} x {field.columns.size} pixels, every "
+        "receptive field": f"{field.rows.size} x {field.columns.size} pixels, a position every "
         f"{field.rows.stride}",
-        "bias": f"{circuit.bias:.4g}",
+        "bias": number(circuit.bias, signed=True),
         "fires at": f"{100 * rate:.1f} % of positions on the photographs",
         "photographs": f"{len(album.paths)} ({settings.images.name})",
         "seed": str(settings.seed),

@@ -1,0 +1,273 @@
+"""A filter and its inputs as data, and the table of a real one against its checkpoint."""
+
+import csv
+import json
+import math
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.signal import correlate2d
+
+from convscope import circuit as circuits
+from convscope import kernels, weights
+from convscope.circuit import document, records, trace
+from convscope.network import inputs_of, tap
+from convscope.settings import ImageSettings, ModelSettings
+from convscope.stages import circuit as stage
+from convscope.stages.circuit import CircuitSettings, Settings
+from convscope.tracker import Tracker
+from convscope.unit import IMAGE, Unit
+
+ROOT = Unit("b", 7)
+SOURCES = tuple(Unit("a", channel) for channel in range(4))
+KERNEL = np.float32([[1, -3, 0, 2], [-2, -4, 0.25, 2]]).reshape(2, 1, 4)
+MEAN = np.array([0.5, -1.5, 0.0, 2.5])
+TABLE = kernels.measure(KERNEL, mixed=0.4, negligible=0.1)
+CIRCUIT = trace(ROOT, KERNEL, 0.75, SOURCES, TABLE, MEAN, 3)
+
+# Where the packaged file keeps each layer, and what comes before it in the published network.
+PLACES = {
+    "block1_conv1": (0, None, 3),
+    "block2_conv1": (2, "block1_conv2", 64),
+    "block3_conv2": (5, "block3_conv1", 256),
+    "block4_conv1": (7, "block3_conv3", 256),
+    "block4_conv3": (9, "block4_conv2", 512),
+    "block5_conv3": (12, "block5_conv2", 512),
+}
+
+
+def test_the_strongest_inputs_become_edges_in_order():
+    assert CIRCUIT.root == ROOT and CIRCUIT.bias == 0.75 and CIRCUIT.sources == SOURCES
+    assert [edge.source for edge in CIRCUIT.edges] == [Unit("a", 1), Unit("a", 3), Unit("a", 0)]
+    assert [edge.channel for edge in CIRCUIT.edges] == [1, 3, 0]
+    assert [edge.rank for edge in CIRCUIT.edges] == [1, 2, 3]
+
+
+def test_an_edge_says_all_about_its_own_channel():
+    strongest, second, third = CIRCUIT.edges
+    total = 25 + 8 + 5 + 0.0625
+    np.testing.assert_array_equal(strongest.kernel, [[-3], [-4]])
+    assert (strongest.l2, strongest.share, strongest.sign_index) == (5, 25 / total, -1)
+    assert (strongest.label, strongest.mostly) == ("inhibitory", "mostly inhibitory")
+    assert strongest.mean == -1.5
+    assert (second.label, second.mostly, second.mean) == ("excitatory", "mostly excitatory", 2.5)
+    assert (third.label, third.mostly, third.mean) == ("mixed", "mostly inhibitory", 0.5)
+
+
+def test_no_more_edges_than_inputs():
+    assert len(trace(ROOT, KERNEL, 0.75, SOURCES, TABLE, MEAN, 99).edges) == 4
+
+
+def test_the_colour_scale_ends_at_the_largest_weight_of_all_inputs_shown_or_not():
+    assert CIRCUIT.limit == 4
+    assert trace(ROOT, KERNEL / 8, 0, SOURCES, TABLE, MEAN, 0).limit == 0.5
+
+
+def test_records_hold_every_input_in_channel_order_with_plain_values():
+    rows = records(CIRCUIT)
+    assert [(row["source"], row["filter"]) for row in rows] == [("a", n) for n in range(4)]
+    assert list(rows[0]) == [
+        "source", "filter", "l2", "l1", "sum", "positive", "negative", "sign_index", "label",
+        "majority", "share", "rank_l2", "mostly", "mean",
+    ]  # fmt: skip
+    assert rows[3] == {
+        "source": "a",
+        "filter": 3,
+        "l2": math.sqrt(8),
+        "l1": 4.0,
+        "sum": 4.0,
+        "positive": 4.0,
+        "negative": 0.0,
+        "sign_index": 1.0,
+        "label": "excitatory",
+        "majority": 1.0,
+        "share": TABLE.share[3],
+        "rank_l2": 2,
+        "mostly": "mostly excitatory",
+        "mean": 2.5,
+    }
+    assert [row["label"] for row in rows] == ["mixed", "inhibitory", "negligible", "excitatory"]
+    assert {type(value) for row in rows for value in row.values()} == {str, int, float}
+
+
+def test_the_document_is_plain_and_survives_json():
+    content = document(CIRCUIT)
+    assert json.loads(json.dumps(content)) == content
+    assert content["root"] == {"layer": "b", "filter": 7, "bias": 0.75}
+    first, *others = content["edges"]
+    assert len(others) == 2
+    assert first == {
+        "source": {"layer": "a", "filter": 1},
+        "target": {"layer": "b", "filter": 7},
+        "rank": 1,
+        "l2": 5.0,
+        "share": float(TABLE.share[1]),
+        "sign_index": -1.0,
+        "label": "inhibitory",
+        "mostly": "mostly inhibitory",
+        "mean": -1.5,
+        "kernel": [[-3.0], [-4.0]],
+    }
+
+
+@pytest.fixture(scope="module")
+def checkpoint():
+    """The packaged file as an ordinary pickle, apart from the package's own reader."""
+    path = weights.locate(weights.PACKAGED["vgg16"])
+    return pickle.loads(path.read_bytes())["VGG16_0"]
+
+
+def table_of(path):
+    """The rows of a CSV file."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("layer", "filter"),
+    [
+        ("block1_conv1", 0),
+        ("block1_conv1", 41),
+        ("block2_conv1", 100),
+        ("block3_conv2", 8),
+        ("block4_conv1", 17),
+        ("block4_conv1", 511),
+        ("block4_conv3", 17),
+        ("block5_conv3", 1),
+    ],
+)
+def test_the_kernel_table_equals_a_recomputation_from_the_checkpoint(
+    vgg16, checkpoint, tmp_path, layer, filter
+):
+    root = Unit(layer, filter)
+    kernel = vgg16.model.get_layer(layer).get_weights()[0][..., filter]
+    sources = inputs_of(vgg16, layer)
+    mean = np.linspace(-1, 1, len(sources))
+    table = kernels.measure(kernel, 0.2, 0.05)
+    stage.record_kernels(trace(root, kernel, 0.0, sources, table, mean, 2), Tracker(tmp_path))
+    rows = table_of(tmp_path / "tables" / "kernels.csv")
+
+    place, before, inputs = PLACES[layer]
+    stored = checkpoint[f"Conv_{place}"]["kernel"][..., filter]
+    assert stored.shape == (3, 3, inputs) and len(rows) == inputs
+    assert [int(row["filter"]) for row in rows] == list(range(inputs))
+    assert {row["source"] for row in rows} == {before or IMAGE}
+    norms = [math.sqrt(math.fsum(float(w) ** 2 for w in stored[..., c].flat)) for c in range(inputs)]
+    energy = math.fsum(norm**2 for norm in norms)
+    order = sorted(range(inputs), key=lambda c: (-norms[c], c))
+    for channel, row in enumerate(rows):
+        taps = [float(weight) for weight in stored[..., channel].flat]
+        positive = math.fsum(tap for tap in taps if tap > 0)
+        negative = -math.fsum(tap for tap in taps if tap < 0)
+        index = (positive - negative) / (positive + negative)
+        expected = {
+            "l2": norms[channel],
+            "l1": math.fsum(map(abs, taps)),
+            "sum": math.fsum(taps),
+            "positive": positive,
+            "negative": negative,
+            "sign_index": index,
+            "majority": sum(tap > 0 for tap in taps) / 9,
+            "share": norms[channel] ** 2 / energy,
+            "mean": mean[channel],
+        }
+        for name, value in expected.items():
+            assert float(row[name]) == pytest.approx(value, rel=1e-6, abs=1e-9), name
+        label = "excitatory" if index > 0 else "inhibitory"
+        assert row["mostly"] == f"mostly {label}"
+        label = "mixed" if abs(index) < 0.2 else label
+        label = "negligible" if norms[channel] <= 0.05 * max(norms) else label
+        assert row["label"] == label
+        assert int(row["rank_l2"]) == order.index(channel) + 1
+
+
+def settings_for(folder, layer, filter, size=48):
+    """The settings of a run on a folder of photographs; the ascent takes no part."""
+    return Settings(
+        layer=layer,
+        filter=filter,
+        seed=0,
+        stage=CircuitSettings("circuit", 3, 1, 0.2, 0.05),
+        model=ModelSettings("vgg16", None),
+        images=ImageSettings("folder", str(folder), size, 2),
+        ascent=None,  # type: ignore[arg-type]
+    )
+
+
+def photographs_in(folder):
+    """Three photographs of smooth noise and a broken one between them."""
+    generator = np.random.default_rng(0)
+    for index, (height, width) in enumerate(((60, 91), (75, 52), (48, 67))):
+        coarse = Image.fromarray(generator.integers(0, 256, (7, 11, 3), np.uint8))
+        coarse.resize((width, height), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+    (folder / "0-broken.jpg").write_text("no image")
+
+
+@pytest.mark.parametrize("layer", ["block1_conv1", "block3_conv1"])
+def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, tmp_path, layer):
+    photographs_in(tmp_path)
+    filter = 11
+    sources = inputs_of(vgg16, layer)
+    tracker = Tracker(tmp_path)
+    album = stage.see(settings_for(tmp_path, layer, filter), vgg16, sources, tracker)
+    kernel, bias = vgg16.model.get_layer(layer).get_weights()
+    found = album.contributions(kernel[..., filter])
+
+    assert [path.name for path in album.paths] == ["0.png", "1.png", "2.png"]
+    (row,) = table_of(tmp_path / "tables" / "skipped.csv")
+    assert row["image"].endswith("0-broken.jpg") and row["reason"].startswith("not an image")
+    assert "1 files were set aside: see tables/skipped.csv" in (tmp_path / "run.log").read_text()
+    assert list(album.fields) == list(dict.fromkeys([layer, *(s.layer for s in sources)]))[
+        : 1 if layer == "block1_conv1" else 2
+    ]
+
+    pixels = np.stack([stage.images.square(stage.images.load(path), 48)[0] for path in album.paths])
+    whole = tap(vgg16, [layer], pre=True)(pixels)[layer].numpy().astype(np.float64)
+    np.testing.assert_allclose(found.sum() + bias[filter], whole[..., filter].mean(), rtol=1e-4)
+    if layer == "block3_conv1":
+        inputs = tap(vgg16, ["block2_pool"])(pixels)["block2_pool"].numpy()
+        for channel in (0, 5, 127):
+            maps = [
+                correlate2d(image[..., channel], kernel[..., channel, filter], mode="same")
+                for image in inputs
+            ]
+            np.testing.assert_allclose(found[channel], np.mean(maps, dtype=np.float64), rtol=1e-4)
+
+
+def test_a_request_that_can_be_answered_passes_and_one_broken_file_does_not_stop_it(tmp_path):
+    photographs_in(tmp_path)
+    stage.check(settings_for(tmp_path, "block4_conv1", 511))
+
+
+def test_requests_that_cannot_be_answered_are_refused_in_one_line(tmp_path):
+    photographs_in(tmp_path)
+    with pytest.raises(ValueError, match="^vgg16 has no layer 'block4_conv4'. .*'block4_conv3'.$"):
+        stage.check(settings_for(tmp_path, "block4_conv4", 0))
+    with pytest.raises(ValueError, match="^block4_conv3 of vgg16 has no filter 512. "):
+        stage.check(settings_for(tmp_path, "block4_conv3", 512))
+    for path in tmp_path.glob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(ValueError) as caught:
+        stage.check(settings_for(tmp_path, "block4_conv3", 17))
+    assert str(caught.value) == f"images.root={tmp_path} holds no image that can be read."
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ((0, 2, 0.2, 0.05), "^inputs=0 is too small. At least 1.$"),
+        ((10, -1, 0.2, 0.05), "^crops=-1 is too small. At least 0.$"),
+        ((10, 2, 1.2, 0.05), "^mixed=1.2 is no share. It lies in 0 to 1.$"),
+        ((10, 2, 0.2, -0.1), "^negligible=-0.1 is no share. It lies in 0 to 1.$"),
+    ],
+)
+def test_settings_outside_their_range_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        CircuitSettings("circuit", *values)
+    CircuitSettings("circuit", 1, 0, 0, 1)
+
+
+def test_the_measures_of_the_table_are_those_of_the_kernels():
+    assert set(kernels.MEASURES) < set(circuits.records(CIRCUIT)[0])

@@ -1,0 +1,88 @@
+"""The explorer drawing."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convscope.explorer import HEAD, OPTIMUM, PICTURE, ROW, STRENGTH, TILE, explorer
+from convscope.figures import InputRow, Portrait, kernel_tile
+
+
+def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Return a random image."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def portrait(name: str = "block4_conv2:133", **other: Any) -> Portrait:
+    """Return a unit with everything it can have."""
+    crops = (noise(31, 31, 1), noise(31, 31, 2))
+    unit = Portrait(name, noise(40, 40), 41.5, 3.25, True, crops, (12.0, 9.5))
+    return replace(unit, **other)
+
+
+def row(kernel: np.ndarray, label: str = "excitatory", **other: Any) -> InputRow:
+    """Return an input whose strength is that of `kernel`."""
+    l2 = float(np.sqrt((kernel**2).sum()))
+    return replace(
+        InputRow(portrait(), kernel, l2, 0.5, label, "mostly excitatory", 0.1, 0.25), **other
+    )
+
+
+def draw(*rows: InputRow, unit: Portrait | None = None) -> np.ndarray:
+    """Return the explorer of `rows` with a limit of 1."""
+    unit = unit or portrait("block4_conv3:17")
+    return explorer(unit, rows, title="Title", subtitle="Subtitle", limit=1.0)
+
+
+def test_the_explorer_holds_every_tile_pixel_for_pixel():
+    kernels = [np.random.default_rng(seed).uniform(-1, 1, (3, 3)) for seed in (0, 1)]
+    page = draw(*(row(kernel) for kernel in kernels))
+    for index, kernel in enumerate(kernels):
+        top = 2 * (HEAD + index * ROW + 8)
+        side = 2 * PICTURE
+        shown = page[top : top + side, 2 * TILE :][:, :side]
+        assert np.array_equal(shown, kernel_tile(kernel, 1.0, side))
+
+
+def test_the_explorer_grows_with_its_rows_and_repeats_itself_exactly():
+    kernel = np.ones((3, 3), np.float32)
+    one, two = draw(row(kernel)), draw(row(kernel), row(kernel))
+    assert one.dtype == np.uint8
+    assert two.shape == (one.shape[0] + 2 * ROW, one.shape[1], 3)
+    assert np.array_equal(two, draw(row(kernel), row(kernel)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (7, 1), (5, 5), (11, 11)])
+@pytest.mark.parametrize("label", ["excitatory", "inhibitory", "mixed", "negligible"])
+def test_the_explorer_draws_every_shape_and_label(shape, label):
+    assert draw(row(np.full(shape, 0.5), label)).std() > 0
+
+
+def test_the_explorer_draws_inputs_without_optimum_crops_or_strength():
+    colours = [
+        portrait(f"image:{name}", optimum=None, activation=None, activation_mean=None,
+                 alive=None, crops=(), crop_activations=())
+        for name in ("red", "green", "blue")
+    ]  # fmt: skip
+    page = draw(*(row(np.zeros((3, 3)), portrait=unit, mean=None) for unit in colours))
+    middle = 2 * (OPTIMUM + 50), 2 * (HEAD + 60)
+    shown = [tuple(page[middle[1] + 2 * index * ROW, middle[0]]) for index in range(3)]
+    assert shown == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+
+
+def test_a_unit_that_is_not_alive_is_never_shown_as_a_result():
+    dead = portrait(alive=False)
+    assert dead.picture is None
+    assert dead.absence == "not alive"
+    empty = replace(dead, optimum=None)
+    kernel = np.ones((3, 3))
+    assert np.array_equal(draw(row(kernel, portrait=dead)), draw(row(kernel, portrait=empty)))
+    assert np.array_equal(draw(row(kernel), unit=dead), draw(row(kernel), unit=empty))
+
+
+def test_names_are_drawn_as_they_are_and_made_to_fit():
+    page = draw(row(np.ones((3, 3)), portrait=portrait(r"conv_$\frac{" + "x" * 90 + ":1023")))
+    left, right = 2 * (STRENGTH - 20), 2 * STRENGTH - 4
+    assert (page[2 * HEAD + 20 : -60, left:right][:60] == 255).all()

