@@ -24,7 +24,12 @@ def detector(kernel: np.ndarray, **options: object) -> Network:
     """A network of one convolution with the given weights `(height, width, 3, filters)`."""
     image = keras.Input((None, None, 3))
     layer = L.Conv2D(
-        kernel.shape[-1], kernel.shape[:2], use_bias=False, activation="relu", name="only", **options
+        kernel.shape[-1],
+        kernel.shape[:2],
+        use_bias=False,
+        activation="relu",
+        name="only",
+        **options,
     )
     network = Network("tiny", keras.Model(image, layer(image)), lambda x: x, Provenance("", ""))
     layer.set_weights([kernel])
@@ -88,6 +93,9 @@ def test_the_strongest_photographs_come_first_and_ties_in_order():
     assert peaks.strongest(0, 4).tolist() == [1, 2, 4, 3]
     assert peaks.strongest(1, 99).tolist() == [2, 0, 1, 3, 4]
     assert peaks.strongest(1, 0).tolist() == []
+    many = np.random.default_rng(0).integers(1, 4, (300, 1)).astype(np.float32)
+    expected = sorted(range(300), key=lambda image: (-many[image, 0], image))
+    assert Peaks(many, many, many).strongest(0, 300).tolist() == expected
 
 
 def test_what_the_taps_see_and_how_often_a_filter_fires_is_exact():
@@ -153,7 +161,9 @@ def test_an_album_grows_by_batches_and_sets_the_broken_aside(tmp_path):
         assert album.paths == [paths[0], paths[3], paths[4]]
         assert [view.size for view in album.views] == [(20, 33), (23, 36), (24, 37)]
         assert [path for path, _ in album.skipped] == paths[1:3]
-        assert {reason for _, reason in album.skipped} == {"not an image, or an empty or broken one"}
+        assert {reason for _, reason in album.skipped} == {
+            "not an image, or an empty or broken one"
+        }
         assert album.observation.peaks["only"].values.shape == (3, 1)
 
 
@@ -222,9 +232,7 @@ def test_a_crop_at_the_corner_is_cut_off_at_the_photographs_edges(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "corner.png")
     kernel = np.ones((5, 7, 3, 1), np.float32)
     kernel[2, 3] = 20
-    *_, album = fill(
-        detector(kernel, padding="same"), "only", [], [tmp_path / "corner.png"], 20, 1
-    )
+    *_, album = fill(detector(kernel, padding="same"), "only", [], [tmp_path / "corner.png"], 20, 1)
     (crop,) = album.crops(Unit("only", 0), 1)
     assert crop.box == (0, 16, 3, 20)
     np.testing.assert_array_equal(crop.pixels, pixels[0:3, 16:20])

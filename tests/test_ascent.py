@@ -144,3 +144,15 @@ def test_every_filter_of_the_first_layer_reaches_its_closed_form(vgg16):
     assert (best > 1).all()
     assert (reached <= best * 1.0001).all()
     assert (reached >= 0.99 * best).all()
+
+
+@pytest.mark.slow
+def test_filters_that_other_tools_leave_grey_come_alive(vgg16):
+    """Twelve of block4_conv3, and the two of block5 that the field reports as stuck at zero."""
+    numbers = (0, 1, 5, 7, 8, 17, 33, 100, 200, 300, 450, 500)
+    units = [Unit("block4_conv3", number) for number in numbers]
+    units += [Unit("block5_conv1", 11), Unit("block5_conv3", 1)]
+    climb = Ascent(vgg16, channel, fourier(), (affine(),), 96, 96, 16, 0.6)
+    for unit, optimum in last(climb, units).items():
+        assert optimum.alive, unit
+        assert optimum.activation_mean > max(10, optimum.activation_start + 10), unit

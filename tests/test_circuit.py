@@ -14,7 +14,7 @@ from convscope import circuit as circuits
 from convscope import kernels, weights
 from convscope.circuit import document, records, trace
 from convscope.network import inputs_of, tap
-from convscope.settings import ImageSettings, ModelSettings
+from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 from convscope.stages import circuit as stage
 from convscope.stages.circuit import CircuitSettings, Settings
 from convscope.tracker import Tracker
@@ -68,9 +68,10 @@ def test_the_colour_scale_ends_at_the_largest_weight_of_all_inputs_shown_or_not(
 def test_records_hold_every_input_in_channel_order_with_plain_values():
     rows = records(CIRCUIT)
     assert [(row["source"], row["filter"]) for row in rows] == [("a", n) for n in range(4)]
+    assert (*rows[0],) == circuits.COLUMNS
     assert list(rows[0]) == [
         "source", "filter", "l2", "l1", "sum", "positive", "negative", "sign_index", "label",
-        "majority", "share", "rank_l2", "mostly", "mean",
+        "majority", "share", "mean", "rank_l2", "mostly",
     ]  # fmt: skip
     assert rows[3] == {
         "source": "a",
@@ -154,7 +155,9 @@ def test_the_kernel_table_equals_a_recomputation_from_the_checkpoint(
     assert stored.shape == (3, 3, inputs) and len(rows) == inputs
     assert [int(row["filter"]) for row in rows] == list(range(inputs))
     assert {row["source"] for row in rows} == {before or IMAGE}
-    norms = [math.sqrt(math.fsum(float(w) ** 2 for w in stored[..., c].flat)) for c in range(inputs)]
+    norms = [
+        math.sqrt(math.fsum(float(w) ** 2 for w in stored[..., c].flat)) for c in range(inputs)
+    ]
     energy = math.fsum(norm**2 for norm in norms)
     order = sorted(range(inputs), key=lambda c: (-norms[c], c))
     for channel, row in enumerate(rows):
@@ -183,8 +186,8 @@ def test_the_kernel_table_equals_a_recomputation_from_the_checkpoint(
         assert int(row["rank_l2"]) == order.index(channel) + 1
 
 
-def settings_for(folder, layer, filter, size=48):
-    """The settings of a run on a folder of photographs; the ascent takes no part."""
+def settings_for(folder, layer, filter, size=48, canvas="auto"):
+    """The settings of a run on a folder of photographs."""
     return Settings(
         layer=layer,
         filter=filter,
@@ -192,7 +195,9 @@ def settings_for(folder, layer, filter, size=48):
         stage=CircuitSettings("circuit", 3, 1, 0.2, 0.05),
         model=ModelSettings("vgg16", None),
         images=ImageSettings("folder", str(folder), size, 2),
-        ascent=None,  # type: ignore[arg-type]
+        ascent=AscentSettings(
+            "fourier", "channel", canvas, 1, 0.6, 1.0, 0.01, 6, 0.1, 10, "float32", 1, 1
+        ),
     )
 
 
@@ -218,10 +223,10 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
     assert [path.name for path in album.paths] == ["0.png", "1.png", "2.png"]
     (row,) = table_of(tmp_path / "tables" / "skipped.csv")
     assert row["image"].endswith("0-broken.jpg") and row["reason"].startswith("not an image")
-    assert "1 files were set aside: see tables/skipped.csv" in (tmp_path / "run.log").read_text()
-    assert list(album.fields) == list(dict.fromkeys([layer, *(s.layer for s in sources)]))[
-        : 1 if layer == "block1_conv1" else 2
-    ]
+    assert "1 file was set aside: see tables/skipped.csv" in (tmp_path / "run.log").read_text()
+    observed = {"block1_conv1": ["block1_conv1"], "block3_conv1": ["block3_conv1", "block2_conv2"]}
+    assert list(album.fields) == observed[layer]
+    assert set(album.observation.peaks) == set(observed[layer])
 
     pixels = np.stack([stage.images.square(stage.images.load(path), 48)[0] for path in album.paths])
     whole = tap(vgg16, [layer], pre=True)(pixels)[layer].numpy().astype(np.float64)
@@ -243,15 +248,32 @@ def test_a_request_that_can_be_answered_passes_and_one_broken_file_does_not_stop
 
 def test_requests_that_cannot_be_answered_are_refused_in_one_line(tmp_path):
     photographs_in(tmp_path)
-    with pytest.raises(ValueError, match="^vgg16 has no layer 'block4_conv4'. .*'block4_conv3'.$"):
+    with pytest.raises(
+        ValueError, match=r"^vgg16 has no layer 'block4_conv4'\..* 'block4_conv3'\?$"
+    ):
         stage.check(settings_for(tmp_path, "block4_conv4", 0))
-    with pytest.raises(ValueError, match="^block4_conv3 of vgg16 has no filter 512. "):
+    with pytest.raises(ValueError, match=r"^block4_conv3 of vgg16 has no filter 512\. "):
         stage.check(settings_for(tmp_path, "block4_conv3", 512))
     for path in tmp_path.glob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(ValueError) as caught:
         stage.check(settings_for(tmp_path, "block4_conv3", 17))
     assert str(caught.value) == f"images.root={tmp_path} holds no image that can be read."
+
+
+@pytest.mark.parametrize(("canvas", "size", "name"), [(7, 8, "ascent"), (8, 7, "images")])
+def test_sizes_that_leave_no_position_are_refused_and_those_that_leave_one_are_not(
+    tmp_path, canvas, size, name
+):
+    photographs_in(tmp_path)
+    with pytest.raises(ValueError) as caught:
+        stage.check(settings_for(tmp_path, "block4_conv3", 17, size, canvas))
+    assert str(caught.value) == (
+        f"{name}.size=7 leaves no position at block4_conv3, where they lie 8 pixels apart. Give "
+        f"{name}.size=32 or more."
+    )
+    stage.check(settings_for(tmp_path, "block4_conv3", 17, 8, 8))
+    stage.check(settings_for(tmp_path, "block1_conv1", 17, 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -267,7 +289,3 @@ def test_settings_outside_their_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         CircuitSettings("circuit", *values)
     CircuitSettings("circuit", 1, 0, 0, 1)
-
-
-def test_the_measures_of_the_table_are_those_of_the_kernels():
-    assert set(kernels.MEASURES) < set(circuits.records(CIRCUIT)[0])

@@ -105,9 +105,11 @@ def test_ties_go_to_the_lower_channel():
 
 
 def test_ties_stay_in_order_among_many_equal_inputs():
-    table = measure(np.ones((3, 2, 300), np.float32), 0.2, 0.05)
-    assert table.rank_l2.tolist() == list(range(1, 301))
-    assert table.strongest(7).tolist() == list(range(7))
+    sizes = np.random.default_rng(0).integers(1, 4, 300)
+    table = measure(np.broadcast_to(sizes, (3, 2, 300)).astype(np.float32), 0.2, 0.05)
+    expected = sorted(range(300), key=lambda channel: (-sizes[channel], channel))
+    assert table.strongest(300).tolist() == expected
+    assert [table.rank_l2[channel] for channel in expected] == list(range(1, 301))
 
 
 def test_more_inputs_than_there_are_means_all_of_them():

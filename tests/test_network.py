@@ -181,7 +181,9 @@ def test_segments_compose_to_the_whole(vgg16, pre):
     np.testing.assert_allclose(middle, maps["block2_conv1"], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("names", [("block3_conv1", "block2_conv2"), ("block5_pool", "block1_conv1")])
+@pytest.mark.parametrize(
+    "names", [("block3_conv1", "block2_conv2"), ("block5_pool", "block1_conv1")]
+)
 def test_a_segment_that_runs_backwards_is_refused(vgg16, names):
     message = f"^{names[1]} of vgg16 does not come after {names[0]}. Name the earlier layer first.$"
     with pytest.raises(ValueError, match=message):
@@ -209,7 +211,7 @@ def test_a_cast_to_the_format_it_has_is_the_same_network(vgg16):
 
 def test_the_weights_can_come_from_a_copy_and_are_checked(tmp_path):
     (tmp_path / "other.ckpt").write_bytes(b"short")
-    with pytest.raises(ValueError, match="other.ckpt is truncated: 5 of 58,866,625 bytes"):
+    with pytest.raises(ValueError, match=r"other\.ckpt is truncated: 5 of 58,866,625 bytes"):
         vgg16(tmp_path / "other.ckpt")
     assert list(networks.LOADERS) == list(PACKAGED)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from convscope.network import Network, tap
 from convscope.receptive import Axis, Box, ReceptiveField, canvas, receptive_field, window
-from convscope.weights import Provenance
+from convscope.weights import PACKAGED, Provenance
 
 L = keras.layers
 
@@ -46,6 +46,14 @@ def chain(*parts: keras.layers.Layer) -> Network:
 def test_the_fields_of_the_real_network_are_the_published_ones(vgg16, name):
     field = receptive_field(vgg16, name)
     assert field.rows == field.columns == Axis(*PUBLISHED[name])
+
+
+def test_the_strides_that_a_request_is_checked_against_are_those_of_the_network(vgg16):
+    strides = PACKAGED["vgg16"].strides
+    assert list(strides) == list(PACKAGED["vgg16"].layers)
+    for name, stride in strides.items():
+        assert receptive_field(vgg16, name).rows.stride == stride
+        assert tap(vgg16, [name])(np.zeros((1, stride, stride, 3)))[name].shape[1:3] == (1, 1)
 
 
 def test_the_box_of_block4_conv3_is_the_published_formula(vgg16):
@@ -97,7 +105,7 @@ def test_a_box_bounds_exactly_the_pixels_with_a_gradient(parts):
             assert left == box.left if box.left >= 0 else left >= 0
             assert bottom == box.bottom if box.bottom <= height else bottom <= height
             assert right == box.right if box.right <= width else right <= width
-            whole += 0 <= box.top and 0 <= box.left and box.bottom <= height and box.right <= width
+            whole += min(box.top, box.left) >= 0 and box.bottom <= height and box.right <= width
     assert whole
 
 

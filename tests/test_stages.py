@@ -158,7 +158,9 @@ def test_the_offline_run_read_back_holds_everything(main_job):
     assert tile["_type"] == "image-file"
     page = offline.files / offline.logged("report")["path"]
     assert page.read_text() == (folder / "report.html").read_text()
-    curve = [row["ascent/block4_conv3:17"] for row in offline.history if "ascent/block4_conv3:17" in row]
+    curve = [
+        row["ascent/block4_conv3:17"] for row in offline.history if "ascent/block4_conv3:17" in row
+    ]
     assert len(curve) == 2
     assert offline.summary["circuit/inputs"] == 512
 
@@ -203,7 +205,9 @@ def test_the_first_layer_has_the_colours_for_inputs_and_broken_files_are_set_asi
         f"images.root={photographs}", "tracker=files",
     )  # fmt: skip
     table = rows(folder / "tables" / "kernels.csv")
-    assert [(row["source"], row["filter"]) for row in table] == [("image", str(i)) for i in range(3)]
+    assert [(row["source"], row["filter"]) for row in table] == [
+        ("image", str(i)) for i in range(3)
+    ]
     (skipped,) = rows(folder / "tables" / "skipped.csv")
     assert skipped["image"].endswith("broken.jpg")
     assert "1 file was set aside" in done.stdout
