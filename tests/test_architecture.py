@@ -16,6 +16,7 @@ PACKAGE = "convscope"
 LEVELS = (
     {"run"},
     {"stages"},
+    {"dossier"},
     {"circuit", "hypothesis", "report"},
     {"album"},
     {"ascent", "activations", "selectivity", "attribution", "kernels"},

@@ -13,7 +13,7 @@ Reading order, from the bottom of the import rule to its top:
    kernel slices, exact contributions one layer back.
 6. ``album``, ``circuit``, ``report``: photographs a network has seen, the inputs of a unit as data,
    the page about them.
-7. ``stages``: one file for each command.
+7. ``dossier``, ``stages``: all findings about a unit put into words, and one file for each command.
 
 A module imports only modules below it; ``tests/test_architecture.py`` holds the rule. TensorFlow is
 imported by the modules that make tensors, never by those that only check a request.

@@ -97,6 +97,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
     with tracker.timer("load"):
         from convscope import circuit as circuits
         from convscope import kernels
+        from convscope.dossier import Dossier
         from convscope.network import LOADERS, inputs_of
 
         network = LOADERS[settings.model.name](_weights(settings.model))
@@ -117,7 +118,9 @@ def run(settings: Settings, tracker: Tracker) -> None:
         optima, made = excite(settings, network, shown, tracker)
     with tracker.timer("report"):
         tracker.summarize(summary(settings, network, circuit, optima, album))
-        write_report(settings, network, circuit, optima, made, album, tracker)
+        dossier = Dossier(network, circuit, album, optima, settings.stage.crops)
+        tracker.image("explorer", dossier.picture())
+        tracker.page("report", dossier.page(made, asdict(settings)))
 
 
 def see(settings: Settings, network: Network, sources: Sequence[Unit], tracker: Tracker) -> Album:
@@ -145,10 +148,8 @@ def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
     from convscope.figures import kernel_tile
 
     records = circuits.records(circuit)
-    tiles = [
-        kernel_tile(circuit.kernel[..., channel], circuit.limit, KERNEL_TILE)
-        for channel in range(len(records))
-    ]
+    slices = np.moveaxis(circuit.kernel, -1, 0)
+    tiles = [kernel_tile(kernel, circuit.limit, KERNEL_TILE) for kernel in slices]
     rows = [list(record.values()) for record in records]
     tracker.table("kernels", list(records[0]), rows, {"kernel": tiles})
     for edge in circuit.edges:
@@ -249,118 +250,6 @@ def summary(
         "circuit/share_shown": sum(edge.share for edge in circuit.edges),
         **{f"circuit/{word}": labels.count(word) for word in LABELS},
     }
-
-
-def write_report(
-    settings: Settings,
-    network: Network,
-    circuit: Circuit,
-    optima: dict[Unit, Optimum],
-    made: list[dict[str, object]],
-    album: Album,
-    tracker: Tracker,
-) -> None:
-    """Draw the explorer and write the page."""
-    from convscope import circuit as circuits
-    from convscope.explorer import explorer
-    from convscope.figures import InputRow, Portrait, kernel_tile
-    from convscope.report import circuit_page
-
-    def portrait(unit: Unit) -> Portrait:
-        best, crops = optima.get(unit), album.crops(unit, settings.stage.crops)
-        return Portrait(
-            name=str(unit),
-            optimum=best.image if best and best.alive else None,
-            activation=best.activation if best else None,
-            activation_mean=best.activation_mean if best else None,
-            alive=best.alive if best else None,
-            crops=tuple(crop.pixels for crop in crops),
-            crop_activations=tuple(crop.activation for crop in crops),
-        )
-
-    unit, root = settings.unit, portrait(settings.unit)
-    names = ("kernel", "l2", "sign_index", "label", "mostly", "share", "mean")
-    rows = [
-        InputRow(portrait(edge.source), **{name: getattr(edge, name) for name in names})
-        for edge in circuit.edges
-    ]
-    title = f"{unit} and its {len(rows)} strongest inputs"
-    page = explorer(root, rows, title=title, subtitle=network.weights.source, limit=circuit.limit)
-    tracker.image("explorer", page)
-    records, order = circuits.records(circuit), circuit.kernels.strongest(len(circuit.sources))
-    shown = {edge.channel for edge in circuit.edges}
-    table = [
-        {**records[channel], "name": str(circuit.sources[channel]), "in_ten": channel in shown}
-        for channel in order
-    ]
-    tiles = [kernel_tile(circuit.kernel[..., i], circuit.limit, KERNEL_TILE) for i in order]
-    html = circuit_page(
-        unit=root,
-        rows=rows,
-        table=table,
-        limit=circuit.limit,
-        tiles=tiles,
-        facts=facts(settings, network, circuit, album),
-        optima=made,
-        settings=asdict(settings),
-        notes=notes(settings, circuit, optima, album),
-    )
-    tracker.page("report", html)
-
-
-def facts(settings: Settings, network: Network, circuit: Circuit, album: Album) -> dict[str, str]:
-    """Return what the head of the page states."""
-    from convscope.figures import number
-
-    field = album.fields[settings.layer]
-    rate = album.observation.firing_rate[settings.filter]
-    return {
-        "network": network.name,
-        "weights": network.weights.source,
-        "filter": f"{settings.filter} of {settings.layer}",
-        "receptive field": f"{field.rows.size} x {field.columns.size} pixels, a position every "
-        f"{field.rows.stride}",
-        "bias": number(circuit.bias, signed=True),
-        "fires at": f"{100 * rate:.1f} % of positions on the photographs",
-        "photographs": f"{len(album.paths)} ({settings.images.name})",
-        "seed": str(settings.seed),
-    }
-
-
-def notes(
-    settings: Settings, circuit: Circuit, optima: dict[Unit, Optimum], album: Album
-) -> list[str]:
-    """Return what a reader should keep in mind, as far as this run's own data say so."""
-    count, ten = len(album.paths), len(circuit.edges)
-    share = sum(edge.share for edge in circuit.edges)
-    said = [
-        f"These are the weights '{weights.PACKAGED[settings.model.name].source}'. A filter's "
-        "number means nothing beyond one set of weights.",
-    ]
-    if ten < len(circuit.sources):
-        said.append(
-            f"The {ten} inputs shown hold {100 * share:.0f} % of the squared weights; the other "
-            f"{len(circuit.sources) - ten} are in the table. A strong kernel is not yet a strong "
-            "influence: compare its mean contribution."
-        )
-    if count < 100:
-        said.append(
-            f"{count} photographs are few: the crops and mean contributions are examples. Give "
-            "more with images=folder images.root=PATH."
-        )
-    if silent := [str(unit) for unit, optimum in optima.items() if not optimum.alive]:
-        said.append(
-            f"Not alive after {settings.ascent.attempts} starts, so without a picture: "
-            f"{', '.join(silent)}."
-        )
-    if mixed := [str(edge.source) for edge in circuit.edges if edge.label == MIXED]:
-        said.append(
-            f"Mixed, with weights of both signs in near balance: {', '.join(mixed)}. Where such an "
-            "input excites or inhibits depends on the position."
-        )
-    if album.skipped:
-        said.append(f"{len(album.skipped)} files could not be read: tables/skipped.csv lists them.")
-    return said
 
 
 def _weights(model: ModelSettings) -> Path | None:

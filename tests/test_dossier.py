@@ -1,0 +1,101 @@
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from convscope import kernels, weights
+from convscope.album import fill
+from convscope.ascent import Optimum
+from convscope.circuit import trace
+from convscope.dossier import Dossier
+from convscope.network import Network, inputs_of
+from convscope.unit import Unit
+
+ROOT = Unit("b", 1)
+# One slice for each of three inputs: rising L2, the second balanced to a sign index of 0.
+KERNEL = np.array([[[0.1, 1.0, -3.0], [0.1, -1.0, -3.0]]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def dossier(tmp_path_factory):
+    image = keras.Input((None, None, 3))
+    first = keras.layers.Conv2D(3, 3, padding="same", activation="relu", name="a")
+    second = keras.layers.Conv2D(2, (1, 2), padding="same", name="b")
+    model = keras.Model(image, second(first(image)))
+    second.set_weights([np.stack([KERNEL * 0, KERNEL], -1), np.array([0, 0.5], np.float32)])
+    network = Network("tiny", model, lambda pixels: pixels, weights.Provenance("by hand", "0"))
+    folder = tmp_path_factory.mktemp("photographs")
+    for number in range(3):
+        noise = np.random.default_rng(number).integers(0, 255, (20, 31, 3), np.uint8)
+        Image.fromarray(noise).save(folder / f"{number}.png")
+    *_, album = fill(network, "b", ["a"], sorted(folder.iterdir()), 16, 2)
+    table, mean = kernels.measure(KERNEL, 0.2, 0.05), album.contributions(KERNEL)
+    circuit = trace(ROOT, KERNEL, 0.5, inputs_of(network, "b"), table, mean, 2)
+    picture = np.zeros((8, 8, 3), np.uint8)
+    units = [ROOT, *(edge.source for edge in circuit.edges)]
+    optima = {unit: Optimum(unit, picture, 2.0, 1.0, 0.0, 1) for unit in units}
+    return Dossier(network, circuit, album, optima, 2)
+
+
+def test_a_portrait_shows_the_optimum_and_the_strongest_photographs(dossier):
+    portrait = dossier.root
+    assert portrait.name == "b:1"
+    assert portrait.alive
+    assert portrait.optimum.shape == (8, 8, 3)
+    assert len(portrait.crops) == 2
+    assert portrait.crop_activations[0] >= portrait.crop_activations[1]
+
+
+def test_an_optimum_that_is_not_alive_is_never_shown_and_is_named_below(dossier):
+    silent = dossier.circuit.edges[0].source
+    optima = {**dossier.optima, silent: replace(dossier.optima[silent], activation=-1.0)}
+    found = replace(dossier, optima=optima)
+    assert found.portrait(silent).optimum is None
+    assert found.portrait(silent).alive is False
+    assert any(
+        note.startswith("Not alive from any start") and str(silent) in note
+        for note in found.notes()
+    )
+    assert not any("Not alive" in note for note in dossier.notes())
+
+
+def test_the_rows_are_the_edges_strongest_first(dossier):
+    assert [row.portrait.name for row in dossier.rows] == ["a:2", "a:1"]
+    assert [row.label for row in dossier.rows] == ["inhibitory", "mixed"]
+
+
+def test_the_notes_say_what_these_findings_cannot_carry(dossier):
+    notes = " ".join(dossier.notes())
+    assert "weights 'by hand'" in notes
+    assert "The 2 inputs shown hold" in notes
+    assert "the table has all 3" in notes
+    assert "3 photographs are few" in notes
+    assert "Mixed, with weights of both signs in near balance: a:1." in notes
+
+
+def test_the_notes_leave_out_what_does_not_apply(dossier):
+    circuit = replace(dossier.circuit, edges=dossier.circuit.edges[:1])
+    notes = " ".join(replace(dossier, circuit=circuit).notes())
+    assert "Mixed" not in notes
+    assert "could not be read" not in notes
+
+
+def test_the_facts_name_weights_field_and_how_often_it_fires(dossier):
+    facts = dossier.facts()
+    assert facts["weights"] == "by hand"
+    assert facts["receptive field"] == "3 x 4 pixels, a position every 1"
+    rate = dossier.album.observation.firing_rate[1]
+    assert facts["fires at"] == f"{100 * rate:.1f} % of positions on the photographs"
+
+
+def test_the_page_lists_all_inputs_strongest_first(dossier):
+    page = dossier.page([{"layer": "b", "filter": 1}], {"layer": "b"})
+    places = [page.rindex(f"a<wbr>:{number}") for number in (2, 1, 0)]
+    assert places == sorted(places)
+
+
+def test_the_picture_is_8_bit_colour(dossier):
+    assert dossier.picture().dtype == np.uint8
+    assert dossier.picture().shape[-1] == 3
