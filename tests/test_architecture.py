@@ -23,8 +23,10 @@ LEVELS = (
     {"network", "objectives", "receptive", "precision"},
     {
         "unit", "weights", "images", "labels", "parameterization", "transforms",
-        "figures", "explorer", "folder", "tracker", "settings", "backend",
+        "figures", "explorer", "folder", "tracker", "settings",
     },
+    {"backend"},
+    {"quiet"},
 )  # fmt: skip
 
 # The only imports inside one level: (who, whom).

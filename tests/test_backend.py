@@ -15,7 +15,7 @@ CHATTER = (
 )
 INSIDE = """
 import os, sys
-from convscope.backend import quietly
+from convscope.quiet import quietly
 with quietly():
     os.write(2, {first!r})
     {then}

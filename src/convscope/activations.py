@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
 from convscope.attribution import patch_sum, positions
+from convscope.backend import tf
 from convscope.network import Network, look, preactivation
 
 

@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import keras
 import numpy as np
-import tensorflow as tf
 
+from convscope.backend import keras, tf
 from convscope.network import Network, cast, tap
 from convscope.objectives import OBJECTIVES, Objective, own
 from convscope.parameterization import Parameterization, fourier

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import keras
 import numpy as np
+
+from convscope.backend import keras
 
 
 def patch_sum(inputs: np.ndarray, layer: keras.layers.Conv2D) -> np.ndarray:

@@ -9,12 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from convscope import weights
-from convscope.backend import quietly
+from convscope.backend import keras, tf
 from convscope.unit import IMAGE, Unit
-
-with quietly():
-    import keras
-    import tensorflow as tf
 
 # Statistics of ImageNet's RGB values in [0, 1], as torchvision's networks expect them.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

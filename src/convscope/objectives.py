@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import tensorflow as tf
+from convscope.backend import tf
 
 Activations = Mapping[str, tf.Tensor]
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
+
+from convscope.backend import tf
 
 # Square root of the colour covariance of ImageNet, columns divided by the largest column norm.
 # Olah, Mordvintsev and Schubert, "Feature Visualization", 2017 (their published constants).

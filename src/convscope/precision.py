@@ -30,7 +30,7 @@ def resolve(precision: str) -> str:
     """
     if precision != "auto":
         return precision
-    import tensorflow as tf
+    from convscope.backend import tf
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -43,7 +43,7 @@ def resolve(precision: str) -> str:
 
 def device() -> str:
     """Return the name of what computes: the first GPU's, or the processor's."""
-    import tensorflow as tf
+    from convscope.backend import tf
 
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:

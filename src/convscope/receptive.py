@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import keras
-
+from convscope.backend import keras
 from convscope.network import CONVOLUTIONS, POINTWISE, POOLINGS, Network, walk_back
 
 

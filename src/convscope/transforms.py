@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import tensorflow as tf
+
+from convscope.backend import tf
 
 Transform = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """images `(samples, height, width, 3)`, seeds `(samples, 2)` -> images of the same static shape."""

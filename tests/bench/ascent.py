@@ -15,11 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from omegaconf import OmegaConf
 
 from convscope import network as networks
 from convscope.ascent import Ascent, ascend, recipe
+from convscope.backend import tf
 from convscope.network import Network, tap
 from convscope.parameterization import fourier
 from convscope.receptive import canvas, receptive_field
