@@ -51,6 +51,14 @@ def test_steps_come_in_chunks_and_the_last_one_is_shorter():
     assert [step.number for step in ascend(CLIMB, UNITS, 0)] == [8, 16, 20]
 
 
+def test_every_update_leaves_a_score_of_every_unit():
+    curves = [step.curve for step in ascend(CLIMB, UNITS, 0)]
+    assert [curve.shape for curve in curves] == [(8, 3), (8, 3), (4, 3)]
+    whole = next(ascend(replace(CLIMB, chunk=20), UNITS, 0)).curve
+    np.testing.assert_array_equal(np.concatenate(curves), whole)
+    assert (whole[-1] > whole[0]).all()
+
+
 def test_units_of_several_layers_share_a_batch_and_keep_their_own_scores():
     together = last(CLIMB, UNITS)
     for unit in UNITS:

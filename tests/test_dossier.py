@@ -11,7 +11,7 @@ from convscope.ascent import Optimum
 from convscope.circuit import trace
 from convscope.dossier import Dossier
 from convscope.network import Network, inputs_of
-from convscope.unit import Unit
+from convscope.unit import IMAGE, Unit
 
 ROOT = Unit("b", 1)
 # One slice for each of three inputs: rising L2, the second balanced to a sign index of 0.
@@ -80,6 +80,13 @@ def test_the_notes_leave_out_what_does_not_apply(dossier):
     notes = " ".join(replace(dossier, circuit=circuit).notes())
     assert "Mixed" not in notes
     assert "could not be read" not in notes
+
+
+def test_colours_for_inputs_come_with_a_word_about_their_sign(dossier):
+    sources = tuple(Unit(IMAGE, channel) for channel in range(3))
+    colours = replace(dossier, circuit=replace(dossier.circuit, sources=sources))
+    assert any(note.startswith("The inputs are colours") for note in colours.notes())
+    assert not any("colours" in note for note in dossier.notes())
 
 
 def test_the_facts_name_weights_field_and_how_often_it_fires(dossier):

@@ -67,7 +67,8 @@ class Step:
         number: updates done in this attempt.
         attempt: which start this is, from 1.
         units: the units still ascending.
-        scores: their scores `(units,)` at the last update, under the transforms.
+        curve: their scores `(updates, units)` under the transforms, at each update since the last
+            step.
         total: updates done in all attempts together.
         finished: the optima found so far.
     """
@@ -75,7 +76,7 @@ class Step:
     number: int
     attempt: int
     units: tuple[Unit, ...]
-    scores: np.ndarray
+    curve: np.ndarray
     total: int
     finished: tuple[Optimum, ...]
 
@@ -177,10 +178,11 @@ class Ascent:
             stop: tf.Tensor,
             state: State,
         ) -> tuple[tf.Tensor, State]:
-            scores = tf.zeros_like(filters, tf.float32)
+            curve = tf.TensorArray(tf.float32, stop - start, element_shape=filters.shape)
             for number in tf.range(start, stop):
                 scores, state = update(groups, filters, seeds, number, state)
-            return scores, state
+                curve = curve.write(number - start, scores)
+            return curve.stack(), state
 
         return climb
 
@@ -280,9 +282,9 @@ def _attempt(
     state = numbers, tf.zeros_like(numbers), tf.zeros_like(numbers)
     for done in range(0, ascent.steps, ascent.chunk):
         stop = min(done + ascent.chunk, ascent.steps)
-        scores, state = ascent._climb(
+        curve, state = ascent._climb(
             groups, filters, seeds, tf.constant(done), tf.constant(stop), state
         )
         images = ascent.pixels(state[0]) if stop == ascent.steps else None
         total = (attempt - 1) * ascent.steps + stop
-        yield Step(stop, attempt, units, scores.numpy(), total, ()), images, start
+        yield Step(stop, attempt, units, curve.numpy(), total, ()), images, start

@@ -17,7 +17,7 @@ from convscope.figures import InputRow, Portrait, kernel_tile, number
 from convscope.kernels import MIXED
 from convscope.network import Network
 from convscope.report import circuit_page
-from convscope.unit import Unit
+from convscope.unit import IMAGE, Unit
 
 FEW = 100
 """Photographs below which their crops and means are called examples."""
@@ -70,10 +70,12 @@ class Dossier:
 
     def picture(self) -> np.ndarray:
         """Return the explorer: uint8 `(height, width, 3)`."""
+        whole = len(self.rows) == len(self.circuit.sources)
+        which = "all its inputs" if whole else f"its {len(self.rows)} strongest inputs"
         return explorer(
             self.root,
             self.rows,
-            title=f"{self.circuit.root} and its {len(self.rows)} strongest inputs",
+            title=f"{self.circuit.root} and {which}",
             subtitle=self.network.weights.source,
             limit=self.circuit.limit,
         )
@@ -131,6 +133,12 @@ class Dossier:
                 f"The {len(edges)} inputs shown hold {100 * share:.0f} % of the squared weights; "
                 f"the table has all {inputs}. A strong kernel is not yet a strong influence: "
                 "compare its mean contribution."
+            )
+        if any(source.layer == IMAGE for source in self.circuit.sources):
+            said.append(
+                "The inputs are colours with their mean taken off, so they can be negative: a "
+                "positive weight excites where its colour is brighter than average and inhibits "
+                "where it is darker."
             )
         if (count := len(self.album.paths)) < FEW:
             said.append(

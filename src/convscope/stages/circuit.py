@@ -177,9 +177,10 @@ def excite(
         with tracker.progress(words, settings.ascent.steps) as update:
             for step in ascend(climb, batch, settings.seed, settings.ascent.attempts):
                 again = f", attempt {step.attempt}" if step.attempt > 1 else ""
-                update(step.number, f"score {step.scores.mean():.1f}{again}")
-                curves = zip(step.units, step.scores, strict=True)
-                tracker.log({f"ascent/{unit}": score for unit, score in curves}, step.total)
+                update(step.number, f"score {step.curve[-1].mean():.1f}{again}")
+                names = [f"ascent/{unit}" for unit in step.units]
+                for number, scores in enumerate(step.curve, step.total - len(step.curve) + 1):
+                    tracker.log(dict(zip(names, scores, strict=True)), number)
         seconds = (time.perf_counter() - start) / len(batch)
         for optimum in step.finished:
             optima[optimum.unit] = optimum
