@@ -8,6 +8,7 @@ Exit codes: 0 done, 1 failed, 2 the request was wrong and nothing was done, 130 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -126,6 +127,8 @@ def job(cfg: DictConfig) -> None:
                     Path(parts.runtime.output_dir).rmdir()
             OUTCOMES.append(said(error, tracker))
             raise
+        finally:
+            gc.collect()  # graphs are full of cycles, of which a sweep would pile up gigabytes
         OUTCOMES.append("done")
 
 

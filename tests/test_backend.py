@@ -46,6 +46,17 @@ def test_importing_the_network_prints_nothing(level):
     assert stderr("import convscope.network", **level) == []
 
 
+def test_tracing_many_graphs_prints_nothing_either():
+    code = """
+from convscope.backend import tf
+for number in range(9):
+    tf.function(lambda x: x)(tf.constant(number))
+    step = tf.function(lambda x, n=number: x + n)
+    [step(tf.zeros(size)) for size in range(9)]
+"""
+    assert stderr(code) == []
+
+
 def test_a_reader_who_asks_for_everything_gets_it():
     lines = stderr("import convscope.network", TF_CPP_MIN_LOG_LEVEL="0")
     assert any("oneDNN custom operations are on" in line for line in lines)

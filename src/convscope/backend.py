@@ -15,4 +15,8 @@ with quietly():
     import keras
     import tensorflow as tf
 
+if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
+    # Every job of a multirun traces graphs of its own; that is no news for a reader.
+    tf.get_logger().setLevel("ERROR")
+
 __all__ = ["keras", "tf"]
