@@ -26,8 +26,8 @@ State = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 """Free numbers, and Adam's running means of their gradient and of its square."""
 
 # Adam's memories. Kingma and Ba, "Adam", 2015. Much shorter than usual: an ascent has some fifty
-# steps, and every step meets another draw of the transforms. With .9 and .999 the same fifty steps
-# reach two thirds of the preactivation (tests/bench/ascent.py).
+# steps, and every step meets another draw of the transforms. With .9 and .999, at their own best
+# rate, 48 steps reach two thirds of the preactivation that these do on block4_conv3.
 MOMENTUM = 0.2
 SPREAD = 0.9
 EPSILON = 1e-8
