@@ -6,6 +6,7 @@ import pytest
 
 from convscope import weights
 from convscope.ascent import Ascent, ascend, sample_seed
+from convscope.backend import tf
 from convscope.network import IMAGENET_DEVIATION, IMAGENET_MEAN, Network, cast, tap
 from convscope.objectives import channel, neuron
 from convscope.parameterization import fourier
@@ -57,6 +58,18 @@ def test_every_update_leaves_a_score_of_every_unit():
     whole = next(ascend(replace(CLIMB, chunk=20), UNITS, 0)).curve
     np.testing.assert_array_equal(np.concatenate(curves), whole)
     assert (whole[-1] > whole[0]).all()
+
+
+def test_every_step_and_every_sample_meets_a_draw_of_its_own():
+    seen = []
+
+    def watch(images, seeds):
+        tf.numpy_function(lambda values: seen.append(values.copy()), [seeds], [])
+        return images
+
+    list(ascend(replace(CLIMB, transforms=(watch, watch)), UNITS, 0))
+    assert len(seen) == 2 * 20
+    assert len(np.unique(np.concatenate(seen), axis=0)) == 2 * 20 * len(UNITS)
 
 
 def test_units_of_several_layers_share_a_batch_and_keep_their_own_scores():

@@ -244,6 +244,19 @@ def test_the_smallest_canvas_that_a_layer_takes_runs(tmp_path):
         "ascent.size=2", "images.size=2", "tracker=files")  # fmt: skip
 
 
+def test_more_inputs_than_fit_one_batch_all_get_their_optimum(tmp_path):
+    folder, done = run(
+        tmp_path, "layer=block2_conv1", "filter=0", "stage.inputs=40", "stage.crops=0",
+        "ascent.size=8", "ascent.steps=2", "images.size=16", "tracker=files",
+    )  # fmt: skip
+    units = [(row["layer"], row["filter"]) for row in rows(folder / "tables" / "optima.csv")]
+    edges = json.loads((folder / "circuit.json").read_text())["edges"]
+    inputs = [("block1_conv2", str(edge["source"]["filter"])) for edge in edges]
+    assert units == [("block2_conv1", "0"), *inputs]
+    assert len(units) == 41
+    assert sum("ascent of" in line for line in done.stdout.splitlines()) == 2
+
+
 def test_an_interrupt_keeps_and_names_what_is_finished(tmp_path):
     process = subprocess.Popen(
         command("layer=block4_conv3", "filter=17", "ascent.steps=100000", "tracker=files"),

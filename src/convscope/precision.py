@@ -13,8 +13,8 @@ def native_bfloat16(cpuinfo: str) -> bool:
     """Return whether a processor multiplies matrices in bfloat16 faster than in float32.
 
     True with AMX tiles (Intel), or with AVX-512 BF16 on AMD, whose units are twice as fast in it.
-    Intel's AVX-512 BF16 without AMX runs at or below half the rate of its two float32 units:
-    VGG16's convolutions were measured at 100 against 190 GFLOP/s there, so it does not count.
+    Intel's AVX-512 BF16 without AMX is slower than float32, so it does not count: VGG16's
+    convolutions were measured at 100 to 150 GFLOP/s there, against 190 to 210 in float32.
 
     Args:
         cpuinfo: the text of Linux's /proc/cpuinfo; "" elsewhere, which answers no.
