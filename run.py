@@ -19,7 +19,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -31,19 +31,27 @@ os.environ["HYDRA_FULL_ERROR"] = "1"
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from convscope import multirun
+from convscope import sweep as sweeps
 from convscope.settings import TrackerSettings, closest, read, setting_names, unknown
+from convscope.unit import label
 
 # A stage is a module with Settings, check(settings) and run(settings, tracker). It is imported
 # when it is chosen, and imports TensorFlow only in run, so that a refusal takes no time.
-STAGES = {"circuit": "convscope.stages.circuit"}
+STAGES = {"circuit": "convscope.stages.circuit", "maximize": "convscope.stages.maximize"}
 
 CONF = Path(__file__).resolve().parent / "conf"
 OUTCOMES: list[str] = []  # how each job ended: done, refused, failed or interrupted
+SWEEPS: list[DictConfig] = []  # the config of the multirun, once Hydra has begun one
+sys.modules.setdefault("run", sys.modules[__name__])  # where conf/ says that Announced is
 
 
 class Refusal(Exception):
@@ -63,6 +71,28 @@ class Own:
             raise ValueError("outputs='' names no folder. Give one, like outputs=outputs.")
 
 
+class Announced(Callback):
+    """What Hydra calls when a multirun begins. It tells no one else where that will lie."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Say in the folder of the multirun what is asked for: its jobs may be other processes."""
+        SWEEPS.append(config)
+        # What is wrong with the folder or the overrides, Hydra finds and says itself.
+        with contextlib.suppress(OSError, HydraException, OmegaConfBaseException):
+            parts, more = config.hydra, config.hydra.sweeper.get("params") or {}
+            task = list(parts.overrides.task)
+            given = _overrides([f"{key}={value}" for key, value in more.items()] + task)
+            fixed = {
+                key: str(override.input_line).partition("=")[2]
+                for key, override in given.items()
+                if not override.is_sweep_override()
+            }
+            own = [text for text in parts.overrides.hydra if not text.startswith("hydra.mode=")]
+            folder = Path(parts.sweep.dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            multirun.note(folder, asked=[*own, *task], fixed=fixed)
+
+
 def main() -> int:
     """Run what the command line asks for and return the exit code."""
     if {"-h", "--help"} & set(sys.argv[1:]):
@@ -72,6 +102,7 @@ def main() -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # no letter is worth a run's failure
     signal.signal(signal.SIGTERM, _interrupt)
     OUTCOMES.clear()
+    SWEEPS.clear()
     told = io.StringIO()  # what Hydra says in many lines on stderr is said in one below
     error: BaseException | None = None
     try:
@@ -79,8 +110,11 @@ def main() -> int:
             job()
     except (Exception, KeyboardInterrupt, SystemExit) as caught:
         error = caught
-    sweep = _tidy_sweep(error) if error else None
-    counts = Counter(OUTCOMES)
+    sweep = _sweep()
+    # Where jobs are other processes, only their folder tells how they ended.
+    outcomes = OUTCOMES or [job.status for job in sweep.jobs] if sweep else OUTCOMES
+    left = sweep if sweep and any(job.folder for job in sweep.jobs) else None
+    counts = Counter(outcomes)
     if error and counts.keys() <= {"done"}:  # no job has said why
         if isinstance(error, KeyboardInterrupt):
             complain("Interrupted before a run had started.")
@@ -92,18 +126,22 @@ def main() -> int:
             complain(worded(error))
         else:
             raise error
-    if len(OUTCOMES) > 1:
+    if len(outcomes) > 1:
         ends = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
-        kept = f" What is done is kept in {os.path.relpath(sweep)}." if sweep else ""
-        print(f"{len(OUTCOMES)} jobs: {ends}.{kept}", file=sys.stderr if error else sys.stdout)
-    if isinstance(error, KeyboardInterrupt):
-        return 130
-    return (1 if counts["failed"] else 2) if error else 0
+        where = os.path.relpath(left.folder) if left and error else ""
+        kept = f" What is done is kept in {where}." if where else ""
+        print(f"{len(outcomes)} jobs: {ends}.{kept}", file=sys.stderr if error else sys.stdout)
+    code = 0 if not error else 1 if counts.keys() & {"failed", "interrupted"} else 2
+    code = 130 if isinstance(error, KeyboardInterrupt) else code
+    return max(code, summarized(left, SWEEPS[0])) if left else code
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def job(cfg: DictConfig) -> None:
-    """Run one job; say how it ended and raise what ended it, for Hydra to know it too."""
+def job(cfg: DictConfig) -> float | None:
+    """Run one job and return its activation, for a sweeper that searches.
+
+    It says how the job ended and raises what ended it, for Hydra to know it too.
+    """
     parts: Any = HydraConfig.get()
     sweep = parts.mode == RunMode.MULTIRUN
     header = f"job {parts.job.num}: {' '.join(parts.overrides.task)}" if sweep else ""
@@ -113,7 +151,10 @@ def job(cfg: DictConfig) -> None:
         try:
             if sweep:
                 print(header, flush=True)
+                swept = _started(parts)
             request, stage, own, values = checked(cfg)
+            if sweep:
+                request["sweep"] = swept
             folder = new_folder(request, own, parts)
             with opened(folder, own, request, cfg, parts) as tracker:
                 if sweep:
@@ -126,10 +167,16 @@ def job(cfg: DictConfig) -> None:
                 with contextlib.suppress(OSError):  # Hydra made it; it stays if it is not empty
                     Path(parts.runtime.output_dir).rmdir()
             OUTCOMES.append(said(error, tracker))
+            if sweep:
+                why = "" if OUTCOMES[-1] == "interrupted" else _one_line(error)
+                multirun.note(_home(parts), job=parts.job.num, status=OUTCOMES[-1], why=why)
             raise
         finally:
             gc.collect()  # graphs are full of cycles, of which a sweep would pile up gigabytes
         OUTCOMES.append("done")
+        if sweep:
+            multirun.note(_home(parts), job=parts.job.num, status="done")
+        return sweeps.activation(folder)
 
 
 def checked(cfg: DictConfig) -> tuple[dict[str, Any], Any, Own, Any]:
@@ -236,6 +283,22 @@ def said(error: BaseException, tracker: Any) -> str:
     return "interrupted" if stopped else "failed"
 
 
+def summarized(sweep: sweeps.Sweep, config: DictConfig) -> int:
+    """Write the summary of a multirun and return its exit code."""
+    try:
+        values: Any = OmegaConf.to_container(config.tracker, resolve=True)
+        settings = read(TrackerSettings, values, "tracker")
+        if why := multirun.summarize(sweep, settings):
+            complain(why)
+    except KeyboardInterrupt:
+        complain("Interrupted. The summary of the jobs is not finished.")
+        return 130
+    except Exception as error:
+        complain(f"There is no summary of the jobs: {_one_line(error)} ({type(error).__name__})")
+        return 1
+    return 0
+
+
 def worded(error: BaseException) -> str:
     """Return one line for an error of Hydra's: what was given, what is accepted, what to do."""
     text = str(error)
@@ -309,7 +372,7 @@ def _no_stage() -> str:
 
 def _unit(request: Mapping[str, Any], between: str) -> str:
     layer = request.get("layer")
-    return f"{layer}{between}{request.get('filter')}" if layer is not None else ""
+    return label(layer, request.get("filter"), between) if layer is not None else ""
 
 
 @contextlib.contextmanager
@@ -334,20 +397,42 @@ def _discard(folder: Path, top: Path) -> None:
         return
 
 
-def _tidy_sweep(error: BaseException) -> Path | None:
-    """Return the folder of a multirun that `error` has ended, or remove it if no job used it."""
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if made := frame.f_locals.get("sweep_dir"):  # of Hydra's sweeper, which tells it no one
-            folder = Path(str(made))
-            if not folder.is_dir():
-                return None
-            if [path.name for path in folder.iterdir()] != ["multirun.yaml"]:
-                return folder
-            (folder / "multirun.yaml").unlink()
+def _sweep() -> sweeps.Sweep | None:
+    """Return the multirun that Hydra has begun, if any; where no job left a thing, remove it."""
+    with contextlib.suppress(IndexError, OmegaConfBaseException):
+        sweep = sweeps.read(Path(SWEEPS[0].hydra.sweep.dir).resolve())
+        folder, ours = sweep.folder, {"multirun.yaml", sweeps.JOBS}
+        if folder.is_dir() and {path.name for path in folder.iterdir()} <= ours:
+            for name in ours:
+                (folder / name).unlink(missing_ok=True)
             folder.rmdir()
             if folder.parent.name == "sweeps" and not any(folder.parent.iterdir()):
                 folder.parent.rmdir()
+        return sweep
     return None
+
+
+def _home(parts: Any) -> Path:
+    """Return the folder of the multirun that a job belongs to."""
+    return Path(parts.runtime.cwd, parts.sweep.dir)
+
+
+def _started(parts: Any) -> dict[str, object]:
+    """Say in the folder of the multirun that this job has begun; return its swept values."""
+    fixed = sweeps.fixed(_home(parts))
+    given = _overrides(parts.overrides.task)
+    swept: dict[str, object] = {
+        key: override.value() for key, override in given.items() if key not in fixed
+    }
+    place = os.path.relpath(parts.runtime.output_dir, _home(parts))
+    multirun.note(_home(parts), job=parts.job.num, folder=place, swept=swept)
+    return swept
+
+
+def _overrides(texts: Iterable[str]) -> dict[str, Override]:
+    """Return overrides by their key, without the sign in front of it."""
+    parsed = OverridesParser.create().parse_overrides(list(texts))
+    return {override.get_key_element().lstrip("+~"): override for override in parsed}
 
 
 def _dotted(tree: Any, place: str = "") -> list[str]:

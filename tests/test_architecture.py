@@ -15,15 +15,16 @@ PACKAGE = "convscope"
 # From top to bottom; a module imports only modules of lower levels. "stages" is each of its files.
 LEVELS = (
     {"run"},
-    {"stages"},
-    {"dossier"},
-    {"circuit", "hypothesis", "report"},
-    {"album"},
+    {"stages", "multirun"},
+    {"dossier", "overview", "catalogue"},
+    {"circuit", "hypothesis", "report", "parallel", "gallery", "sheet"},
+    {"album", "page", "sweep", "recipes", "plan", "card"},
     {"ascent", "activations", "selectivity", "attribution", "kernels"},
-    {"network", "objectives", "receptive", "precision"},
+    {"readings", "memory", "subject"},
+    {"network", "objectives", "receptive", "precision", "optimizers"},
     {
-        "unit", "weights", "images", "labels", "parameterization", "transforms",
-        "figures", "explorer", "folder", "tracker", "settings",
+        "unit", "weights", "images", "labels", "parameterization", "transforms", "penalties",
+        "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
     },
     {"backend"},
     {"quiet"},
@@ -40,8 +41,9 @@ BESIDE = {
 
 # Packages that one file alone knows about. Those that are slow to load wait inside a function.
 HOMES = {
-    "hydra": "run", "omegaconf": "run", "wandb": "tracker", "rich": "tracker", "jinja2": "report",
-    "matplotlib": "figures", "skimage": "",  # located for its photographs, never imported
+    "hydra": "run", "omegaconf": "run", "wandb": "tracker", "rich": "tracker", "jinja2": "page",
+    "markupsafe": "page", "matplotlib": "figures",
+    "skimage": "",  # located for its photographs, never imported
 }  # fmt: skip
 LATE = {"wandb", "matplotlib"}
 
@@ -49,7 +51,9 @@ LATE = {"wandb", "matplotlib"}
 PURE = {
     "hypothesis", "circuit", "album", "ascent", "activations", "selectivity", "attribution",
     "kernels", "network", "objectives", "receptive", "precision", "unit", "weights", "images",
-    "labels", "parameterization", "transforms", "figures", "explorer",
+    "labels", "parameterization", "transforms", "penalties", "spectrum", "figures", "explorer",
+    "sweep", "parallel", "overview", "readings", "memory", "subject", "optimizers", "recipes",
+    "plan", "card", "sheet", "catalogue",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

@@ -1,20 +1,12 @@
-"""Kernel tiles, contact sheets and the words for numbers."""
-
-import subprocess
-import sys
+"""Kernel tiles and the words for numbers."""
 
 import numpy as np
 import pytest
 
 from convscope import figures
-from convscope.figures import contact_sheet, kernel_tile, number
+from convscope.figures import kernel_tile, number
 
 WHITE = (255, 255, 255)
-
-
-def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Return a random image."""
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def lightness(colours: np.ndarray) -> np.ndarray:
@@ -118,40 +110,3 @@ def test_every_effect_is_legible_as_words_and_under_white_words():
         linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
         luminance = linear @ [0.2126, 0.7152, 0.0722]
         assert 1.05 / (luminance + 0.05) >= 4.5  # WCAG 2.2, 1.4.3
-
-
-def test_drawing_leaves_neither_figures_nor_pyplot_behind():
-    code = """
-import gc, sys, numpy
-from convscope.figures import contact_sheet
-assert "matplotlib" not in sys.modules
-contact_sheet([numpy.zeros((9, 7, 3), numpy.uint8)], ["one"], 1)
-assert "matplotlib.pyplot" not in sys.modules
-gc.collect()
-from matplotlib.figure import Figure
-assert not [thing for thing in gc.get_objects() if isinstance(thing, Figure)]
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-def test_a_contact_sheet_shows_each_image_in_its_place():
-    images = [noise(176, 176, seed) for seed in range(3)]
-    sheet = contact_sheet(images, ["one", "two\nlines", "three"], columns=2)
-    assert np.array_equal(sheet[16:192, 16:192], images[0])
-    assert np.array_equal(sheet[16:192, 208:384], images[1])
-    assert np.array_equal(sheet[-56 - 176 : -56, 16:192], images[2])
-    assert sheet.shape[1] == 400
-
-
-def test_few_pixels_are_enlarged_as_pixels_and_keep_their_shape():
-    sheet = contact_sheet([noise(3, 3), noise(10, 40)], ["field", "wide"], columns=2)
-    assert len(np.unique(sheet[20:188, 20:188].reshape(-1, 3), axis=0)) == 9
-    assert (sheet[20, 208:384] == 255).all()
-
-
-@pytest.mark.parametrize(
-    ("images", "captions", "columns"), [(0, 0, 1), (2, 1, 1), (1, 1, 0)], ids=str
-)
-def test_an_impossible_contact_sheet_is_refused(images, captions, columns):
-    with pytest.raises(ValueError, match=f"Received: {images} images, {captions} captions"):
-        contact_sheet([noise(4, 4)] * images, [""] * captions, columns)

@@ -1,28 +1,357 @@
+import math
+from dataclasses import FrozenInstanceError
+
 import numpy as np
-import tensorflow as tf
+import pytest
 
-from convscope.objectives import OBJECTIVES, channel, neuron, own
+from convscope import objectives
+from convscope.backend import tf
+from convscope.objectives import (
+    Objective,
+    Reading,
+    Samples,
+    aligned,
+    caricature,
+    channel,
+    deepdream,
+    direction,
+    diversity,
+    length,
+    logit,
+    neuron,
+    own,
+    relative,
+    signed,
+)
 
-MAPS = np.arange(2 * 5 * 4 * 3, dtype=np.float32).reshape(2, 5, 4, 3)
-FILTERS = tf.constant([2, 0])
+SAMPLES, HEIGHT, WIDTH, FILTERS = 4, 5, 7, 3
+CHOSEN = Samples(tf.constant([2, 0, 1, 2]), tf.constant([1.0, -1.0, -1.0, 1.0]))
+EACH = np.arange(SAMPLES)
+
+OWN, WHOLE = Reading("b"), Reading("b", whole=True)
+SHOWN = Reading("b", whole=True, reference=True)
+MAPS, TARGET = (
+    np.random.default_rng(seed).normal(size=(SAMPLES, HEIGHT, WIDTH, FILTERS)).astype(np.float32)
+    for seed in (0, 1)
+)
+MINE = np.stack([MAPS[0, ..., 2], MAPS[1, ..., 0], MAPS[2, ..., 1], MAPS[3, ..., 2]])
+SPATIAL = {OWN: MINE, WHOLE: MAPS, SHOWN: TARGET}
+FLAT = {OWN: MINE[:, 2, 3], WHOLE: MAPS[:, 2, 3], SHOWN: TARGET[:, 2, 3]}
+
+MADE = {
+    "channel": channel("b"),
+    "neuron": neuron("b"),
+    "direction": direction("b", {1: -0.5}),
+    "layer": deepdream("b"),
+    "logit": logit("b"),
+    "caricature": caricature("b"),
+    "diversity": diversity("b", 2),
+    "relative": relative(channel("b"), diversity("b", 2), 0.7),
+}
+BOTH = [(name, FLAT if name == "logit" else SPATIAL) for name in MADE]
+ALONE = [(name, values) for name, values in BOTH if name not in ("diversity", "relative")]
 
 
-def test_each_sample_is_scored_by_its_own_filter():
-    maps = own(tf.constant(MAPS), FILTERS).numpy()
-    np.testing.assert_array_equal(maps, np.stack([MAPS[0, ..., 2], MAPS[1, ..., 0]]))
+def scores(objective, values=SPATIAL, chosen=CHOSEN):
+    values = {reading: tf.constant(values[reading]) for reading in objective.readings}
+    return objective.score(values, chosen).numpy()
+
+
+def slopes(objective, values, weights, reading=WHOLE):
+    """The gradient of the weighted scores with respect to one reading."""
+    given = {asked: tf.constant(values[asked]) for asked in objective.readings}
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        total = tf.reduce_sum(weights * objective.score(given, CHOSEN))
+    return tape.gradient(total, given, unconnected_gradients="zero")[reading].numpy()
+
+
+def constant(name, *values):
+    """An objective of one reading of its own name, whose scores are those values."""
+    return Objective(name, (Reading(name),), lambda readings, samples: tf.constant(values))
+
+
+A, B, C = constant("a", 2.0, -1.0), constant("b", 10.0, 4.0), constant("c", 100.0, -7.0)
+
+
+def summed(objective):
+    return objective.score({}, Samples(tf.constant([0, 1]), tf.constant([1.0, -1.0]))).numpy()
+
+
+@pytest.mark.parametrize(
+    ("objective", "expected", "name"),
+    [
+        (A + B, [12, 3], "a + b"),
+        (A - B, [-8, -5], "a - b"),
+        (-A, [-2, 1], "-a"),
+        (2 * A - 3 * B + 0.5 * C, [24, -17.5], "2 * a - 3 * b + 0.5 * c"),
+        (A - (B - C), [92, -12], "a - (b - c)"),
+        (A - B - C, [-108, 2], "a - b - c"),
+        ((A - B) * 2, [-16, -10], "2 * (a - b)"),
+        (3 * (2 * (A + C)), [612, -48], "3 * (2 * (a + c))"),
+        (-(A - B), [8, 5], "-(a - b)"),
+        (-(2 * A), [-4, 2], "-2 * a"),
+        (np.float64(0.1) * A, [0.2, -0.1], "0.1 * a"),
+        (A + A, [4, -2], "a + a"),
+        (relative(A, B, 0.5), [12, 1], "a + 0.5 * |a| * b"),
+        (relative(A, B - C, 0.5), [-88, 4.5], "a + 0.5 * |a| * (b - c)"),
+        (relative(A, B, -0.5), [-8, -3], "a + -0.5 * |a| * b"),
+        (signed(A), [2, 1], "sign * a"),
+        (signed(A - B), [-8, 5], "sign * (a - b)"),
+    ],
+)
+def test_objectives_compute_what_their_name_says(objective, expected, name):
+    np.testing.assert_allclose(summed(objective), expected, rtol=1e-6)
+    assert objective.name == name
+
+
+def test_readings_are_merged_in_order_and_each_stands_once():
+    made = 2 * caricature("b") - (channel("a") + deepdream("b")) + channel("a")
+    assert made.readings == (WHOLE, SHOWN, Reading("a"))
+    assert relative(channel("a"), deepdream("b"), 1).readings == (Reading("a"), WHOLE)
+    assert signed(channel("b")).readings == (OWN,)
+
+
+def test_the_algebra_changes_none_of_its_operands():
+    before = {part.name: (part.readings, summed(part).tolist()) for part in (A, B)}
+    for made in (A + B, A - B, 2 * A, -B, relative(A, B, 2.0), signed(A)):
+        summed(made)
+    assert before == {part.name: (part.readings, summed(part).tolist()) for part in (A, B)}
+    with pytest.raises(FrozenInstanceError):
+        A.name = "d"
+
+
+def test_a_difference_rises_when_the_second_falls():
+    made = channel("a") - 0.5 * channel("b")
+    maps = {Reading("a"): MINE, OWN: MINE}
+    lower = maps | {OWN: MINE - 3.0}
+    np.testing.assert_allclose(scores(made, lower), scores(made, maps) + 1.5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: A + 1,
+        lambda: 1 - A,
+        lambda: A - 1.0,
+        lambda: A * B,
+        lambda: "2" * A,
+        lambda: sum([A, B]),
+    ],
+)
+def test_what_is_not_in_the_algebra_is_a_type_error(wrong):
+    with pytest.raises(TypeError):
+        wrong()
+
+
+def test_relative_costs_the_same_share_at_any_scale_and_leaves_its_gradient_to_the_parts():
+    weights = np.ones(SAMPLES, np.float32)
+    made = MADE["relative"]
+    small, large = ({OWN: k * MINE, WHOLE: k * MAPS} for k in (1, 1000))
+    np.testing.assert_allclose(1000 * scores(made, small), scores(made, large), rtol=1e-4)
+    # No gradient through |main|: the mean has its own slope, whatever the term is worth.
+    np.testing.assert_allclose(slopes(made, SPATIAL, weights, OWN), 1 / 35, rtol=1e-6)
+
+
+def test_relative_with_weight_zero_is_the_main_objective_and_reads_nothing_more():
+    assert relative(A, B, 0) is A
+
+
+def test_each_sample_is_read_by_its_own_filter():
+    np.testing.assert_array_equal(own(tf.constant(MAPS), CHOSEN.filters), MINE)
+    np.testing.assert_array_equal(own(tf.constant(MAPS[:, 2, 3]), CHOSEN.filters), MINE[:, 2, 3])
 
 
 def test_channel_is_the_mean_over_the_map():
-    score = channel("a").score({"a": tf.constant(MAPS)}, FILTERS)
-    np.testing.assert_allclose(score, [MAPS[0, ..., 2].mean(), MAPS[1, ..., 0].mean()])
+    np.testing.assert_allclose(scores(channel("b")), MINE.mean(axis=(1, 2)), rtol=1e-5)
 
 
-def test_neuron_is_the_position_at_the_centre():
-    score = neuron("a").score({"a": tf.constant(MAPS)}, FILTERS)
-    np.testing.assert_array_equal(score, [MAPS[0, 2, 2, 2], MAPS[1, 2, 2, 0]])
+def test_neuron_is_one_position_the_centre_unless_another_is_given():
+    np.testing.assert_array_equal(scores(neuron("b")), MINE[:, 2, 3])
+    np.testing.assert_array_equal(scores(neuron("b"), {OWN: MINE[:, :4, :6]}), MINE[:, 2, 3])
+    np.testing.assert_array_equal(scores(neuron("b", (4, 6))), MINE[:, 4, 6])
+    np.testing.assert_array_equal(scores(neuron("b", (0, 5))), MINE[:, 0, 5])
 
 
-def test_an_objective_says_which_layer_it_reads():
-    for name, make in OBJECTIVES.items():
-        assert make("block2_conv1").layers == ("block2_conv1",)
-        assert make("block2_conv1").name == name
+def test_of_a_classifier_they_are_the_own_value_itself():
+    for made in (channel("b"), neuron("b"), logit("b")):
+        np.testing.assert_array_equal(scores(made, FLAT), FLAT[OWN])
+
+
+def test_alignment_is_the_dot_product_weighed_by_a_floored_cosine():
+    # One position each: along v; at an angle of cosine .6; against it; nothing there at all.
+    maps = np.array([[[[0, 2]]], [[[3, 4]]], [[[0, -2]]], [[[0, 0]]]], np.float32)
+    vectors = np.array([[0, 5], [10, 0], [0, 3], [1, 2]], np.float32)
+    plain = aligned(tf.constant(maps), tf.constant(vectors), 0.0)
+    np.testing.assert_allclose(plain, [10, 30, -6, 0])
+    angled = aligned(tf.constant(maps), tf.constant(vectors), 2.0)
+    np.testing.assert_allclose(angled, [10, 30 * 0.36, -6 * 0.01, 0], rtol=1e-3)
+
+
+def test_a_length_has_a_slope_of_zero_where_there_is_nothing():
+    values = tf.constant([[3.0, -4.0], [0.0, 0.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        lengths = length(values)
+    np.testing.assert_allclose(lengths, [5, 0])
+    np.testing.assert_allclose(tape.gradient(lengths, values), [[0.6, -0.8], [0, 0]], rtol=1e-6)
+
+
+def aligned_by_hand(maps, vectors, power):
+    found = []
+    for x, v in zip(maps.astype(np.float64), vectors.astype(np.float64), strict=True):
+        dot = x @ v
+        lengths = (1e-4 + np.linalg.norm(x, axis=-1)) * (1e-4 + np.linalg.norm(v))
+        found.append(np.mean(dot * np.maximum(0.1, dot / lengths) ** power))
+    return np.array(found)
+
+
+@pytest.mark.parametrize("power", [0, 1.0, 2.5])
+def test_a_direction_is_the_own_filter_with_weights_on_others_and_on_itself(power):
+    vectors = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32)
+    made = direction("b", power=power)
+    np.testing.assert_allclose(
+        scores(made), aligned_by_hand(MAPS, vectors, power), rtol=1e-4, atol=1e-6
+    )
+    vectors = np.array([[0, -0.5, 3], [1, -0.5, 3], [0, -0.5, 3], [0, -0.5, 3]], np.float32)
+    made = direction("b", {1: -0.5, 2: 3}, power)
+    for values in (SPATIAL, FLAT):
+        expected = aligned_by_hand(values[WHOLE], vectors, power)
+        np.testing.assert_allclose(scores(made, values), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_direction_keeps_the_weights_it_was_made_with():
+    weights = {1: -0.5}
+    made, before = direction("b", weights), scores(MADE["direction"])
+    weights[1] = 7.0
+    np.testing.assert_array_equal(scores(made), before)
+
+
+def test_without_the_angle_a_direction_of_one_filter_is_its_channel():
+    np.testing.assert_allclose(scores(direction("b", power=0)), scores(channel("b")), rtol=1e-5)
+
+
+def test_a_layer_counts_the_squares_of_what_fires():
+    expected = np.square(np.maximum(MAPS, 0)).mean(axis=(1, 2, 3))
+    np.testing.assert_allclose(scores(deepdream("b")), expected, rtol=1e-5)
+
+
+def test_diversity_is_minus_the_mean_similarity_to_the_others_of_the_unit():
+    # The first unit fires filter 0; filter 0 again; both as one, whose Gram matrix of length 1 is
+    # (1, 1; 1, 1) / 2. How strong, at which position and how far below zero makes no difference.
+    maps = np.zeros((6, 3, 5, 2), np.float32)
+    maps[0, 0, 1] = [1, 0]
+    maps[1, 2, 4] = [30, -9]
+    maps[2, 1, 3] = [2, 2]
+    maps[3:] = [[[[0, 1]]], [[[4, 0]]], [[[0, 2]]]]
+    expected = [-(1 + 0.5) / 2, -(1 + 0.5) / 2, -0.5, -0.5, 0, -0.5]
+    np.testing.assert_allclose(scores(diversity("b", 3), {WHOLE: maps}), expected, atol=1e-6)
+    pairs = [-1, -1, -0.5, -0.5, 0, 0]
+    np.testing.assert_allclose(scores(diversity("b", 2), {WHOLE: maps}), pairs, atol=1e-6)
+
+
+def test_diversity_lies_from_minus_one_to_zero_and_equal_samples_reach_the_end():
+    assert (scores(diversity("b", 4)) <= 0).all()
+    equal = np.repeat(MAPS[:1], 4, axis=0)
+    np.testing.assert_allclose(scores(diversity("b", 4), {WHOLE: equal}), -1, rtol=1e-5)
+
+
+def test_units_do_not_influence_one_another_through_diversity():
+    changed = np.concatenate([MAPS[:2], 3 - MAPS[2:]])
+    before, after = (scores(diversity("b", 2), {WHOLE: maps}) for maps in (MAPS, changed))
+    np.testing.assert_array_equal(before[:2], after[:2])
+    assert (before[2:] != after[2:]).all()
+    reach = slopes(diversity("b", 2), SPATIAL, np.array([1, 1, 0, 0], np.float32))
+    assert np.abs(reach[:2]).max() > 0
+    assert not reach[2:].any()
+
+
+def caricature_by_hand(maps, reference, power):
+    """Flat values of one sample."""
+    target = np.maximum(reference, 0)
+    mine = np.where(target > 0, maps, np.maximum(maps, 0))
+    return aligned_by_hand(mine[None, None], target[None], power)[0]
+
+
+@pytest.mark.parametrize("power", [0, 2.0])
+def test_a_caricature_is_the_alignment_with_what_fires_in_the_reference(power):
+    for values in (SPATIAL, FLAT):
+        pairs = zip(values[WHOLE], values[SHOWN], strict=True)
+        expected = [caricature_by_hand(x.ravel(), y.ravel(), power) for x, y in pairs]
+        found = scores(caricature("b", power), values)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_caricature_calls_silent_filters_and_sends_nothing_into_the_reference():
+    maps, target = (np.zeros((SAMPLES, 1, 1, 3), np.float32) for _ in range(2))
+    maps[:] = [-3, -5, 1]
+    target[:] = [2, -4, 0]
+    values, weights = {WHOLE: maps, SHOWN: target}, np.ones(SAMPLES, np.float32)
+    made = caricature("b", power=0)
+    np.testing.assert_allclose(scores(made, values), -6)
+    # Filter 0 is to fire as in the reference; how silent filter 1 is makes no difference.
+    np.testing.assert_allclose(slopes(made, values, weights)[0, 0, 0], [2, 0, 0])
+    assert not slopes(MADE["caricature"], SPATIAL, weights, SHOWN).any()
+
+
+@pytest.mark.parametrize(("name", "values"), BOTH)
+def test_compiled_and_eager_scores_agree_and_there_is_one_for_each_sample(name, values):
+    made = MADE[name]
+    given = {reading: tf.constant(values[reading]) for reading in made.readings}
+    found = tf.function(made.score)(given, CHOSEN)
+    assert found.shape == (SAMPLES,)
+    np.testing.assert_allclose(found, scores(made, values), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "values"), ALONE)
+def test_a_sample_has_influence_on_its_own_score_alone(name, values):
+    made, reading = MADE[name], MADE[name].readings[0]
+    for changed in EACH:
+        other = values[reading].copy()
+        other[changed] += 2.0
+        moved = scores(made, values | {reading: other}) != scores(made, values)
+        np.testing.assert_array_equal(moved, changed == EACH)
+        reach = slopes(made, values, (changed == EACH).astype(np.float32), reading)
+        touched = np.abs(reach).reshape(SAMPLES, -1).max(axis=1) > 0
+        np.testing.assert_array_equal(touched, changed == EACH)
+
+
+@pytest.mark.parametrize("name", ["direction", "layer", "caricature", "diversity"])
+@pytest.mark.parametrize("dead", [[0], [0, 1], [0, 1, 2, 3]])
+def test_where_nothing_fires_scores_and_slopes_are_finite(name, dead):
+    maps = MAPS.copy()
+    maps[dead] = 0
+    values = {WHOLE: maps, SHOWN: maps}
+    assert np.isfinite(scores(MADE[name], values)).all()
+    assert np.isfinite(slopes(MADE[name], values, np.ones(SAMPLES, np.float32))).all()
+
+
+@pytest.mark.parametrize("name", objectives.NAMES)
+def test_the_names_to_choose_from_are_those_of_the_objectives(name):
+    assert MADE[name].name == name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: A * math.nan, "weight of an objective is a finite number. Received: nan"),
+        (lambda: math.inf * A, "weight of an objective is a finite number. Received: inf"),
+        (lambda: relative(A, B, -math.inf), "weight of a term is a finite number. Received: -inf"),
+        (lambda: neuron("b", (2, -1)), r"\(row, column\), both counted from 0.* \(2, -1\)"),
+        (lambda: scores(neuron("b", (5, 0))), r"b has 5 rows and 7 columns, .* \(5, 0\)"),
+        (lambda: scores(neuron("b", (0, 7))), r"b has 5 rows and 7 columns, .* \(0, 7\)"),
+        (lambda: scores(neuron("b", (0, 7)), FLAT), r"b has no rows and columns, .* \(0, 7\)"),
+        (lambda: direction("b", {-1: 2}), "filters count from 0. Received: -1"),
+        (lambda: direction("b", {0.5: 2}), "filters count from 0. Received: 0.5"),
+        (lambda: direction("b", {1: math.nan}), "weight of filter 1 is a finite .* nan"),
+        (lambda: direction("b", power=-1), "cosine is a finite number from 0. Received: -1"),
+        (lambda: scores(direction("b", {3: 1})), "b has 3 filters, .* Received: 3 in a direction"),
+        (lambda: scores(logit("b")), "filter of b take channel. Received: 5 rows and 7 columns"),
+        (lambda: diversity("b", 1), "2 or more samples of a unit. Received: 1"),
+        (lambda: scores(diversity("b", 3)), "3 samples of each unit. Received: a batch of 4"),
+        (lambda: caricature("b", math.inf), "cosine is a finite number from 0. Received: inf"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        wrong()

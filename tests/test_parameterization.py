@@ -2,12 +2,45 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convscope.parameterization import COLOURS, RETURN, fourier, frequencies, normal, squash
+from convscope.parameterization import (
+    BRIGHTEST,
+    CIRCLE,
+    DARKEST,
+    RETURN,
+    clip,
+    fourier,
+    maco,
+    pixel,
+    rings,
+    squash,
+    standardize,
+    synthesis,
+)
+from convscope.spectrum import COLOURS, frequencies, natural
 
 SEEDS = tf.constant([[3, 4], [5, 6], [7, 8]])
+SIZES = [(7, 10), (6, 9), (5, 5), (8, 4)]
+EACH = {"fourier": fourier(), "pixel": pixel(0.3), "maco": maco(natural)}
+PHOTOGRAPHS = np.random.default_rng(0).random((3, 9, 14, 3), np.float32)
 
 
-@pytest.mark.parametrize(("height", "width"), [(7, 10), (6, 9), (5, 5), (8, 4)])
+def with_gradient(function, values, upstream):
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        result = function(values)
+    return result, tape.gradient(result, values, upstream)
+
+
+def textbook(numbers, height, width, decay):
+    """The Fourier image in TensorFlow's own operations, which know their gradients."""
+    frequency = np.maximum(frequencies(height, width), 1 / max(height, width))
+    scale = (np.sqrt(height * width) / frequency**decay).astype(np.complex64)
+    spectrum = tf.complex(numbers[..., 0], numbers[..., 1]) * scale
+    planes = tf.transpose(tf.signal.irfft2d(spectrum, [height, width]), (0, 2, 3, 1)) / 4
+    return tf.einsum("...c,dc->...d", planes, COLOURS)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
 def test_a_spectrum_decodes_as_numpy_does_it_by_hand(height, width):
     numbers = fourier(decay=1.5).initial(SEEDS, height, width)
     rows, columns = np.fft.fftfreq(height)[:, None], np.abs(np.fft.fftfreq(width))[None]
@@ -21,23 +54,48 @@ def test_a_spectrum_decodes_as_numpy_does_it_by_hand(height, width):
     np.testing.assert_allclose(decoded, expected, atol=2e-6)
 
 
-def test_frequencies_are_cycles_a_pixel_of_the_half_spectrum():
-    assert frequencies(4, 5).shape == (4, 3)
-    assert frequencies(4, 5)[0].tolist() == pytest.approx([0, 0.2, 0.4])
-    assert frequencies(4, 5)[2, 0] == pytest.approx(0.5)
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_the_gradient_of_a_spectrum_is_that_of_the_textbook(height, width):
+    numbers = 10 * fourier().initial(SEEDS, height, width)
+    upstream = tf.random.stateless_normal((3, height, width, 3), (1, 2))
+    image, gradient = with_gradient(
+        lambda numbers: fourier(0.9).decode(numbers, height, width), numbers, upstream
+    )
+    logits, expected = with_gradient(
+        lambda numbers: textbook(numbers, height, width, 0.9),
+        numbers,
+        with_gradient(squash, textbook(numbers, height, width, 0.9), upstream)[1],
+    )
+    np.testing.assert_allclose(image, tf.sigmoid(logits), atol=2e-6)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_the_colours_are_the_published_matrix_over_its_largest_column_norm():
-    # The three rows as printed in the field's descriptions of the matrix, to five digits.
-    expected = [[0.56283, 0.19483, 0.04329], [0.58448, 0, -0.10824], [0.58448, -0.19483, 0.06494]]
-    np.testing.assert_allclose(COLOURS, expected, atol=2e-5)
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize(("height", "width"), [(7, 10), (16, 21), (32, 32)])
+def test_a_sample_is_the_same_to_the_last_bit_whoever_shares_its_batch(
+    name, height, width, compiled
+):
+    seeds = tf.constant([[31 * number, 7 * number] for number in range(16)])
+    upstream = tf.random.stateless_normal((16, height, width, 3), (1, 2))
+
+    def climb(seeds, upstream):
+        numbers = EACH[name].initial(seeds, height, width)
+        return numbers, *with_gradient(
+            lambda numbers: EACH[name].decode(numbers, height, width), numbers, upstream
+        )
+
+    run = tf.function(climb) if compiled else climb
+    for count in (2, 3, 8, 16):
+        together = run(seeds[-count:], upstream[-count:])
+        for mine, alone in zip(together, run(seeds[-1:], upstream[-1:]), strict=True):
+            np.testing.assert_array_equal(mine[-1], alone[0])
 
 
-def test_a_start_depends_on_its_own_seed_and_on_no_other_sample():
-    alone = fourier().initial(SEEDS[1:2], 6, 9)
-    together = fourier().initial(SEEDS, 6, 9)
-    np.testing.assert_array_equal(alone[0], together[1])
-    assert np.abs(together[0] - together[1]).max() > 0.001
+@pytest.mark.parametrize("name", EACH)
+def test_a_start_depends_on_its_own_seed(name):
+    first, second, _ = EACH[name].initial(SEEDS, 6, 9)
+    assert np.abs(first - second).max() > 0.001
 
 
 def test_the_start_is_mid_grey_with_little_contrast():
@@ -46,12 +104,10 @@ def test_the_start_is_mid_grey_with_little_contrast():
     assert 0 < image.std() < 0.05
 
 
-def test_the_spread_of_the_start_is_the_deviation():
-    assert normal(SEEDS, (100, 100), 0.3).numpy().std() == pytest.approx(0.3, rel=0.02)
-
-
-def test_pixels_stay_inside_zero_and_one_however_large_the_numbers():
-    image = fourier().decode(1000 * fourier().initial(SEEDS, 6, 9), 6, 9).numpy()
+@pytest.mark.parametrize("name", EACH)
+def test_pixels_stay_inside_zero_and_one_however_large_the_numbers(name):
+    image = EACH[name].decode(1000 * EACH[name].initial(SEEDS, 6, 9), 6, 9).numpy()
+    assert image.shape == (3, 6, 9, 3)
     assert image.min() >= 0
     assert image.max() <= 1
     assert np.isfinite(image).all()
@@ -59,17 +115,132 @@ def test_pixels_stay_inside_zero_and_one_however_large_the_numbers():
 
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_pixel_at_the_wrong_end_finds_its_way_back(compiled):
-    logits = tf.constant([-30.0, 30.0, -30.0, 30.0, 0.0, 1.0])
-    pull = tf.constant([1.0, -1.0, -1.0, 1.0, 2.0, -1.0])
-
-    def slope(values):
-        with tf.GradientTape() as tape:
-            tape.watch(values)
-            score = tf.reduce_sum(squash(values) * pull)
-        return tape.gradient(score, values)
-
-    gradient = (tf.function(slope) if compiled else slope)(logits).numpy()
+    logits = tf.constant([[-30.0, 30.0, -30.0, 30.0, 0.0, 1.0]])
+    pull = tf.constant([[1.0, -1.0, -1.0, 1.0, 2.0, -1.0]])
+    run = tf.function(with_gradient) if compiled else with_gradient
+    values, gradient = run(squash, logits, pull)
     one = 1 / (1 + np.exp(-1))
     expected = [RETURN, -RETURN, 0, 0, 2 * 0.25, -max(one * (1 - one), RETURN)]
-    np.testing.assert_allclose(gradient, expected, atol=1e-6)
-    np.testing.assert_allclose(squash(logits), 1 / (1 + np.exp(-logits.numpy())), atol=1e-6)
+    np.testing.assert_allclose(gradient[0], expected, atol=1e-6)
+    np.testing.assert_allclose(values, 1 / (1 + np.exp(-logits.numpy())), atol=1e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_clipped_pixel_goes_no_further_and_comes_back_from_wherever_it_is(compiled):
+    offsets = tf.constant([-0.5, -0.5, 0.5, 0.5, 0.2, -0.2, 90.0, 90.0, -7.0, -7.0])
+    pull = tf.constant([3.0, -3.0, 3.0, -3.0, 2.0, -2.0, 4.0, -4.0, 5.0, -5.0])
+    run = tf.function(with_gradient) if compiled else with_gradient
+    values, gradient = run(clip, offsets, pull)
+    np.testing.assert_allclose(values, [0, 0, 1, 1, 0.7, 0.3, 1, 1, 0, 0], atol=1e-7)
+    np.testing.assert_array_equal(gradient, [3, 0, 0, -3, 2, -2, 0, -4, 5, 0])
+
+
+def test_pixels_start_from_noise_of_the_asked_deviation_or_from_grey():
+    assert pixel(0.3).initial(SEEDS, 60, 70).numpy().std() == pytest.approx(0.3, rel=0.02)
+    grey = pixel().decode(pixel().initial(SEEDS, 6, 9), 6, 9)
+    np.testing.assert_array_equal(grey, np.full((3, 6, 9, 3), 0.5))
+
+
+def test_a_given_image_comes_back_but_for_the_ends_of_its_range():
+    inside = np.clip(PHOTOGRAPHS, DARKEST, BRIGHTEST)
+    for parameterization, expected in ((fourier(1.2), inside), (pixel(), PHOTOGRAPHS)):
+        numbers = parameterization.encode(tf.constant(PHOTOGRAPHS), 9, 14)
+        assert numbers.shape == parameterization.initial(SEEDS, 9, 14).shape
+        np.testing.assert_allclose(parameterization.decode(numbers, 9, 14), expected, atol=1e-5)
+
+
+def test_an_encoded_image_of_ones_and_zeros_is_finite():
+    for parameterization in EACH.values():
+        numbers = parameterization.encode(tf.constant(np.round(PHOTOGRAPHS)), 9, 14)
+        assert np.isfinite(numbers).all()
+
+
+def of_wave(height, width):
+    """One wave down and two across, in the first colour alone."""
+    magnitudes = np.zeros((3, height, width // 2 + 1), np.float32)
+    magnitudes[0, 1, 2] = 5.0
+    return magnitudes
+
+
+def test_maco_keeps_the_given_magnitudes_and_unit_contrast():
+    numbers = maco(of_wave).initial(SEEDS, 12, 15)
+    images = maco(of_wave).decode(numbers, 12, 15).numpy()
+    logits = np.log(images / (1 - images))
+    phases = CIRCLE * standardize(numbers).numpy()[:, 0, 1, 2]
+    y, x = np.mgrid[:12, :15]
+    angles = 2 * np.pi * (y / 12 + 2 * x / 15) + phases[:, None, None]
+    # One of three planes holds all of the unit variance.
+    expected = np.sqrt(3) * np.sqrt(2) * np.cos(angles)[..., None] * COLOURS[:, 0]
+    np.testing.assert_allclose(logits, expected, atol=1e-3)
+
+
+def test_maco_starts_evenly_all_over_the_canvas():
+    seeds = tf.constant([[number, 9] for number in range(60)])
+    images = maco(natural).decode(maco(natural).initial(seeds, 32, 40), 32, 40).numpy()
+    squares = np.square(images - images.mean((1, 2), keepdims=True)).mean((0, 3))
+    corners = squares[np.ix_([0, 1, -2, -1], [0, 1, -2, -1])].mean()
+    assert corners == pytest.approx(squares.mean(), rel=0.35)
+
+
+def test_maco_recognizes_a_given_image_by_its_phases():
+    y, x = np.mgrid[:24, :30]
+    blob = 0.2 + 0.6 * np.exp(-((y - 8) ** 2 + (x - 20) ** 2) / 20)
+    image = tf.constant(np.repeat(blob[None, ..., None], 3, axis=3), tf.float32)
+    again = maco(natural).decode(maco(natural).encode(image, 24, 30), 24, 30).numpy()
+    assert np.corrcoef(again[0].mean(-1).ravel(), blob.ravel())[0, 1] > 0.6
+
+
+def test_standardized_samples_have_mean_zero_and_deviation_one_and_a_matching_gradient():
+    values = tf.random.stateless_normal((2, 3, 4, 5), (1, 2), mean=3.0, stddev=7.0)
+    upstream = tf.random.stateless_normal((2, 3, 4, 5), (3, 4))
+    standard, gradient = with_gradient(standardize, values, upstream)
+    np.testing.assert_allclose(np.mean(standard, (1, 2, 3)), 0, atol=1e-6)
+    np.testing.assert_allclose(np.std(standard, (1, 2, 3)), 1, rtol=1e-5)
+
+    def plain(values):
+        centred = values - tf.reduce_mean(values, (1, 2, 3), keepdims=True)
+        return centred / tf.math.reduce_std(values, (1, 2, 3), keepdims=True)
+
+    np.testing.assert_allclose(gradient, with_gradient(plain, values, upstream)[1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_the_transform_from_pairs_is_numpys_and_its_gradient_tensorflows(height, width):
+    pairs = tf.random.stateless_normal((2, 3, height, width // 2 + 1, 2), (5, 6))
+    upstream = tf.random.stateless_normal((2, 3, height, width), (7, 8))
+    planes, gradient = with_gradient(synthesis(height, width), pairs, upstream)
+    spectrum = pairs.numpy()[..., 0] + 1j * pairs.numpy()[..., 1]
+    np.testing.assert_allclose(planes, np.fft.irfft2(spectrum, (height, width)), atol=1e-6)
+
+    def plain(pairs):
+        return tf.signal.irfft2d(tf.complex(pairs[..., 0], pairs[..., 1]), [height, width])
+
+    np.testing.assert_allclose(gradient, with_gradient(plain, pairs, upstream)[1], atol=1e-6)
+
+
+def test_coefficients_of_one_frequency_and_colour_share_their_value():
+    pairs = np.random.default_rng(1).random((2, 3, 6, 4, 2), np.float32)
+    shared = rings(tf.constant(pairs)).numpy()
+    # One cycle a canvas: straight down, up, across, and the two diagonals, nearer to 1 than to 2.
+    ring = [(1, 0), (5, 0), (0, 1), (1, 1), (5, 1)]
+    expected = np.mean([pairs[:, :, row, column] for row, column in ring], axis=(0, 3))
+    for row, column in ring:
+        for part in (0, 1):
+            np.testing.assert_allclose(shared[:, :, row, column, part], expected, rtol=1e-5)
+    np.testing.assert_allclose(shared[:, :, 0, 0, 0], pairs[:, :, 0, 0].mean(-1), rtol=1e-5)
+    np.testing.assert_allclose(shared.sum((2, 3, 4)), pairs.sum((2, 3, 4)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [*SIZES, (9, 1), (1, 6)])
+def test_sharing_keeps_the_shape_and_depends_on_no_other_sample(height, width):
+    pairs = tf.random.stateless_uniform((5, 3, height, width // 2 + 1, 2), (1, 2))
+    shared = fourier().share(pairs)
+    assert shared.shape == pairs.shape
+    assert np.isfinite(shared).all()
+    np.testing.assert_array_equal(fourier().share(pairs[2:3])[0], shared[2])
+
+
+@pytest.mark.parametrize("parameterization", [pixel(), maco(natural)])
+def test_pixels_and_phases_share_nothing(parameterization):
+    squares = tf.random.stateless_uniform((2, 3, 4, 5), (1, 2))
+    np.testing.assert_array_equal(parameterization.share(squares), squares)

@@ -1,27 +1,18 @@
 """The HTML page of a circuit run."""
 
-import base64
-import io
-import json
 import re
-import subprocess
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from browser import browse, decoded, fits, needs_browser, overflow, tags
 from PIL import Image
 
 from convscope.figures import InputRow, Portrait, kernel_colours, kernel_tile
 from convscope.report import circuit_page
 
 pytestmark = pytest.mark.filterwarnings("error")
-CHROMIUM = Path("/usr/bin/chromium")
-needs_browser = pytest.mark.skipif(
-    not CHROMIUM.exists(), reason="sorting runs in a browser: /usr/bin/chromium is not installed"
-)
 
 
 def photograph(generator: np.random.Generator, side: int) -> np.ndarray:
@@ -67,24 +58,6 @@ def parts(count: int, shape: tuple[int, int] = (3, 3), shown: int = 10, side: in
         "settings": {"layer": "block4_conv3", "ascent": {"steps": 96, "size": None, "decay": 0.5}},
         "notes": ["Eighteen photographs are few."],
     }  # fmt: skip
-
-
-def tags(page: str) -> list[tuple[str, dict]]:
-    """All tags of a page with their attributes."""
-    found: list[tuple[str, dict]] = []
-
-    class Reader(HTMLParser):
-        def handle_starttag(self, tag, attrs):
-            found.append((tag, dict(attrs)))
-
-    Reader().feed(page)
-    return found
-
-
-def decoded(uri: str) -> np.ndarray:
-    """Return the image in a data URI."""
-    data = base64.b64decode(uri.split(",", 1)[1], validate=True)
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 def without(unit: Portrait, **other: Any) -> Portrait:
@@ -252,23 +225,6 @@ def test_a_page_that_does_not_fit_together_is_refused(change, message):
         circuit_page(**(parts(12) | change))
 
 
-def browse(page: str, script: str, folder: Path) -> dict:
-    """Return what `script`, a function body, answers after `page` was opened in a browser."""
-    call = f"JSON.stringify((() => {{{script}}})())"
-    probe = f"<script>onload = () => document.body.dataset.found = btoa({call})</script>"
-    file = folder / "page.html"
-    file.write_text(page.replace("</body>", probe + "</body>"), "utf-8")
-    options = [
-        "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run",
-        "--disable-sync",        "--disable-background-networking", "--disable-component-update",
-        f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=2000", "--dump-dom",
-    ]  # fmt: skip
-    command = [str(CHROMIUM), *options, file.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
-    answer = re.findall(r'data-found="([^"]*)"', done.stdout)
-    return json.loads(base64.b64decode(answer[0]))
-
-
 @needs_browser
 def test_the_table_sorts_filters_and_shows_all_in_a_browser(tmp_path):
     given = parts(60, side=24)
@@ -329,29 +285,11 @@ def test_the_table_sorts_filters_and_shows_all_in_a_browser(tmp_path):
 
 
 @needs_browser
-@pytest.mark.parametrize("width", [390, 820, 1280])
-def test_nothing_runs_over_the_edge_of_a_narrow_page(width, tmp_path):
+def test_nothing_runs_over_the_edge_of_a_narrow_page(tmp_path):
     given = parts(24, side=24)
     given["facts"]["weights"] = "sha256:" + "4f5d7e2a" * 8
     unit = replace(given["rows"][0].portrait, name="conv4_block23_concat:1023")
     given["rows"][0] = replace(given["rows"][0], portrait=unit)
     given["table"][0]["name"] = unit.name
-    frame = base64.b64encode(circuit_page(**given).encode()).decode()
-    # A page in a frame of its own, since a browser's window has a least width.
-    outer = f"""<body><iframe style="width:{width}px;height:900px;border:0"></iframe><script>
-    const bytes = Uint8Array.from(atob("{frame}"), (one) => one.charCodeAt(0));
-    document.querySelector("iframe").srcdoc = new TextDecoder().decode(bytes);
-    </script></body>"""
-    found = browse(
-        outer,
-        """
-        const inside = document.querySelector("iframe").contentDocument;
-        const width = inside.documentElement.clientWidth;
-        const over = [...inside.querySelectorAll("main *, header *")]
-          .filter((one) => !one.closest(".scroll") && one.getBoundingClientRect().right > width)
-          .map((one) => one.outerHTML.slice(0, 60));
-        return { over, width, wide: inside.documentElement.scrollWidth };
-        """,
-        tmp_path,
-    )
-    assert found == {"over": [], "width": width, "wide": width}
+    widths = (390, 820, 1280)
+    assert overflow(circuit_page(**given), widths, tmp_path) == fits(widths)

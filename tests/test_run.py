@@ -30,6 +30,7 @@ from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 @dataclass(frozen=True)
 class Stage:
     name: str
+    objective: str
     inputs: int
     crops: int
     mixed: float

@@ -4,7 +4,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from convscope.unit import IMAGE, Unit, check
+from convscope.unit import IMAGE, WHOLE, Unit, check, filters, label
 
 LAYERS = {"block1_conv1": 64, "block4_conv3": 512, "block5_conv3": 7}
 
@@ -62,3 +62,43 @@ def test_a_filter_outside_the_layer_is_refused_with_its_range(filter):
     assert str(caught.value) == (
         f"block5_conv3 of vgg16 has no filter {filter}. Its 7 filters are numbered 0 to 6."
     )
+
+
+def test_filters_are_chosen_by_number_range_list_or_all():
+    assert filters(17, 64) == (17,)
+    assert filters("all", 4) == (0, 1, 2, 3)
+    assert filters("5-8", 64) == (5, 6, 7, 8)
+    assert filters((3, "5-7", 3, 6, 1), 64) == (3, 5, 6, 7, 1)
+    assert filters(None, 64) == (WHOLE,)
+
+
+def test_a_range_beyond_the_layer_names_the_first_filter_that_is_not_there():
+    assert filters("62-999999999999", 64) == (62, 63, 64)
+
+
+@pytest.mark.parametrize("choice", ["some", "8-5", "-3", "1-", "3,4", ("all",), ""])
+def test_other_words_for_filters_are_refused(choice):
+    with pytest.raises(ValueError, match=r"names no filters. Give a number, a range like 40-47"):
+        filters(choice, 64)
+
+
+def test_no_filters_are_refused():
+    with pytest.raises(ValueError, match=r"filter=\[\] names no filters. Give at least one."):
+        filters((), 64)
+
+
+def test_a_choice_of_filters_is_named_by_its_first_and_how_many_more():
+    assert label("a", 17) == "a-17"
+    assert label("a", 17, ":") == "a:17"
+    assert label("a", "all") == "a-all"
+    assert label("a", None) == "a"
+    assert label("a", [3, 17, "40-47"]) == "a-3+9"
+    assert label("a", "0-31") == "a-0+31"
+    assert label("a", [5]) == "a-5"
+    assert label("a", "0-99999999999").startswith("a-0+")
+    assert label("a", "odd") == "a-odd"
+
+
+def test_a_whole_layer_is_a_unit_of_its_own():
+    assert str(Unit("a", WHOLE)) == "a:whole"
+    assert Unit("a", WHOLE).slug == "a-whole"

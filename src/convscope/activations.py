@@ -90,6 +90,36 @@ def observer(
     return observe
 
 
+def counter(
+    network: Network, layer: str, filters: Sequence[int]
+) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, int]]:
+    """Return a function that counts the positions of photographs that lie below activations.
+
+    It takes photographs in [0, 1] and an activation for each filter `(filters,)`, and returns at
+    how many positions the filter's preactivation is lower `(filters,)`, and how many there are.
+
+    Args:
+        network: the network, in float32.
+        layer: the filters' layer.
+        filters: the filter of each activation; one may stand here several times.
+    """
+    model = look(network, {layer: preactivation(network.model.get_layer(layer))})
+    chosen = tf.constant(filters)
+
+    @tf.function(reduce_retracing=True)
+    def forward(pixels: tf.Tensor, activations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        maps = model(pixels)[layer]
+        flat = tf.reshape(maps, (-1, maps.shape[-1]))
+        below = tf.gather(flat, chosen, axis=1) < activations
+        return tf.reduce_sum(tf.cast(below, tf.int64), axis=0), tf.shape(flat)[0]
+
+    def count(pixels: np.ndarray, activations: np.ndarray) -> tuple[np.ndarray, int]:
+        below, positions = forward(tf.constant(pixels), tf.constant(activations, tf.float32))
+        return below.numpy(), int(positions)
+
+    return count
+
+
 def _peak(values: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Return the largest value, its row and its column, per photograph and filter."""
     shape = tf.shape(values)

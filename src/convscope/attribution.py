@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convscope.backend import keras
+from convscope.readings import span
 
 
 def patch_sum(inputs: np.ndarray, layer: keras.layers.Conv2D) -> np.ndarray:
@@ -24,13 +25,14 @@ def patch_sum(inputs: np.ndarray, layer: keras.layers.Conv2D) -> np.ndarray:
         `(height, width, C)` float64; zero padding counts as zeros.
     """
     (height, width), strides, rates = layer.kernel_size, layer.strides, layer.dilation_rate
-    rows, columns = positions(inputs.shape[1:3], layer)
-    starts = []
-    for axis, (extent, count) in enumerate(zip((height, width), (rows, columns), strict=True)):
-        reach = (count - 1) * strides[axis] + (extent - 1) * rates[axis] + 1
-        total = max(reach - inputs.shape[1 + axis], 0) if layer.padding == "same" else 0
-        starts.append((total // 2, total - total // 2))
-    padded = np.pad(inputs, ((0, 0), *starts, (0, 0)))
+    spans = [
+        span(extent, taps, stride, rate, layer.padding)
+        for extent, taps, stride, rate in zip(
+            inputs.shape[1:3], layer.kernel_size, strides, rates, strict=True
+        )
+    ]
+    (rows, *above), (columns, *left) = spans
+    padded = np.pad(inputs, ((0, 0), above, left, (0, 0)))
     sums = np.empty((height, width, inputs.shape[-1]))
     for row in range(height):
         for column in range(width):
@@ -46,12 +48,13 @@ def patch_sum(inputs: np.ndarray, layer: keras.layers.Conv2D) -> np.ndarray:
 
 def positions(size: Sequence[int], layer: keras.layers.Conv2D) -> tuple[int, int]:
     """Return how many (rows, columns) a convolution computes on an input of (rows, columns)."""
-    counts = []
-    for axis in range(2):
-        extent = (layer.kernel_size[axis] - 1) * layer.dilation_rate[axis] + 1
-        room = size[axis] if layer.padding == "same" else size[axis] - extent + 1
-        counts.append(-(-room // layer.strides[axis]))
-    return counts[0], counts[1]
+    rows, columns = (
+        span(extent, taps, stride, rate, layer.padding)[0]
+        for extent, taps, stride, rate in zip(
+            size, layer.kernel_size, layer.strides, layer.dilation_rate, strict=True
+        )
+    )
+    return rows, columns
 
 
 def expected_contributions(kernel: np.ndarray, patch_mean: np.ndarray) -> np.ndarray:

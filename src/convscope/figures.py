@@ -1,4 +1,4 @@
-"""Pictures of a run as arrays: kernel tiles, contact sheets, and the page that others draw on.
+"""Pictures of a run as arrays: kernel tiles, and the page that others draw on.
 
 Every picture is uint8 RGB of shape `(height, width, 3)`; nothing is shown, kept or written.
 """
@@ -236,31 +236,3 @@ class Page:
         for x, y, image in self.pasted:
             page[y : y + image.shape[0], x : x + image.shape[1]] = image
         return page
-
-
-def contact_sheet(
-    images: Sequence[np.ndarray], captions: Sequence[str], columns: int, *, side: int = 176
-) -> np.ndarray:
-    """Return `images` in rows of `columns`, each in a square of `side` pixels above its caption.
-
-    A caption may have several lines; each is made smaller where it would be too wide.
-
-    Raises:
-        ValueError: there are no images, a caption too few or too many, or no column.
-    """
-    if not images or len(images) != len(captions) or columns < 1:
-        message = "A contact sheet needs images, a caption for each, and at least one column."
-        received = f"{len(images)} images, {len(captions)} captions, columns={columns}"
-        raise ValueError(f"{message} Received: {received}.")
-    gap, line = 16, 16
-    columns = min(columns, len(images))
-    below = 8 + line * max(caption.count("\n") + 1 for caption in captions)
-    tall = side + below + gap
-    page = Page(gap + columns * (side + gap), gap + -(-len(images) // columns) * tall, 1)
-    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        left, top = gap + index % columns * (side + gap), gap + index // columns * tall
-        page.paste(image, left, top, side, side)
-        for place, words in enumerate(caption.split("\n")):
-            down, colour = top + side + 14 + place * line, QUIET if place else INK
-            page.text(left + side / 2, down, words, 12, ha="center", color=colour, fit=side)
-    return page.array()

@@ -16,14 +16,17 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+HOLD = 1500  # milliseconds that an animation rests on its last frame
 
 
 class Folder:
     """The files of one run, each written whole; it remembers, in order, which are finished."""
 
-    def __init__(self, path: Path) -> None:
-        """Write into `path`, which must exist."""
-        self.path = path
+    def __init__(self, path: Path, flat: bool = False) -> None:
+        """Write into `path`, which must exist; `flat`: without folders for images and the like."""
+        self.path, self._flat = path, flat
         self.written: list[Path] = []
 
     def append(self, name: str, line: str) -> None:
@@ -33,11 +36,43 @@ class Folder:
             file.write(line + "\n")
         self._remember(path)
 
-    def image(self, name: str, image: np.ndarray) -> Path:
-        """Write `images/<name>.png` from a uint8 image `(height, width, 3)`."""
-        buffer = io.BytesIO()
-        picture(name, image).save(buffer, "PNG")
+    def image(self, name: str, image: np.ndarray, text: Mapping[str, str] | None = None) -> Path:
+        """Write `images/<name>.png` from a uint8 image `(height, width, 3)`.
+
+        The entries of `text` are kept inside the file, as PNG's text chunks.
+        """
+        buffer, info = io.BytesIO(), PngInfo()
+        for key, value in (text or {}).items():
+            # What the format asks of a keyword, without the few letters beyond ASCII.
+            if len(key) > 79 or not re.fullmatch(r"[!-~]+( [!-~]+)*", key):
+                raise ValueError(
+                    f"{key!r} cannot name a text in an image. It takes up to 79 ASCII characters,"
+                    " with single spaces between them."
+                )
+            info.add_text(key, value)
+        picture(name, image).save(buffer, "PNG", pnginfo=info)
         return self._write(f"images/{_checked(name)}.png", buffer.getvalue())
+
+    def animation(self, name: str, frames: np.ndarray, milliseconds: int) -> Path:
+        """Write `images/<name>.webp`, which repeats for ever and rests on its last frame.
+
+        Args:
+            name: the file's name, without folder and ending.
+            frames: uint8 `(frames, height, width, 3)`.
+            milliseconds: how long each frame but the last is shown.
+        """
+        if frames.ndim != 4 or not len(frames) or milliseconds < 1:
+            raise ValueError(
+                f"Animation {name!r} has frames of shape {frames.shape}, {milliseconds} ms each. It"
+                " must be uint8 of shape (frames, height, width, 3), each at least 1 ms."
+            )
+        first, *others = [picture(name, frame) for frame in frames]
+        times = [milliseconds] * len(others) + [max(HOLD, milliseconds)]
+        buffer, how = io.BytesIO(), {"quality": 85, "method": 4}
+        first.save(
+            buffer, "WEBP", save_all=True, append_images=others, duration=times, loop=0, **how
+        )
+        return self._write(f"images/{_checked(name)}.webp", buffer.getvalue())
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
         """Write `tables/<name>.csv`; None and numbers that are not finite are empty cells."""
@@ -67,8 +102,12 @@ class Folder:
         """Write `<name>.html`."""
         return self._write(f"{_checked(name)}.html", html.encode())
 
+    def copy(self, name: str, source: Path) -> Path:
+        """Write the file `name` with the content of another."""
+        return self._write(name, source.read_bytes())
+
     def _write(self, name: str, content: bytes) -> Path:
-        path = self.path / name
+        path = self.path / (Path(name).name if self._flat else name)
         partial = path.with_name(f".{path.name}.partial")
         with _room_for(self.path):
             path.parent.mkdir(exist_ok=True)

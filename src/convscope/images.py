@@ -153,6 +153,13 @@ def square(picture: Image.Image, size: int) -> tuple[np.ndarray, View]:
     return np.asarray(cut, np.float32) / 255.0, view
 
 
+def filling(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Return a photograph that fills `(height, width, 3)`, its middle kept, in [0, 1]."""
+    height, width = size
+    cut = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(cut, np.float32) / 255.0
+
+
 def batches(paths: Sequence[Path], size: int, count: int) -> Iterator[Batch]:
     """Yield the photographs as square views, `count` files at a time."""
     for start in range(0, len(paths), count):

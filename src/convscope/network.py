@@ -110,8 +110,14 @@ def layers(network: Network) -> dict[str, int]:
     }
 
 
+def classifier(network: Network) -> str | None:
+    """Return the layer that gives a logit for each class, or None if the network has none."""
+    last = network.model.layers[-1]
+    return last.name if isinstance(last, keras.layers.Dense) else None
+
+
 def preactivation(layer: keras.layers.Layer) -> keras.KerasTensor:
-    """Return what a convolution computes before its activation, as a symbolic tensor.
+    """Return what a convolution or classifier computes before its activation, symbolically.
 
     It shares the layer's weights. A unit behind a ReLU that is silent has no gradient; its
     preactivation has one, and it is exactly linear in the layer's inputs.
@@ -120,7 +126,10 @@ def preactivation(layer: keras.layers.Layer) -> keras.KerasTensor:
         return layer.output
     # An operation outside a layer does not convert its inputs to the layer's format by itself.
     inputs = keras.ops.cast(layer.input, layer.compute_dtype)
-    result = layer.convolution_op(inputs, layer.kernel)
+    if isinstance(layer, keras.layers.Dense):
+        result = keras.ops.matmul(inputs, layer.kernel)
+    else:
+        result = layer.convolution_op(inputs, layer.kernel)
     return result + layer.bias if layer.use_bias else result
 
 
@@ -130,7 +139,7 @@ def tap(network: Network, names: Sequence[str], *, pre: bool = False) -> keras.M
     Args:
         network: the network to look into.
         names: layers of it; nothing beyond the deepest of them is computed.
-        pre: take a convolution's preactivations instead of its activations.
+        pre: take the preactivations of convolutions and classifiers, not their activations.
 
     Returns:
         A `keras.Model`: `(samples, height, width, 3)` float32 -> {name: `(samples, rows, columns,
@@ -141,7 +150,7 @@ def tap(network: Network, names: Sequence[str], *, pre: bool = False) -> keras.M
         network,
         {
             layer.name: preactivation(layer)
-            if pre and isinstance(layer, CONVOLUTIONS)
+            if pre and isinstance(layer, (*CONVOLUTIONS, keras.layers.Dense))
             else layer.output
             for layer in found
         },

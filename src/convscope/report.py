@@ -1,22 +1,15 @@
-"""The page of a run: one HTML file that holds its images, style and script and asks for nothing."""
+"""The page of a circuit run: a unit, its strongest inputs and the table of all of them."""
 
 from __future__ import annotations
 
-import base64
-import functools
-import io
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
-from markupsafe import Markup, escape
-from PIL import Image
 
 from convscope import figures
 from convscope.figures import InputRow, Portrait
+from convscope.page import aligned, data_uri, flat, render
 
 # Columns of the table of all inputs: key of a row, title, explanation, and kind: words, rank,
 # percent, signed (numbers with a plus or minus) or plain numbers.
@@ -68,8 +61,8 @@ def circuit_page(
         message = "A report needs at least one input, and a tile for each row of its table."
         received = f"{len(rows)} inputs, {len(tiles)} tiles, {len(table)} rows"
         raise ValueError(f"{message} Received: {received}.")
-    template = _environment().get_template("circuit.html")
-    return template.render(
+    return render(
+        "circuit.html",
         unit=unit,
         rows=rows,
         columns=COLUMNS,
@@ -78,57 +71,15 @@ def circuit_page(
         limit=limit,
         facts=facts,
         optima=optima,
-        settings=dict(_flat(settings)),
+        settings=flat(settings),
         notes=notes,
         strongest=max(row.l2 for row in rows) or 1.0,
         largest=max(abs(row.mean or 0) for row in rows) or 1.0,
+        effects=figures.EFFECTS,
+        swatches=figures.SWATCHES,
+        legend=data_uri(figures.legend_bar(255, 1)),
+        cells=_cells,
     )
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    """Return templates from beside this file: values are escaped, names must be given."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": figures.number,
-        "fixed": figures.fixed,
-        "value": _value,
-        "breakable": _breakable,
-    }
-    environment.globals |= {
-        "effects": figures.EFFECTS,
-        "swatches": figures.SWATCHES,
-        "legend": _uri(figures.legend_bar(255, 1)),
-        "picture": _picture,
-        "cells": _cells,
-    }
-    return environment
-
-
-def _uri(image: np.ndarray, **how: Any) -> str:
-    """Return `image` as a data URI: a lossless PNG unless `how` asks Pillow for another format."""
-    file = io.BytesIO()
-    settings: dict[str, Any] = {"format": "PNG", "optimize": True} | how
-    Image.fromarray(image).save(file, **settings)
-    kind = settings["format"].lower()
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def _picture(image: np.ndarray, side: int) -> dict[str, object]:
-    """Return `image` for the page, made smaller where its longer side exceeds `side` pixels."""
-    longer = max(image.shape[:2])
-    if longer < 48:  # The few pixels that an early layer sees, shown as pixels.
-        return {"uri": _uri(image), "pixelated": True}
-    if longer > side:
-        size = [max(1, round(length * side / longer)) for length in image.shape[1::-1]]
-        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    return {"uri": _uri(image, format="WEBP", quality=90, method=2), "pixelated": False}
 
 
 def _cells(kernel: np.ndarray, limit: float) -> list[tuple[int, int, str, float]]:
@@ -159,7 +110,7 @@ def _sprite(tiles: Sequence[np.ndarray], kernel: tuple[int, ...]) -> dict[str, o
         sheet[top : top + height + 2, left : left + width + 2] = edged
     size = {"tall": sheet.shape[0], "wide": sheet.shape[1], "columns": columns}
     zoom = max(2, 30 // max(height, width))
-    uri = _uri(sheet.astype(np.uint8))
+    uri = data_uri(sheet.astype(np.uint8))
     return size | {"uri": uri, "height": height, "width": width, "zoom": zoom}
 
 
@@ -168,7 +119,7 @@ def _table(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     columns = {
         key: [entry[key] for entry in table]
         if kind == "words"
-        else _aligned([entry[key] for entry in table], kind)
+        else aligned([entry[key] for entry in table], kind)
         for key, _, _, kind in COLUMNS
     }
     return [
@@ -179,52 +130,3 @@ def _table(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         }
         for row, entry in enumerate(table)
     ]
-
-
-def _aligned(values: Sequence[float | None], kind: str) -> list[str]:
-    """Return the numbers of a column with equally many decimals, so that their points align.
-
-    The largest gets four digits at least, a middling one two.
-    """
-    if kind == "rank":
-        return [str(value) for value in values]
-    factor, unit = (100, "\N{NO-BREAK SPACE}%") if kind == "percent" else (1, "")
-    sizes = sorted(abs(factor * value) for value in values if value)
-    decimals = 2 if kind == "percent" else 0
-    if sizes and kind != "percent":
-        largest, middling = (math.floor(math.log10(sizes[at])) for at in (-1, len(sizes) // 2))
-        decimals = min(max(3 - largest, 1 - middling, 0), 8)
-    sign = "+" if kind == "signed" else ""
-    return [
-        "\N{EN DASH}" if value is None
-        else f"{round(factor * value, decimals) or 0.0:{sign}.{decimals}f}{unit}"
-        .replace("-", "\N{MINUS SIGN}")
-        for value in values
-    ]  # fmt: skip
-
-
-def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Yield dotted names and values of nested settings, as they are typed on the command line."""
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def _breakable(name: str) -> Markup:
-    """Return `name`, which a narrow column may break between layer and filter."""
-    return escape(name).replace(":", Markup("<wbr>:"))
-
-
-def _value(value: object, digits: int | None = None) -> str:
-    """Return any value in plain words; numbers as they are or in significant `digits`."""
-    if value is None:
-        return "\N{EN DASH}"
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, float | np.floating):
-        return figures.number(float(value), digits=digits) if digits else f"{value:.12g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_value, value)) or "none"
-    return str(value)

@@ -48,29 +48,64 @@ class ImageSettings:
 class AscentSettings:
     """How the image that excites a unit most is searched for."""
 
-    parameterization: Literal["fourier"]
-    objective: Literal["channel", "neuron"]
-    size: int | Literal["auto"]
+    parameterization: Literal["fourier", "pixel", "maco"]
+    start: str
+    size: int | Literal["auto"] | tuple[int, ...]
     steps: int
+    optimizer: Literal["rmsprop", "normalized"]
+    schedule: Literal["cosine", "constant"]
     learning_rate: float
     decay: float
     deviation: float
-    jitter: int
+    spectrum: Literal["natural", "photographs"]
+    jitter: float
     scale: float
     rotate: float
+    blur: float
+    noise: float
+    crops: int
+    crop_largest: float
+    crop_smallest: float
+    view: int | None
+    total_variation: float
+    l1: float
+    l2: float
+    blur_decay: float
     precision: Literal["auto", "float32", "bfloat16"]
+    batch: int | Literal["auto"]
     chunk: int
     attempts: int
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range."""
         _at_least(1, steps=self.steps, chunk=self.chunk, attempts=self.attempts)
-        _at_least(0, decay=self.decay, jitter=self.jitter, scale=self.scale, rotate=self.rotate)
+        transforms = ("jitter", "scale", "rotate", "blur", "noise", "crops")
+        penalties = ("total_variation", "l1", "l2", "blur_decay")
+        for name in ("decay", *transforms, *penalties):
+            _at_least(0, **{name: getattr(self, name)})
         _above_zero(learning_rate=self.learning_rate, deviation=self.deviation)
-        if self.size != "auto":
-            _at_least(1, size=self.size)
+        _above_zero(crop_largest=self.crop_largest, crop_smallest=self.crop_smallest)
+        for name in ("size", "view", "batch"):
+            value = getattr(self, name)
+            sides = value if isinstance(value, tuple) else (value,)
+            for side in sides:
+                if isinstance(side, int):
+                    _at_least(1, **{name: side})
+        if isinstance(self.size, tuple) and len(self.size) != 2:
+            raise ValueError(
+                f"size={list(self.size)} has {len(self.size)} numbers. It is one side, or"
+                " [height,width]."
+            )
         if self.scale >= 1:
             raise ValueError(f"scale={self.scale} is too large. It is a share below 1, like 0.1.")
+        for name in ("crop_largest", "crop_smallest"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name}={getattr(self, name)} is too large. 1 is all of it.")
+        if self.optimizer == "normalized" and self.parameterization != "pixel":
+            raise ValueError(
+                "optimizer=normalized moves all free numbers alike, which only"
+                " ascent=pixel can bear. Leave it out, or add ascent=pixel."
+            )
 
 
 @dataclass(frozen=True)
@@ -88,7 +123,7 @@ def read(kind: type[T], values: Mapping[str, object], place: str = "") -> T:
     """Return `values` as the dataclass `kind`, exactly: every field, and nothing else.
 
     Fields may be str, int, float (a whole number is taken too), bool, None, Literal, unions of
-    these, `tuple[X, ...]` and other dataclasses. Where the ranges of a dataclass (its
+    these, `tuple[X, ...]`, `dict[X, Y]` and other dataclasses. Where the ranges of a dataclass (its
     `__post_init__`) raise a ValueError that begins with the name of a field, the message is given
     the full name of the setting.
 
@@ -204,6 +239,10 @@ def _fit(hint: Any, value: object) -> object:
     elif get_origin(hint) is tuple:
         if isinstance(value, list | tuple):
             return tuple(_fit(arguments[0], item) for item in value)
+    elif get_origin(hint) is dict:
+        if isinstance(value, Mapping):
+            keys, values = arguments
+            return {_fit(keys, key): _fit(values, item) for key, item in value.items()}
     elif hint is float:
         if type(value) in (int, float) and math.isfinite(value):  # type: ignore[arg-type]
             return float(value)  # type: ignore[arg-type]
@@ -220,6 +259,8 @@ def _words(hint: Any) -> str:
         return f"a list of {_words(get_args(hint)[0])}, like [a,b]"
     if get_origin(hint) is Literal:
         return _listed(_choices(hint), "or")
+    if get_origin(hint) is dict:
+        return f"pairs of {' and '.join(map(_words, get_args(hint)))}, like {{17:0.5,42:-1}}"
     plain = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
     return "null" if hint in (None, NoneType) else plain.get(hint, "one of its options")
 

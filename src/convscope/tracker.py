@@ -5,6 +5,7 @@ The files are complete without W&B, and all that W&B writes lies inside the run'
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import platform
@@ -32,10 +33,10 @@ SECONDS_TO_CONNECT = 30.0  # then W&B is taken to be out of reach
 class Tracker:
     """The results of one run: written as files, then shown to W&B if it takes part."""
 
-    def __init__(self, directory: Path, run: Any = None) -> None:
+    def __init__(self, directory: Path, run: Any = None, flat: bool = False) -> None:
         """Write into `directory`, which must exist; `run` is W&B's object or None."""
         self.directory = directory
-        self._folder = Folder(directory)
+        self._folder = Folder(directory, flat)
         self._run = run
         self._console = Console(highlight=False, markup=False)
         self._curves: set[str] = set()
@@ -61,10 +62,49 @@ class Tracker:
 
         self._show(send)
 
-    def image(self, name: str, image: np.ndarray) -> Path:
-        """Write `images/<name>.png` from a uint8 image `(height, width, 3)`; return its path."""
-        path = self._folder.image(name, image)
-        self._show(lambda run, wandb: run.log({f"images/{name}": wandb.Image(str(path))}))
+    def image(
+        self,
+        name: str,
+        image: np.ndarray,
+        *,
+        text: Mapping[str, str] | None = None,
+        shown: bool = True,
+    ) -> Path:
+        """Write `images/<name>.png` and return its path.
+
+        Args:
+            name: the file's name, without folder and ending.
+            image: uint8 `(height, width, 3)`.
+            text: what the file itself says about where it comes from, as PNG's text chunks.
+            shown: whether W&B gets the image too. Hundreds of them are better shown as a table.
+        """
+        path = self._folder.image(name, image, text)
+        if shown:
+            self._show(lambda run, wandb: run.log({f"images/{name}": wandb.Image(str(path))}))
+        return path
+
+    def animation(self, name: str, frames: np.ndarray, milliseconds: int) -> Path:
+        """Write `images/<name>.webp`, which repeats for ever, and return its path.
+
+        Args:
+            name: the file's name, without folder and ending.
+            frames: uint8 `(frames, height, width, 3)`.
+            milliseconds: how long each frame is shown; the last stays longer.
+        """
+        path = self._folder.animation(name, frames, milliseconds)
+
+        def send(run: Any, wandb: Any) -> None:
+            # W&B's videos are no WebP, and making others takes further packages. A page does show
+            # one, in every browser.
+            data = base64.b64encode(path.read_bytes()).decode()
+            html = (
+                f'<!DOCTYPE html><meta charset="utf-8"><img alt="{name}" style="max-width:100%"'
+                f' src="data:image/webp;base64,{data}">'
+            )
+            page = wandb.Html(html, inject=False, data_is_not_path=True)
+            run.log({f"animations/{name}": page})
+
+        self._show(send)
         return path
 
     def table(
@@ -111,6 +151,14 @@ class Tracker:
     def array(self, name: str, **arrays: np.ndarray) -> Path:
         """Write `arrays/<name>.npz` and return its path."""
         return self._folder.array(name, **arrays)
+
+    def append(self, name: str, values: Mapping[str, object]) -> None:
+        """Add a line to the JSON lines file `name`; it is on the disk when this returns."""
+        self._folder.append(name, json.dumps(plain(values)))
+
+    def copy(self, name: str, source: Path) -> Path:
+        """Write the file `name`, like `images/a.webp`, with the content of another."""
+        return self._folder.copy(name, source)
 
     def document(self, name: str, content: object) -> Path:
         """Write `<name>.json` and return its path."""
@@ -213,6 +261,7 @@ def track(
     name: str,
     group: str | None,
     tags: Sequence[str],
+    flat: bool = False,
 ) -> Iterator[Tracker]:
     """Yield the tracker of a run. On leaving, however, the summary is written and W&B's run ends.
 
@@ -224,6 +273,7 @@ def track(
         name: W&B's name for the run.
         group: W&B's group for the run, unless the settings name one.
         tags: W&B's tags, beside those of the settings.
+        flat: whether tables and images lie in the folder itself.
 
     Raises:
         FileExistsError: the folder already holds a run.
@@ -244,7 +294,7 @@ def track(
             group=settings.group or group,
             tags=[*(tag[:64] for tag in tags), *settings.tags],  # W&B takes no longer ones
         )
-        tracker = Tracker(directory, run)
+        tracker = Tracker(directory, run, flat)
         code = 1
         try:
             yield tracker
@@ -264,8 +314,8 @@ def track(
 
 def closing_lines(directory: Path) -> list[str]:
     """Return where the report and the folder of a run are, as seen from the current folder."""
-    report = directory / "report.html"
-    lines = [f"Report  {relative(report)}"] if report.exists() else []
+    pages = [directory / name for name in ("report.html", "sweep.html")]
+    lines = [f"Report  {relative(page)}" for page in pages if page.exists()]
     return [*lines, f"Folder  {relative(directory)}"]
 
 

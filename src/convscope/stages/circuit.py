@@ -5,26 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from convscope import images, weights
+from convscope import subject
 from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 from convscope.tracker import Tracker
 from convscope.unit import IMAGE, Unit
-from convscope.unit import check as check_unit
 
 if TYPE_CHECKING:
     from convscope.album import Album
-    from convscope.ascent import Ascent, Optimum
+    from convscope.ascent import Ascent, Goal, Optimum
     from convscope.circuit import Circuit
     from convscope.network import Network
 
 KERNEL_TILE = 48  # pixels of a kernel in W&B's table
-TOGETHER = 32  # units in a batch: at 128 x 128 pixels the process takes 1.9 GB
 LABELS = (EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE)
 
 
@@ -33,6 +30,7 @@ class CircuitSettings:
     """How many inputs are shown, with how many crops, and where a label begins."""
 
     name: str
+    objective: Literal["channel", "neuron"]
     inputs: int
     crops: int
     mixed: float
@@ -73,23 +71,11 @@ def check(settings: Settings) -> None:
         ValueError, FileNotFoundError: unknown layer or filter, missing or damaged weights, no
             photographs.
     """
-    checkpoint = weights.PACKAGED[settings.model.name]
-    check_unit(settings.unit, checkpoint.layers, settings.model.name)
-    least = checkpoint.strides[settings.layer]
-    for name, size in (("ascent", settings.ascent.size), ("images", settings.images.size)):
-        if size != "auto" and size < least:
-            raise ValueError(
-                f"{name}.size={size} leaves no position at {settings.layer}, where they lie "
-                f"{least} pixels apart. Give {name}.size={4 * least} or more."
-            )
-    weights.verify(checkpoint, _weights(settings.model) or weights.locate(checkpoint))
-    for path in _photographs(settings.images):
-        try:
-            images.load(path)
-        except ValueError:
-            continue
-        return
-    raise ValueError(f"images.root={settings.images.root} holds no image that can be read.")
+    subject.check_units(settings.model, [settings.unit])
+    subject.check_canvas(settings.ascent, settings.model, settings.layer)
+    subject.check_photographs(settings.images, settings.model, settings.layer)
+    if settings.ascent.start not in ("noise", "zero"):
+        subject.check_picture("ascent.start", settings.ascent.start)
 
 
 def run(settings: Settings, tracker: Tracker) -> None:
@@ -101,7 +87,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
         from convscope.dossier import Dossier
         from convscope.network import LOADERS, inputs_of
 
-        network = LOADERS[settings.model.name](_weights(settings.model))
+        network = LOADERS[settings.model.name](subject.weight_file(settings.model))
         layer = network.model.get_layer(unit.layer)
         kernel = layer.kernel.numpy()[..., unit.filter]
         bias = float(layer.bias.numpy()[unit.filter]) if layer.use_bias else 0.0
@@ -128,7 +114,7 @@ def see(settings: Settings, network: Network, sources: Sequence[Unit], tracker: 
     """Return the album of photographs, and record which of them could not be read."""
     from convscope.album import fill
 
-    paths, shown = _photographs(settings.images), settings.images
+    paths, shown = subject.photographs(settings.images), settings.images
     layers = [
         layer for layer in dict.fromkeys(source.layer for source in sources) if layer != IMAGE
     ]
@@ -162,19 +148,20 @@ def excite(
     settings: Settings, network: Network, units: Sequence[Unit], tracker: Tracker
 ) -> tuple[dict[Unit, Optimum], list[dict[str, object]]]:
     """Return the image that excites each unit most, and how each was made; record both."""
-    from convscope.ascent import recipe
-    from convscope.receptive import canvas, receptive_field
+    from convscope import plan, recipes
 
-    size, optima, made = settings.ascent.size, {}, {}
+    optima, made = {}, {}
+    aim = plan.aim(settings.stage.objective)
     sizes = {
-        unit: canvas(receptive_field(network, unit.layer)) if size == "auto" else size
-        for unit in units
+        unit: recipes.canvas_size(settings.ascent, network, unit.layer)
+        for unit in dict.fromkeys(units)
     }
-    for side in sorted(set(sizes.values())):
-        climb = recipe(settings.ascent, network, side)
-        alike = [unit for unit in units if sizes[unit] == side]
-        for first in range(0, len(alike), TOGETHER):
-            batch = alike[first : first + TOGETHER]
+    for size in sorted(set(sizes.values())):
+        climb = recipes.recipe(settings.ascent, network, aim, size)
+        alike = [unit for unit in units if sizes[unit] == size]
+        layers = {unit.layer for unit in alike}
+        together = recipes.batch_size(settings.ascent, network, [*layers], size)
+        for batch in plan.batches(plan.goals(alike, (1,), 1), together, 1):
             start = time.perf_counter()
             found = _climbed(climb, batch, settings, tracker)
             seconds = (time.perf_counter() - start) / len(batch)
@@ -183,7 +170,7 @@ def excite(
                 kind = "unit" if optimum.unit == settings.unit else "input"
                 if optimum.alive:
                     tracker.image(f"{kind}-{optimum.unit.slug}", optimum.image)
-                made[optimum.unit] = _made(optimum, settings, side, seconds)
+                made[optimum.unit] = _made(optimum, settings, size, seconds)
     records = [made[unit] for unit in units]
     tracker.table("optima", list(records[0]), [list(record.values()) for record in records])
     for unit in units:
@@ -193,7 +180,7 @@ def excite(
 
 
 def _climbed(
-    climb: Ascent, batch: Sequence[Unit], settings: Settings, tracker: Tracker
+    climb: Ascent, batch: Sequence[Goal], settings: Settings, tracker: Tracker
 ) -> tuple[Optimum, ...]:
     """Return the optima of one batch, and show and record how the scores rise."""
     from convscope.ascent import ascend
@@ -203,20 +190,24 @@ def _climbed(
         for step in ascend(climb, batch, settings.seed, settings.ascent.attempts):
             again = f", attempt {step.attempt}" if step.attempt > 1 else ""
             update(step.number, f"score {step.curve[-1].mean():.1f}{again}")
-            names = [f"ascent/{unit}" for unit in step.units]
+            names = [f"ascent/{goal.unit}" for goal in step.goals]
             for number, scores in enumerate(step.curve, step.total - len(step.curve) + 1):
                 tracker.log(dict(zip(names, scores, strict=True)), number)
     return step.finished
 
 
-def _made(optimum: Optimum, settings: Settings, side: int, seconds: float) -> dict[str, object]:
+def _made(
+    optimum: Optimum, settings: Settings, size: tuple[int, int], seconds: float
+) -> dict[str, object]:
     """Return the row of `optima.csv`; the quantile needs an index of positions and stays empty."""
+    from convscope import recipes
+
     return {
         "layer": optimum.unit.layer,
         "filter": optimum.unit.filter,
         "sample": 0,
-        "objective": settings.ascent.objective,
-        "size": side,
+        "objective": settings.stage.objective,
+        "size": recipes.named(size),
         "steps": settings.ascent.steps,
         "activation_start": optimum.activation_start,
         "activation": optimum.activation,
@@ -236,26 +227,18 @@ def summary(
     album: Album,
 ) -> dict[str, object]:
     """Return every scalar result and the provenance of all of them."""
-    from convscope.precision import device, resolve
-
     unit, labels = settings.unit, [edge.label for edge in circuit.edges]
     return {
         "stage": "circuit",
-        "model": network.name,
-        "weights": asdict(network.weights),
         "layer": unit.layer,
         "filter": unit.filter,
         "seed": settings.seed,
-        "images": {
-            "name": settings.images.name,
-            "count": len(album.paths),
-            "sha256": images.fingerprint(album.paths),
-            "skipped": len(album.skipped),
-        },
-        "device": device(),
-        "precision": resolve(settings.ascent.precision),
+        **subject.provenance(
+            network, settings.images, album.paths, len(album.skipped), settings.ascent.precision
+        ),
         "circuit/activation": optima[unit].activation,
         "circuit/activation_mean": optima[unit].activation_mean,
+        "circuit/picture": f"images/unit-{unit.slug}.png" if optima[unit].alive else None,
         "circuit/alive": sum(optimum.alive for optimum in optima.values()),
         "circuit/optima": len(optima),
         "circuit/bias": circuit.bias,
@@ -264,13 +247,3 @@ def summary(
         "circuit/share_shown": sum(edge.share for edge in circuit.edges),
         **{f"circuit/{word}": labels.count(word) for word in LABELS},
     }
-
-
-def _weights(model: ModelSettings) -> Path | None:
-    return Path(model.weights).expanduser() if model.weights else None
-
-
-def _photographs(settings: ImageSettings) -> tuple[Path, ...]:
-    if settings.root is not None:
-        return images.folder(Path(settings.root).expanduser())
-    return images.samples()

@@ -1,0 +1,92 @@
+"""The optima that a run has finished, one line each, so that an interrupted run can go on.
+
+The first line says what was asked for. A line is written after its picture, so that what stands
+here is there; a last line that the end of the run cut short counts as not written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+JOURNAL = "optima.jsonl"
+
+
+def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return what a run was asked for and the optima it has finished, in order.
+
+    Raises:
+        ValueError: the folder holds no journal, or a line in its middle is damaged.
+    """
+    path = folder / JOURNAL
+    if not path.is_file():
+        raise ValueError(f"{folder} holds no {JOURNAL}: no run of stage=maximize has begun there.")
+    lines = path.read_bytes().split(b"\n")
+    lines.pop()  # nothing, or a line that was cut short
+    try:
+        request, *optima = [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}). Start anew.") from error
+    return request, optima
+
+
+def siblings(parent: Path, but: Path) -> Iterator[Path]:
+    """Yield the folders in `parent` of runs that began to write optima, newest first.
+
+    Args:
+        parent: where runs of the same filters lie side by side.
+        but: the folder of the run that asks.
+    """
+    for path in sorted(parent.glob(f"*/{JOURNAL}"), reverse=True):
+        if path.parent != but:
+            yield path.parent
+
+
+def unfinished(request: Mapping[str, Any], folders: Iterable[Path]) -> tuple[Path | None, str]:
+    """Return the run to go on with, or None and why a run that was interrupted is not taken up.
+
+    Of the runs with the same request since the last one that ended well, it is the one that has
+    finished most.
+
+    Args:
+        request: what is asked for now.
+        folders: where to look, newest first.
+    """
+    best, most, why = None, -1, ""
+    for folder in folders:
+        try:
+            then, optima = read(folder)
+        except ValueError:
+            continue
+        ended = status(folder) == "done"
+        if other := differences(then, request):
+            if not ended and not why:
+                why = f"{folder.name} was interrupted but is not taken up: {'; '.join(other)}."
+        elif ended:
+            break
+        elif len(optima) > most:
+            best, most = folder, len(optima)
+    return best, "" if best else why
+
+
+def status(folder: Path) -> str | None:
+    """Return how a run ended; None if it was killed, or still goes on."""
+    try:
+        return str(json.loads((folder / "summary.json").read_text())["status"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[str]:
+    """Return in words where two requests differ: `ascent.steps is 96 there and 128 here`."""
+    found = []
+    for name in dict.fromkeys([*then, *now]):
+        key = f"{place}{name}"
+        old, new = then.get(name), now.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, f"{key}.")
+        elif old != new:
+            found.append(f"{key} is {json.dumps(old)} there and {json.dumps(new)} here")
+    return found

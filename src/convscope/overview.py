@@ -1,0 +1,264 @@
+"""All jobs of a multirun at a glance: one picture, and one page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from convscope import parallel
+from convscope.figures import INK, PAPER, QUIET, RULE, VOID, Page, number
+from convscope.page import aligned, render
+from convscope.sweep import Job, Sweep, grid, spelled
+
+BEST = "#b5540a"  # the colour of the highest activation
+SIDE = 176  # pixels of a picture on the sheet, at single scale
+TILE = 128  # pixels of a picture in W&B's table
+MANY = 60  # jobs, from which on the sheet is drawn at single scale and the page's pictures smaller
+UNITS = {"layer", "filter", "model", "stage"}  # settings that change what an activation is of
+
+Pictures = Mapping[int, np.ndarray]
+
+
+def pictures(sweep: Sweep) -> dict[int, np.ndarray]:
+    """Return the main picture of each job that has one, uint8 RGB, by number of the job."""
+    found = {}
+    for job in sweep.jobs:
+        if job.picture is None:
+            continue
+        try:
+            with Image.open(sweep.folder / job.picture) as file:
+                image = file.convert("RGB")
+        except OSError:  # damaged since: the job is shown without it
+            continue
+        image.thumbnail((2 * SIDE, 2 * SIDE), Image.Resampling.LANCZOS)
+        found[job.number] = np.asarray(image)
+    return found
+
+
+def tiles(sweep: Sweep, pictures: Pictures) -> list[np.ndarray]:
+    """Return a small square for each job, empty for one without picture."""
+    found = []
+    for job in sweep.jobs:
+        page = Page(TILE, TILE, 1)
+        page.box(0, 0, TILE, TILE, VOID)
+        if job.number in pictures:
+            page.paste(pictures[job.number], 0, 0, TILE, TILE)
+        else:
+            page.text(TILE / 2, TILE / 2, absence(job), 13, ha="center", color=QUIET)
+        found.append(page.array())
+    return found
+
+
+def absence(job: Job) -> str:
+    """Return why a job has no picture, in a word or two."""
+    return "no picture" if job.status == "done" else job.status
+
+
+def sheet(sweep: Sweep, pictures: Pictures) -> np.ndarray:
+    """Return all pictures over the swept values, each above its activation."""
+    layout = grid(sweep)
+    margin, gap, left = 24, 14, 128 if layout.down else 0
+    head, below = 92, 24 + (15 * len(sweep.keys) if layout.listed else 0)
+    tall = SIDE + below + gap
+    wide = max(len(block.columns) for block in layout.blocks)
+    across = margin + left
+    # Its first line needs some width even above a single picture.
+    width = max(across + wide * (SIDE + gap) - gap + margin, 520)
+    height = (
+        head
+        + 12
+        + sum(len(block.rows) * tall + 44 + (30 if block.title else 0) for block in layout.blocks)
+    )
+    page = Page(width, height, 1 if len(sweep.jobs) > MANY else 2)
+    page.text(margin, 38, title(sweep), 20, weight="bold", fit=width - 2 * margin)
+    page.text(margin, 66, subtitle(sweep), 12, color=QUIET, fit=width - 2 * margin)
+    top = head
+    for block in layout.blocks:
+        if block.title:
+            page.text(margin, top + 14, block.title, 14, weight="bold", fit=width - 2 * margin)
+            top += 30
+        for column, label in enumerate(block.columns):
+            middle = across + column * (SIDE + gap) + SIDE / 2
+            _label(page, middle, top + 18, layout.across, label, SIDE, "center")
+        top += 44
+        for row, jobs in zip(block.rows, block.jobs, strict=True):
+            if layout.down:
+                _label(page, across - 14, top + SIDE / 2, layout.down, row, left - 14, "right")
+            for column, job in enumerate(jobs):
+                _cell(page, sweep, job, pictures, across + column * (SIDE + gap), top)
+                if job and layout.listed:
+                    _values(page, job, across + column * (SIDE + gap), top + SIDE + 28)
+            top += tall
+    return page.array()
+
+
+def title(sweep: Sweep) -> str:
+    """Return what was varied, in one line."""
+    count = len(sweep.jobs)
+    jobs = f"{count} job{'s' * (count != 1)}"
+    if len(sweep.keys) > 3:
+        return f"{jobs} over {len(sweep.keys)} settings"
+    *others, last = [*sweep.keys] or [""]
+    return f"{jobs} over {' and '.join(filter(None, [', '.join(others), last]))}" if last else jobs
+
+
+def subtitle(sweep: Sweep) -> str:
+    """Return what all jobs share, how they ended and which of them reached most."""
+    shared = " ".join(f"{key}={value}" for key, value in sweep.fixed.items())
+    ends = ", ".join(f"{count} {end}" for end, count in sweep.counts.items())
+    best = sweep.best
+    most = f"highest activation: {number(best.activation)} in job {best.number}" if best else ""
+    return "  \N{MIDDLE DOT}  ".join(filter(None, [shared, ends, most]))
+
+
+def page(sweep: Sweep, pictures: Pictures) -> str:
+    """Return one HTML page: parallel coordinates, the pictures and a table, linked to each other.
+
+    It makes no network request; its links lead to the reports of the jobs beside it.
+    """
+    ranked, keys = sweep.ranked, sweep.keys
+    axes = [parallel.axis(key, [job.swept.get(key) for job in ranked]) for key in keys]
+    axes.append(parallel.axis("seconds", [job.seconds for job in ranked], measured=True))
+    axes.append(parallel.axis("activation", [job.activation for job in ranked], measured=True))
+    layout = grid(sweep)
+    places, headings = _placed(layout.blocks)
+    activations = aligned([job.activation for job in ranked])
+    cards = [
+        {
+            "job": job,
+            "swept": {key: spelled(job.swept[key]) for key in keys if key in job.swept},
+            "order": {key: _order(sweep.values[key], job.swept.get(key)) for key in keys},
+            "activation": activations[rank],
+            "seconds": "\N{EN DASH}" if job.seconds is None else f"{job.seconds:.1f}",
+            "picture": pictures.get(job.number),
+            "absence": absence(job),
+            "place": places[job.number],
+            "places": [axis.places[rank] for axis in axes],
+            "warmth": _warmth(axes[-1].places, rank),
+        }
+        for rank, job in enumerate(ranked)
+    ]
+    return render(
+        "sweep.html",
+        title=title(sweep),
+        sweep=sweep,
+        axes=axes,
+        cards=cards,
+        layout=layout,
+        headings=headings,
+        columns=max(len(block.columns) for block in layout.blocks),
+        side=2 * SIDE if len(sweep.jobs) <= MANY else SIDE,
+        command=f"python run.py -m {shlex.join(sweep.asked)}",
+        notes=_notes(sweep),
+        short=_short(keys),
+        line=parallel.line,
+        room=_room(axes),
+    )
+
+
+def _label(
+    page: Page, x: float, middle: float, key: str, value: str, fit: float, side: str
+) -> None:
+    if key:
+        page.text(x, middle - 8, key, 11, color=QUIET, ha=side, fit=fit)
+    page.text(x, middle + 8 * bool(key), value, 13, weight="bold", ha=side, fit=fit)
+
+
+def _cell(
+    page: Page, sweep: Sweep, job: Job | None, pictures: Pictures, left: int, top: int
+) -> None:
+    best = job is not None and job is sweep.best
+    if best:
+        page.box(left - 4, top - 4, SIDE + 8, SIDE + 8, BEST)
+    if job and job.number in pictures:
+        page.box(left, top, SIDE, SIDE, VOID)
+        page.paste(pictures[job.number], left, top, SIDE, SIDE)
+    else:
+        page.box(left, top, SIDE, SIDE, RULE)
+        page.box(left + 1, top + 1, SIDE - 2, SIDE - 2, VOID if job else PAPER)
+        words = absence(job) if job else "not run"
+        page.text(left + SIDE / 2, top + SIDE / 2, words, 13, ha="center", color=QUIET)
+    if job and job.activation is not None:
+        words, weight = number(job.activation) + " highest" * best, "bold" if best else "normal"
+        colour = BEST if best else INK
+        page.text(
+            left + SIDE / 2, top + SIDE + 14, words, 13, ha="center", weight=weight, color=colour
+        )
+
+
+def _values(page: Page, job: Job, left: int, top: int) -> None:
+    for at, (key, value) in enumerate(job.swept.items()):
+        words = f"{key} = {spelled(value)}"
+        page.text(left + SIDE / 2, top + 15 * at, words, 11, ha="center", color=QUIET, fit=SIDE)
+
+
+def _placed(blocks: Sequence[Any]) -> tuple[dict[int, tuple[int, int]], list[dict[str, Any]]]:
+    """Return row and column of each job on a page's one grid, and what stands around them."""
+    places: dict[int, tuple[int, int]] = {}
+    headings: list[dict[str, Any]] = []
+    row = 1
+    for block in blocks:
+        if block.title:
+            headings.append({"kind": "block", "row": row, "column": 1, "words": block.title})
+            row += 1
+        for column, label in enumerate(block.columns, 2):
+            headings.append({"kind": "across", "row": row, "column": column, "words": label})
+        for label, jobs in zip(block.rows, block.jobs, strict=True):
+            row += 1
+            headings.append({"kind": "down", "row": row, "column": 1, "words": label})
+            places |= {job.number: (row, at) for at, job in enumerate(jobs, 2) if job}
+        row += 1
+    return places, headings
+
+
+def _order(values: Sequence[object], value: object) -> object:
+    """Return what a column sorts by: the number itself, or when a value was first used."""
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+    if value is None and None not in values:
+        return ""
+    return value if numeric else [repr(v) for v in values].index(repr(value))
+
+
+def _short(keys: Sequence[str]) -> dict[str, str]:
+    """Return the last part of each dotted name, or all of it where others end alike."""
+    ends = [key.rpartition(".")[2] for key in keys]
+    return {key: end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)}
+
+
+def _warmth(places: Sequence[float | None], rank: int) -> int | None:
+    """Return how far up among all activations one lies, in percent."""
+    given, own = [place for place in places if place is not None], places[rank]
+    if own is None:
+        return None
+    low, high = min(given), max(given)
+    return round(100 * (own - low) / (high - low)) if high > low else 100
+
+
+def _room(axes: Sequence[parallel.Axis]) -> dict[str, float]:
+    """Return the pixels that the words on upright axes take.
+
+    Labels stand outside the first and the last axis and names above all, in two lines of heights
+    if they are too wide to stand side by side.
+    """
+    letter = 7.6
+    names = [letter * len(axis.name.rpartition(".")[2]) for axis in axes]
+    labels = [letter * max([len(label) for _, label in axis.ticks], default=0) for axis in axes]
+    left, right = (max(names[end] / 2, labels[end] + 12) + 4 for end in (0, -1))
+    apart = (848 - left - right) / max(1, len(axes) - 1)
+    crowded = any(sum(pair) / 2 + 8 > apart for pair in pairwise(names))
+    return {"left": round(left), "right": round(right), "stagger": 36 if crowded else 0}
+
+
+def _notes(sweep: Sweep) -> list[str]:
+    changing = sorted(UNITS & set(sweep.keys))
+    if not changing:
+        return []
+    return [
+        f"The jobs differ in {' and '.join(changing)}: their activations are of different units or"
+        " measured in another way, so the highest of them is not the best in any sense."
+    ]
