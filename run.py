@@ -51,7 +51,6 @@ STAGES = {"circuit": "convscope.stages.circuit", "maximize": "convscope.stages.m
 CONF = Path(__file__).resolve().parent / "conf"
 OUTCOMES: list[str] = []  # how each job ended: done, refused, failed or interrupted
 SWEEPS: list[DictConfig] = []  # the config of the multirun, once Hydra has begun one
-sys.modules.setdefault("run", sys.modules[__name__])  # where conf/ says that Announced is
 
 
 class Refusal(Exception):
@@ -317,6 +316,8 @@ def worded(error: BaseException) -> str:
         near = closest(option, error.options)
         meant = f" Did you mean '{near}'?" if near else ""
         return f"There is no {group} '{option}'. {group} takes {', '.join(error.options)}.{meant}"
+    if "Could not load 'hydra/sweeper/optuna'" in text:
+        return "hydra/sweeper=search needs Optuna. Install it with: uv sync --extra optuna"
     if several := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+)'", text):
         key, _, value = several[1].partition("=")
         return (
@@ -459,4 +460,5 @@ def _interrupt(*_: object) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Not main() itself: conf/ and the processes of a launcher find things by the name of this file.
+    sys.exit(importlib.import_module("run").main())

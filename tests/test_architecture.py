@@ -23,7 +23,8 @@ LEVELS = (
     {"readings", "memory", "subject"},
     {"network", "objectives", "receptive", "precision", "optimizers"},
     {
-        "unit", "weights", "images", "labels", "parameterization", "transforms", "penalties",
+        "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
+        "penalties",
         "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
     },
     {"backend"},
@@ -35,6 +36,9 @@ BESIDE = {
     ("activations", "attribution"),
     ("receptive", "network"),
     ("explorer", "figures"),
+    ("parameterization", "spectrum"),
+    ("parameterization", "draws"),
+    ("transforms", "draws"),
     ("tracker", "folder"),
     ("tracker", "settings"),
 }
@@ -51,9 +55,9 @@ LATE = {"wandb", "matplotlib"}
 PURE = {
     "hypothesis", "circuit", "album", "ascent", "activations", "selectivity", "attribution",
     "kernels", "network", "objectives", "receptive", "precision", "unit", "weights", "images",
-    "labels", "parameterization", "transforms", "penalties", "spectrum", "figures", "explorer",
-    "sweep", "parallel", "overview", "readings", "memory", "subject", "optimizers", "recipes",
-    "plan", "card", "sheet", "catalogue",
+    "labels", "parameterization", "draws", "transforms", "penalties", "spectrum", "figures",
+    "explorer", "sweep", "parallel", "overview", "readings", "memory", "subject", "optimizers",
+    "recipes", "plan", "card", "sheet", "catalogue",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

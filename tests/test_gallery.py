@@ -64,8 +64,8 @@ def test_many_images_are_made_smaller_and_keep_their_shape():
     made = [card(number, image=images[number % 4]) for number in range(200)]
     text = page(made)
     shown = [decoded(uri) for uri in re.findall(URI, text)]
-    assert {image.shape for image in shown} == {(119, 178, 3)}
-    small = np.asarray(Image.fromarray(images[0]).resize((178, 119), Image.Resampling.LANCZOS))
+    assert {image.shape for image in shown} == {(107, 161, 3)}
+    small = np.asarray(Image.fromarray(images[0]).resize((161, 107), Image.Resampling.LANCZOS))
     assert np.abs(shown[0].astype(float) - small).mean() < 16
 
 
@@ -132,7 +132,8 @@ def test_what_stands_against_an_image_is_told_in_words(count):
 def test_a_gallery_counts_what_stands_against_its_images():
     text = page(layer())
     assert "40 images by gradient ascent: 2 weak, 1 not alive and 1 diverged." in text
-    assert "2 images by gradient ascent." in page(layer()[:2])
+    assert "2 images by gradient ascent: all alive, none weak." in page(layer()[:2])
+    assert "2 images by gradient ascent: all alive." in page(layer()[4:6])
 
 
 def test_the_curve_of_an_ascent_goes_from_its_first_to_its_last_update():
@@ -450,6 +451,6 @@ def test_a_gallery_inside_another_page_needs_no_address_of_its_own(tmp_path):
     inner = html.escape(page(layer()).replace("</body>", probe + "</body>"))
     outer = f"""<script>
     const told = new Promise((tell) => addEventListener("message", ({{ data }}) => tell(data)));
-    </script><body><iframe sandbox="allow-scripts" srcdoc="{inner}"></iframe></body>"""
+    </script><body><iframe srcdoc="{inner}"></iframe></body>"""
     found = browse(outer, "return { told: await told };", tmp_path)
     assert found == {"told": ["block4_conv3:4", True, False]}

@@ -50,7 +50,7 @@ def test_digits_of_a_value_can_be_asked_for():
 
 
 def test_the_points_of_a_column_align():
-    assert aligned([1234.5, 0.25, None]) == ["1234.5", "0.2", DASH]
+    assert aligned([12.5, 0.25, None]) == ["12.50", "0.25", DASH]
     assert aligned([1.5, -0.25], "signed") == ["+1.500", f"{MINUS}0.250"]
     assert aligned([0.125], "percent") == [f"12.50{SPACE}%"]
     assert aligned([3], "rank") == ["3"]

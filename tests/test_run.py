@@ -102,7 +102,8 @@ class Shell:
 
     def start(self, *arguments: str, script: Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-W", "error", str(script), *arguments],
+            # W&B leaves a folder of its tables to be removed when Python ends.
+            [sys.executable, "-W", "error", "-W", "ignore:Implicitly", str(script), *arguments],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -177,6 +178,7 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
 
 
+SUMMARY = {"jobs.jsonl", "run.log", "summary.json", "sweep.csv", "sweep.html", "sweep.png"}
 GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
 
 
@@ -451,7 +453,7 @@ def test_in_a_multirun_a_bad_job_does_not_stop_the_others(shell: Shell) -> None:
         "job 2: stage=circuit layer=nope filter=13",
         "job 3: stage=circuit layer=nope filter=3",
     ]
-    assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "multirun.yaml"]
+    assert {path.name for path in sweep.iterdir()} == SUMMARY | {"0", "1", "multirun.yaml", "wandb"}
     assert (sweep / "1" / ".hydra" / "overrides.yaml").exists()
     log = (sweep / "1" / "run.log").read_text().splitlines()
     assert log[0] == "job 1: stage=circuit layer=block1 filter=3"
@@ -470,7 +472,14 @@ def test_a_multirun_without_a_good_job_ends_with_2_and_leaves_nothing(shell: She
 
 def test_a_multirun_whose_jobs_all_end_well_ends_with_0(shell: Shell) -> None:
     ended = shell("-m", *GOOD[:2], "filter=3,4", "tracker=files")
-    assert (ended.code, ended.err, ended.out[-1]) == (0, [], "2 jobs: 2 done.")
+    (sweep,) = (shell.folder / "outputs" / "sweeps").iterdir()
+    name = sweep.relative_to(shell.folder)
+    assert (ended.code, ended.err) == (0, [])
+    assert ended.out[-3:] == [
+        "2 jobs: 2 done.",
+        f"Report  {name}/sweep.html",
+        f"Folder  {name}",
+    ]
 
 
 def test_an_interrupt_ends_a_multirun_and_keeps_the_jobs_that_are_done(shell: Shell) -> None:
@@ -482,7 +491,7 @@ def test_an_interrupt_ends_a_multirun_and_keeps_the_jobs_that_are_done(shell: Sh
     assert ended.err[1].startswith(
         "2 jobs: 1 done, 1 interrupted. What is done is kept in outputs/"
     )
-    assert sorted(path.name for path in sweep.iterdir()) == ["0", "1", "multirun.yaml"]
+    assert {path.name for path in sweep.iterdir()} == SUMMARY | {"0", "1", "multirun.yaml"}
 
 
 def test_hydra_knows_which_jobs_of_a_multirun_have_failed(shell: Shell, tmp_path: Path) -> None:

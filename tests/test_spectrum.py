@@ -132,7 +132,7 @@ def test_photographs_of_nothing_give_a_level_spectrum():
 
 
 def test_no_photograph_is_refused():
-    with pytest.raises(ValueError, match="no photograph to take the spectrum of. Give at least"):
+    with pytest.raises(ValueError, match=r"no photograph to take the spectrum of\. Give at least"):
         of_photographs([np.empty((0, 8, 8, 3))])
     with pytest.raises(ValueError, match="no photograph"):
         of_photographs([])

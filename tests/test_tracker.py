@@ -1,10 +1,12 @@
 """Results reach the files and, through the real client, W&B's offline file."""
 
+import base64
 import csv
 import errno
 import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -91,6 +93,69 @@ def test_an_image_is_saved_pixel_by_pixel(tmp_path: Path) -> None:
         path = tracker.image("unit-1", picture(1))
     assert path == tmp_path / "run" / "images" / "unit-1.png"
     assert np.array_equal(np.asarray(Image.open(path)), picture(1))
+
+
+def test_an_image_keeps_the_texts_it_is_given(tmp_path: Path) -> None:
+    text = {
+        "Title": "block4_conv3:17",
+        "convscope:weights": "sha256 4f5d",
+        "convscope:recipe": "Größe 3 \N{MULTIPLICATION SIGN} 5, \N{GREEK SMALL LETTER PI}\nline 2",
+    }
+    path = Tracker(tmp_path).image("unit-1", picture(1), text=text)
+    with Image.open(path) as image:
+        assert image.text == text
+        assert np.array_equal(np.asarray(image), picture(1))
+
+
+@pytest.mark.parametrize("key", ["", "a" * 80, " a", "a  b", "Größe", "a\nb"])
+def test_a_text_that_a_png_cannot_name_is_refused(key: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot name a text in an image"):
+        Tracker(tmp_path).image("unit-1", picture(1), text={key: "words"})
+    assert list(tmp_path.iterdir()) == []
+
+
+def ascent(count: int) -> np.ndarray:
+    """Return frames that go from grey to a picture."""
+    last = picture(1, 3, 4).repeat(8, axis=0).repeat(8, axis=1)
+    parts = np.linspace(0, 1, count)[:, None, None, None]
+    return np.rint(128 + (last - 128.0) * parts).astype(np.uint8)
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_an_animation_repeats_and_rests_on_its_last_frame(count: int, tmp_path: Path) -> None:
+    frames = ascent(count)
+    path = Tracker(tmp_path).animation("unit-1", frames, 80)
+    assert path == tmp_path / "images" / "unit-1.webp"
+    with Image.open(path) as moving:
+        assert moving.size == (32, 24)
+        assert getattr(moving, "n_frames", 1) == count
+        times = []
+        for number in range(count):
+            moving.seek(number)
+            moving.load()
+            times.append(moving.info.get("duration"))
+            near = np.abs(np.asarray(moving.convert("RGB"), float) - frames[number])
+            assert near.mean() < 12
+        if count > 1:
+            assert moving.info["loop"] == 0
+            assert times == [80] * (count - 1) + [1500]
+
+
+@pytest.mark.parametrize(
+    ("frames", "milliseconds", "message"),
+    [
+        (np.zeros((5, 7, 3), np.uint8), 80, r"frames of shape \(5, 7, 3\), 80 ms"),
+        (np.zeros((0, 5, 7, 3), np.uint8), 80, r"frames of shape \(0, 5, 7, 3\)"),
+        (np.zeros((2, 5, 7, 3), np.uint8), 0, "0 ms each"),
+        (np.zeros((2, 5, 7, 3), np.float32), 80, "'x' is float32 of shape"),
+    ],
+)
+def test_what_is_no_animation_is_refused(
+    frames: np.ndarray, milliseconds: int, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Tracker(tmp_path).animation("x", frames, milliseconds)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -336,6 +401,39 @@ def test_an_offline_run_holds_everything_and_leaves_nothing_outside_its_folder(
     last = capsys.readouterr().out.splitlines()[-1]
     upload = f"wandb sync 'runs of mine/1/wandb/{run.path.parent.name}'"
     assert last == f"W&B     offline; this uploads it: {upload}"
+
+
+def test_wandb_shows_animations_and_of_the_images_those_that_are_meant_for_it(
+    tmp_path: Path, home: Path, no_network: None
+) -> None:
+    with opened(tmp_path / "run", OFFLINE) as tracker:
+        shown = tracker.image("shown", picture(1), text={"Title": "one"})
+        hidden = tracker.image("hidden", picture(2), shown=False)
+        moving = tracker.animation("unit-1", ascent(6), 80)
+    run = OfflineRun(tmp_path / "run")
+    assert (run.files / run.logged("images/shown")["path"]).read_bytes() == shown.read_bytes()
+    assert hidden.exists()
+    assert not any("images/hidden" in row for row in run.history)
+    page = run.files / run.logged("animations/unit-1")["path"]
+    uri = re.findall(r'src="data:image/webp;base64,([^"]+)"', page.read_text())
+    assert [base64.b64decode(data) for data in uri] == [moving.read_bytes()]
+    assert not re.search(r"https?:|<link", page.read_text())
+
+
+def test_a_table_in_wandb_holds_a_picture_for_each_filter_of_a_layer(
+    tmp_path: Path, home: Path
+) -> None:
+    pictures = [picture(number) for number in range(512)]
+    rows = [["block4_conv3", number] for number in range(512)]
+    with opened(tmp_path / "run", OFFLINE) as tracker:
+        tracker.table("optima", ["layer", "filter"], rows, {"image": pictures})
+    run = OfflineRun(tmp_path / "run")
+    data = run.table("tables/optima")["data"]
+    assert [row[:2] for row in data] == rows
+    files = run.artifact_files[0]
+    for row, shown in zip(data, pictures, strict=True):
+        with Image.open(files[row[2]["path"]]) as image:
+            assert np.array_equal(np.asarray(image), shown)
 
 
 @pytest.mark.parametrize(("error", "code"), [(RuntimeError, 1), (KeyboardInterrupt, 130)])

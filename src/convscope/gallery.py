@@ -14,7 +14,7 @@ from convscope.figures import number
 from convscope.page import data_uri, flat, render
 
 LOSSLESS = 16  # images that a page holds as they are
-PIXELS = 6_400_000  # that the images of a page have in all if there are more of them
+PIXELS = 5_200_000  # that the images of a page have in all if there are more of them
 LEAST = 64  # pixels of a side, however many images there are
 WIDE, TALL = 1000, 320  # the drawing of an ascent, in its own units
 POINTS = 72  # of its curve
@@ -72,6 +72,7 @@ def maximize_page(
             mark: sum(mark in card.marks for card in cards)
             for mark in ("weak", "not alive", "diverged")
         },
+        compared=all(card.quantile is not None for card in cards),
         orders=ORDERS,
         facts=facts,
         settings=flat(settings),
@@ -118,7 +119,7 @@ def _uri(image: np.ndarray, count: int) -> str:
     if longer > side:
         size = [max(1, round(length * side / longer)) for length in image.shape[1::-1]]
         image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-    return data_uri(image, format="WEBP", quality=82, method=4)
+    return data_uri(image, format="WEBP", quality=80, method=4)
 
 
 def _facts(card: Card, positions: int | None) -> dict[str, str]:

@@ -68,8 +68,10 @@ def normalized() -> Optimizer:
     """
 
     def step(gradient: tf.Tensor, slots: Slots, count: tf.Tensor) -> tuple[tf.Tensor, Slots]:
+        # First along the last axis: over all axes at once, the last bit depends on the batch.
+        squares = tf.reduce_mean(tf.square(gradient), -1, keepdims=True)
         axes = list(range(1, gradient.shape.rank))
-        size = tf.sqrt(tf.reduce_mean(tf.square(gradient), axes, keepdims=True))
+        size = tf.sqrt(tf.reduce_mean(squares, axes, keepdims=True))
         return gradient / (size + EPSILON), slots
 
     return Optimizer(0, step)

@@ -8,17 +8,17 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from convscope import parallel
 from convscope.figures import INK, PAPER, QUIET, RULE, VOID, Page, number
 from convscope.page import aligned, render
-from convscope.sweep import Job, Sweep, grid, spelled
+from convscope.sweep import Grid, Job, Sweep, grid, numbers, spelled
 
 BEST = "#b5540a"  # the colour of the highest activation
-SIDE = 176  # pixels of a picture on the sheet, at single scale
+SIDE, SMALL = 176, 104  # pixels of a picture on the sheet; the first are drawn at double scale
 TILE = 128  # pixels of a picture in W&B's table
-MANY = 60  # jobs, from which on the sheet is drawn at single scale and the page's pictures smaller
+MANY = 60  # jobs; from more of them the pictures are small
 UNITS = {"layer", "filter", "model", "stage"}  # settings that change what an activation is of
 
 Pictures = Mapping[int, np.ndarray]
@@ -42,16 +42,13 @@ def pictures(sweep: Sweep) -> dict[int, np.ndarray]:
 
 def tiles(sweep: Sweep, pictures: Pictures) -> list[np.ndarray]:
     """Return a small square for each job, empty for one without picture."""
-    found = []
-    for job in sweep.jobs:
-        page = Page(TILE, TILE, 1)
-        page.box(0, 0, TILE, TILE, VOID)
-        if job.number in pictures:
-            page.paste(pictures[job.number], 0, 0, TILE, TILE)
-        else:
-            page.text(TILE / 2, TILE / 2, absence(job), 13, ha="center", color=QUIET)
-        found.append(page.array())
-    return found
+    blank = {job.status: _blank(absence(job)) for job in sweep.jobs if job.number not in pictures}
+    return [
+        np.asarray(ImageOps.pad(Image.fromarray(pictures[job.number]), (TILE, TILE), color=VOID))
+        if job.number in pictures
+        else blank[job.status]
+        for job in sweep.jobs
+    ]
 
 
 def absence(job: Job) -> str:
@@ -61,38 +58,34 @@ def absence(job: Job) -> str:
 
 def sheet(sweep: Sweep, pictures: Pictures) -> np.ndarray:
     """Return all pictures over the swept values, each above its activation."""
-    layout = grid(sweep)
+    layout, many = grid(sweep), len(sweep.jobs) > MANY
+    side, scale = (SMALL, 1) if many else (SIDE, 2)
     margin, gap, left = 24, 14, 128 if layout.down else 0
-    head, below = 92, 24 + (15 * len(sweep.keys) if layout.listed else 0)
-    tall = SIDE + below + gap
-    wide = max(len(block.columns) for block in layout.blocks)
+    tall = side + 24 + gap + (15 * len(sweep.keys) if layout.listed else 0)
     across = margin + left
-    # Its first line needs some width even above a single picture.
-    width = max(across + wide * (SIDE + gap) - gap + margin, 520)
-    height = (
-        head
-        + 12
-        + sum(len(block.rows) * tall + 44 + (30 if block.title else 0) for block in layout.blocks)
-    )
-    page = Page(width, height, 1 if len(sweep.jobs) > MANY else 2)
+    # The first line needs some width even above a single picture.
+    wide = max(len(block.columns) for block in layout.blocks)
+    width = max(across + wide * (side + gap) - gap + margin, 520)
+    blocks = [44 + (30 if block.title else 0) + len(block.rows) * tall for block in layout.blocks]
+    page, top = Page(width, 92 + sum(blocks) + 12, scale), 92
     page.text(margin, 38, title(sweep), 20, weight="bold", fit=width - 2 * margin)
     page.text(margin, 66, subtitle(sweep), 12, color=QUIET, fit=width - 2 * margin)
-    top = head
     for block in layout.blocks:
         if block.title:
             page.text(margin, top + 14, block.title, 14, weight="bold", fit=width - 2 * margin)
             top += 30
         for column, label in enumerate(block.columns):
-            middle = across + column * (SIDE + gap) + SIDE / 2
-            _label(page, middle, top + 18, layout.across, label, SIDE, "center")
+            middle = across + column * (side + gap) + side / 2
+            _label(page, middle, top + 18, layout.across, label, side, "center")
         top += 44
         for row, jobs in zip(block.rows, block.jobs, strict=True):
             if layout.down:
-                _label(page, across - 14, top + SIDE / 2, layout.down, row, left - 14, "right")
+                _label(page, across - 14, top + side / 2, layout.down, row, left - 14, "right")
             for column, job in enumerate(jobs):
-                _cell(page, sweep, job, pictures, across + column * (SIDE + gap), top)
+                place = across + column * (side + gap)
+                _cell(page, job, pictures, place, top, side, job is not None and job is sweep.best)
                 if job and layout.listed:
-                    _values(page, job, across + column * (SIDE + gap), top + SIDE + 28)
+                    _values(page, job, place, top + side + 28, side)
             top += tall
     return page.array()
 
@@ -126,7 +119,7 @@ def page(sweep: Sweep, pictures: Pictures) -> str:
     axes.append(parallel.axis("seconds", [job.seconds for job in ranked], measured=True))
     axes.append(parallel.axis("activation", [job.activation for job in ranked], measured=True))
     layout = grid(sweep)
-    places, headings = _placed(layout.blocks)
+    places, headings = _placed(layout)
     activations = aligned([job.activation for job in ranked])
     cards = [
         {
@@ -170,58 +163,63 @@ def _label(
 
 
 def _cell(
-    page: Page, sweep: Sweep, job: Job | None, pictures: Pictures, left: int, top: int
+    page: Page, job: Job | None, pictures: Pictures, left: int, top: int, side: int, best: bool
 ) -> None:
-    best = job is not None and job is sweep.best
     if best:
-        page.box(left - 4, top - 4, SIDE + 8, SIDE + 8, BEST)
+        page.box(left - 4, top - 4, side + 8, side + 8, BEST)
     if job and job.number in pictures:
-        page.box(left, top, SIDE, SIDE, VOID)
-        page.paste(pictures[job.number], left, top, SIDE, SIDE)
+        page.box(left, top, side, side, VOID)
+        page.paste(pictures[job.number], left, top, side, side)
     else:
-        page.box(left, top, SIDE, SIDE, RULE)
-        page.box(left + 1, top + 1, SIDE - 2, SIDE - 2, VOID if job else PAPER)
+        page.box(left, top, side, side, RULE)
+        page.box(left + 1, top + 1, side - 2, side - 2, VOID if job else PAPER)
         words = absence(job) if job else "not run"
-        page.text(left + SIDE / 2, top + SIDE / 2, words, 13, ha="center", color=QUIET)
+        page.text(left + side / 2, top + side / 2, words, 13, ha="center", color=QUIET)
     if job and job.activation is not None:
-        words, weight = number(job.activation) + " highest" * best, "bold" if best else "normal"
-        colour = BEST if best else INK
-        page.text(
-            left + SIDE / 2, top + SIDE + 14, words, 13, ha="center", weight=weight, color=colour
-        )
+        look = {"weight": "bold", "color": BEST} if best else {}
+        words = number(job.activation) + " highest" * best
+        page.text(left + side / 2, top + side + 14, words, 13, ha="center", fit=side, **look)
 
 
-def _values(page: Page, job: Job, left: int, top: int) -> None:
+def _values(page: Page, job: Job, left: int, top: int, side: int) -> None:
     for at, (key, value) in enumerate(job.swept.items()):
         words = f"{key} = {spelled(value)}"
-        page.text(left + SIDE / 2, top + 15 * at, words, 11, ha="center", color=QUIET, fit=SIDE)
+        page.text(left + side / 2, top + 15 * at, words, 11, ha="center", color=QUIET, fit=side)
 
 
-def _placed(blocks: Sequence[Any]) -> tuple[dict[int, tuple[int, int]], list[dict[str, Any]]]:
+def _blank(words: str) -> np.ndarray:
+    page = Page(TILE, TILE, 1)
+    page.box(0, 0, TILE, TILE, VOID)
+    page.text(TILE / 2, TILE / 2, words, 13, ha="center", color=QUIET)
+    return page.array()
+
+
+def _placed(layout: Grid) -> tuple[dict[int, tuple[int, int]], list[dict[str, Any]]]:
     """Return row and column of each job on a page's one grid, and what stands around them."""
+    first = 2 if layout.down else 1
     places: dict[int, tuple[int, int]] = {}
     headings: list[dict[str, Any]] = []
     row = 1
-    for block in blocks:
+    for block in layout.blocks:
         if block.title:
             headings.append({"kind": "block", "row": row, "column": 1, "words": block.title})
             row += 1
-        for column, label in enumerate(block.columns, 2):
+        for column, label in enumerate(block.columns, first):
             headings.append({"kind": "across", "row": row, "column": column, "words": label})
         for label, jobs in zip(block.rows, block.jobs, strict=True):
             row += 1
-            headings.append({"kind": "down", "row": row, "column": 1, "words": label})
-            places |= {job.number: (row, at) for at, job in enumerate(jobs, 2) if job}
+            if layout.down:
+                headings.append({"kind": "down", "row": row, "column": 1, "words": label})
+            places |= {job.number: (row, at) for at, job in enumerate(jobs, first) if job}
         row += 1
     return places, headings
 
 
 def _order(values: Sequence[object], value: object) -> object:
     """Return what a column sorts by: the number itself, or when a value was first used."""
-    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
     if value is None and None not in values:
         return ""
-    return value if numeric else [repr(v) for v in values].index(repr(value))
+    return value if numbers(values) else [repr(other) for other in values].index(repr(value))
 
 
 def _short(keys: Sequence[str]) -> dict[str, str]:

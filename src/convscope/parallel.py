@@ -14,7 +14,7 @@ from itertools import pairwise
 from convscope.sweep import numbers, spelled
 
 DECADES = 30.0  # the largest value in units of the smallest from which on a scale is logarithmic
-ZERO = 0.14  # where a logarithmic scale begins, if there are zeros: they stand below, at 0
+ZERO = 0.18  # where a logarithmic scale begins, if there are zeros: they stand below, at 0
 APART = 0.055  # the least distance of two labels
 FEW = 7  # so many different values label a scale themselves
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from convscope.backend import tf
+from convscope.draws import normal, steady, uniform
 from convscope.spectrum import COLOURS, DECORRELATION, Spectrum, frequencies
-from convscope.transforms import normal, steady, uniform
 
 # Chosen by the first layer, whose optima are known in closed form: at .05 all 64 filters of VGG16
 # reach them, with the plain sigmoid 46 do; deeper units lose 3 % of their score in as many steps.
@@ -24,6 +24,9 @@ QUARTER = 0.25
 
 # The standard deviation of an angle that is uniform on the circle.
 CIRCLE = math.pi / math.sqrt(3)
+
+# Deviations below it count as none: what is flat stays flat, the phases of a grey image for one.
+FLAT = 1e-12
 
 
 @dataclass(frozen=True)
@@ -261,7 +264,7 @@ def maco(spectrum: Spectrum) -> Parameterization:
 def standardize(values: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
     """Return `(samples, 3, rows, columns)` with zero mean and unit deviation for each sample."""
     centred = values - _mean(values)
-    deviation = tf.sqrt(_mean(tf.square(centred)))
+    deviation = tf.maximum(tf.sqrt(_mean(tf.square(centred))), FLAT)
     standard = centred / deviation
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:

@@ -33,7 +33,7 @@ def check_units(model: ModelSettings, units: Sequence[Unit]) -> None:
 def check_size(
     name: str, size: int | str | tuple[int, ...] | None, checkpoint: Checkpoint, layer: str
 ) -> None:
-    """Raise ValueError if images of `size` pixels, the setting `name`, leave a layer no position."""
+    """Raise ValueError if images of `size` pixels, the setting `name`, leave a layer no place."""
     least = checkpoint.strides[layer]
     for side in size if isinstance(size, tuple) else (size,):
         if isinstance(side, int) and side < least:

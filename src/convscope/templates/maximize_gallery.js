@@ -128,7 +128,9 @@
       if (current === entry && picture.src === small.src) picture.src = whole.src;
     };
     whole.src = entry.tile.dataset.file;
-    if (!view.open) view.showModal();
+    if (view.open) return;
+    view.showModal();
+    view.focus();
   }
 
   function step(by) {
