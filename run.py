@@ -41,6 +41,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from convscope import multirun
 from convscope import sweep as sweeps
+from convscope.journal import JOURNAL
 from convscope.settings import TrackerSettings, closest, read, setting_names, unknown
 from convscope.unit import label
 
@@ -274,7 +275,8 @@ def said(error: BaseException, tracker: Any) -> str:
     more = f" and {len(files) - 5} more" if len(files) > 5 else ""
     kept = f"Finished and kept in {os.path.relpath(folder)}: {', '.join(files[:5])}{more}."
     if stopped:
-        line = f"Interrupted. {kept} The same command starts anew, in a folder of its own."
+        way = "goes on from there" if (folder / JOURNAL).exists() else "starts anew"
+        line = f"Interrupted. {kept} The same command {way}, in a folder of its own."
     else:
         line = f"failed: {_one_line(error)} ({type(error).__name__}; more in run.log). {kept}"
     complain(line)

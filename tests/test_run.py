@@ -55,7 +55,8 @@ def check(settings):
 def run(settings, tracker):
     tracker.log({"ascent/score": 1.5}, step=0)
     tracker.image("unit-1", np.full((5, 7, 3), 9, np.uint8))
-    tracker.summarize({"circuit/activation": 2.5})
+    tracker.summarize({"stage": "circuit", "circuit/activation": 2.5})
+    tracker.summarize({"circuit/picture": "images/unit-1.png"})
     if settings.filter == 13:
         raise RuntimeError("unlucky\\nnumber")
     if settings.filter == 14:
@@ -188,10 +189,13 @@ GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ("", "No stage is chosen. Add stage=circuit; --help shows an example for each."),
+        (
+            "",
+            "No stage is chosen. Add stage=circuit or stage=maximize; --help shows an example for",
+        ),
         (
             "stage=circut",
-            "There is no stage 'circut'. stage takes circuit. Did you mean 'circuit'?",
+            "There is no stage 'circut'. stage takes circuit, maximize. Did you mean 'circuit'?",
         ),
         ("model=vgg61", "There is no model 'vgg61'. model takes vgg16. Did you mean 'vgg16'?"),
         (
@@ -201,7 +205,7 @@ GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
         ("layr=3", "There is no setting 'layr'. At the top there are layer, filter, seed, outputs"),
         ("modle=vgg16", "There is no setting 'modle'."),
         ("learning_rate=1", "There is no setting 'learning_rate'. At the top there are layer,"),
-        ("stage.inputs=3", "No stage is chosen. Add stage=circuit;"),
+        ("stage.inputs=3", "No stage is chosen. Add stage=circuit or"),
         (
             "stage=circuit ascent.lerning_rate=1",
             "There is no setting 'ascent.lerning_rate'. ascent",
@@ -221,7 +225,7 @@ GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
         ("hydra.nope=1", "There is no setting 'hydra.nope'. hydra has run, sweep,"),
         ("=3", "Config group override must be a string or a list."),
         ("-m stage=circuit outputs=/dev/null", "[Errno 20] Not a directory: '/dev/null/"),
-        ("-m stage=circuit,nope", "There is no stage 'nope'. stage takes circuit."),
+        ("-m stage=circuit,nope", "There is no stage 'nope'. stage takes circuit, maximize."),
         ("-m stage=circuit filter=interval(1,2)", "BasicSweeper does not support sweep type"),
     ],
 )
@@ -268,7 +272,7 @@ def test_a_mistyped_key_is_answered_with_the_one_that_was_meant(
         ("+tracker.mod=online", "There is no setting 'tracker.mod'."),
         ("+outputz=3", "There is no setting 'outputz'."),
         ("~ascent.steps layer=block1 filter=3", "ascent.steps is missing."),
-        ("stage.name=zoo", "There is no stage 'zoo'. The stages are circuit."),
+        ("stage.name=zoo", "There is no stage 'zoo'. The stages are circuit, maximize."),
         ("layer=${nope}", "Interpolation key 'nope' not found"),
         ("layer=${layer}", "Recursive interpolation detected"),
         ("layer=nope filter=3", "vgg16 has no layer 'nope'. Did you mean 'block'?"),
@@ -530,8 +534,8 @@ def test_the_config_is_shown_without_a_run(shell: Shell) -> None:
 
 def test_the_shell_completes_options_and_keys(shell: Shell) -> None:
     shell.environment["COMP_LINE"] = "python run.py stage="
-    assert shell.real("-sc", "query=bash").out == ["stage=circuit"]
-    shell.environment["COMP_LINE"] = "python run.py ascent.st"
+    assert shell.real("-sc", "query=bash").out == ["stage=circuit stage=maximize"]
+    shell.environment["COMP_LINE"] = "python run.py ascent.ste"
     assert shell.real("-sc", "query=bash").out == ["ascent.steps="]
     assert "complete -o nospace" in "".join(shell.real("-sc", "install=bash").out)
 

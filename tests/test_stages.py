@@ -254,7 +254,7 @@ def test_more_inputs_than_fit_one_batch_all_get_their_optimum(tmp_path):
     inputs = [("block1_conv2", str(edge["source"]["filter"])) for edge in edges]
     assert units == [("block2_conv1", "0"), *inputs]
     assert len(units) == 41
-    assert sum("ascent of" in line for line in done.stdout.splitlines()) == 2
+    assert sum("ascent of" in line for line in done.stdout.splitlines()) == 3
 
 
 def test_an_interrupt_keeps_and_names_what_is_finished(tmp_path):

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from convscope import parallel
-from convscope.figures import INK, PAPER, QUIET, RULE, VOID, Page, number
+from convscope.figures import PAPER, QUIET, RULE, VOID, Page, number
 from convscope.page import aligned, render
-from convscope.sweep import Grid, Job, Sweep, grid, numbers, spelled
+from convscope.sweep import ACROSS, Grid, Job, Sweep, grid, numbers, spelled
 
 BEST = "#b5540a"  # the colour of the highest activation
 SIDE, SMALL = 176, 104  # pixels of a picture on the sheet; the first are drawn at double scale
@@ -61,19 +61,23 @@ def sheet(sweep: Sweep, pictures: Pictures) -> np.ndarray:
     layout, many = grid(sweep), len(sweep.jobs) > MANY
     side, scale = (SMALL, 1) if many else (SIDE, 2)
     margin, gap, left = 24, 14, 128 if layout.down else 0
+    first = layout.blocks[0]
     tall = side + 24 + gap + (15 * len(sweep.keys) if layout.listed else 0)
-    across = margin + left
+    block_width = left + len(first.columns) * (side + gap) - gap
+    block_height = 22 * len(first.titles) + 44 + len(first.rows) * tall + 12
+    beside = max(1, min(len(layout.blocks), ACROSS // len(first.columns)))
     # The first line needs some width even above a single picture.
-    wide = max(len(block.columns) for block in layout.blocks)
-    width = max(across + wide * (side + gap) - gap + margin, 520)
-    blocks = [44 + (30 if block.title else 0) + len(block.rows) * tall for block in layout.blocks]
-    page, top = Page(width, 92 + sum(blocks) + 12, scale), 92
+    width = max(margin + beside * (block_width + margin), 520)
+    page = Page(width, 92 + -(-len(layout.blocks) // beside) * block_height, scale)
     page.text(margin, 38, title(sweep), 20, weight="bold", fit=width - 2 * margin)
     page.text(margin, 66, subtitle(sweep), 12, color=QUIET, fit=width - 2 * margin)
-    for block in layout.blocks:
-        if block.title:
-            page.text(margin, top + 14, block.title, 14, weight="bold", fit=width - 2 * margin)
-            top += 30
+    for place, block in enumerate(layout.blocks):
+        across = margin + place % beside * (block_width + margin)
+        top = 92 + place // beside * block_height
+        for words in block.titles:
+            page.text(across, top + 12, words, 13, weight="bold", fit=block_width)
+            top += 22
+        across += left
         for column, label in enumerate(block.columns):
             middle = across + column * (side + gap) + side / 2
             _label(page, middle, top + 18, layout.across, label, side, "center")
@@ -82,10 +86,10 @@ def sheet(sweep: Sweep, pictures: Pictures) -> np.ndarray:
             if layout.down:
                 _label(page, across - 14, top + side / 2, layout.down, row, left - 14, "right")
             for column, job in enumerate(jobs):
-                place = across + column * (side + gap)
-                _cell(page, job, pictures, place, top, side, job is not None and job is sweep.best)
+                at = across + column * (side + gap)
+                _cell(page, job, pictures, at, top, side, job is not None and job is sweep.best)
                 if job and layout.listed:
-                    _values(page, job, place, top + side + 28, side)
+                    _values(page, job, at, top + side + 28, side)
             top += tall
     return page.array()
 
@@ -201,8 +205,9 @@ def _placed(layout: Grid) -> tuple[dict[int, tuple[int, int]], list[dict[str, An
     headings: list[dict[str, Any]] = []
     row = 1
     for block in layout.blocks:
-        if block.title:
-            headings.append({"kind": "block", "row": row, "column": 1, "words": block.title})
+        if block.titles:
+            words = ", ".join(block.titles)
+            headings.append({"kind": "block", "row": row, "column": 1, "words": words})
             row += 1
         for column, label in enumerate(block.columns, first):
             headings.append({"kind": "across", "row": row, "column": column, "words": label})

@@ -10,10 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 from convscope.sweep import numbers, spelled
 
-DECADES = 30.0  # the largest value in units of the smallest from which on a scale is logarithmic
+DECADE = 10.0  # the least factor between smallest and largest value on a logarithmic scale
 ZERO = 0.18  # where a logarithmic scale begins, if there are zeros: they stand below, at 0
 APART = 0.055  # the least distance of two labels
 FEW = 7  # so many different values label a scale themselves
@@ -39,8 +40,9 @@ class Axis:
 def axis(name: str, values: Sequence[object], measured: bool = False) -> Axis:
     """Return the scale for the values of all jobs.
 
-    Numbers that span decades lie on a logarithmic scale, zeros below it; what is no number gets a
-    place for each different value, in the order given.
+    Numbers that span decades lie on a logarithmic scale, zeros below it, if that brings their
+    median nearer to the middle; what is no number gets a place for each different value, in the
+    order given.
 
     Args:
         name: of the quantity.
@@ -57,7 +59,7 @@ def axis(name: str, values: Sequence[object], measured: bool = False) -> Axis:
         return Axis(name, "words", _thinned(ticks), tuple(found))
     points = sorted({float(value) for value in given})  # type: ignore[arg-type]
     above = [point for point in points if point > 0]
-    log = points[0] >= 0 and len(above) > 1 and above[-1] / above[0] >= DECADES
+    log = points[0] >= 0 and _spread(above)
     few = len(points) <= FEW and not measured
     marks = points if few else _decades(points) if log else _steps(points[0], points[-1])
     ends = [*marks, *points] if measured and not log else points
@@ -109,6 +111,15 @@ def line(places: Sequence[float | None], width: float, height: float, upright: b
 def _share(value: float, low: float, high: float) -> float:
     """Return where a value lies between two others; the middle if they are equal."""
     return (value - low) / (high - low) if high > low else 0.5
+
+
+def _spread(points: Sequence[float]) -> bool:
+    """Return whether positive numbers stand more evenly on a logarithmic scale."""
+    if len(points) < 2 or points[-1] / points[0] < DECADE:
+        return False
+    low, middle, high = points[0], median(points), points[-1]
+    logarithmic = _share(math.log(middle), math.log(low), math.log(high))
+    return abs(logarithmic - 0.5) < abs(_share(middle, low, high) - 0.5) - 1e-9
 
 
 def _steps(low: float, high: float) -> list[float]:

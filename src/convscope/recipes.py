@@ -49,8 +49,8 @@ def recipe(
     """
     height, width = size
     start: np.ndarray | str | None = None if settings.start == "noise" else "zero"
-    if settings.start not in ("noise", "zero"):
-        start = fitted(Path(settings.start).expanduser(), size)
+    if settings.picture:
+        start = fitted(Path(settings.picture).expanduser(), size)
     images_from = parameterization(settings, magnitudes)
     return Ascent(
         network=network,

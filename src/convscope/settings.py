@@ -107,6 +107,11 @@ class AscentSettings:
                 " ascent=pixel can bear. Leave it out, or add ascent=pixel."
             )
 
+    @property
+    def picture(self) -> str | None:
+        """The path of the image to start from; None where it starts from noise or zeros."""
+        return None if self.start in ("noise", "zero") else self.start
+
 
 @dataclass(frozen=True)
 class TrackerSettings:

@@ -66,8 +66,10 @@ def check_photographs(settings: ImageSettings, model: ModelSettings, layer: str)
     raise ValueError(f"images.root={settings.root} holds no image that can be read.")
 
 
-def check_picture(name: str, given: str) -> None:
-    """Raise ValueError unless the setting `name` gives the path of a picture."""
+def check_picture(name: str, given: str | None) -> None:
+    """Raise ValueError unless the setting `name` gives the path of a picture, or nothing."""
+    if given is None:
+        return
     path = Path(given).expanduser()
     try:
         images.load(path)

@@ -54,13 +54,13 @@ class Block:
     """Jobs in rows and columns.
 
     Attributes:
-        title: what all jobs of the block share beyond the others, "" for nothing.
+        titles: what all jobs of the block have in common, setting by setting.
         rows: a label for each row, "" where rows say nothing.
         columns: a label for each column.
         jobs: `jobs[row][column]`; None: there is none with these values.
     """
 
-    title: str
+    titles: tuple[str, ...]
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     jobs: tuple[tuple[Job | None, ...], ...]
@@ -227,14 +227,14 @@ def grid(sweep: Sweep) -> Grid:
     blocks = []
     for place in outer:
         named = zip(others, map(json.loads, place), strict=True)
-        title = ", ".join(f"{key} = {spelled(value)}" for key, value in named)
+        titles = tuple(f"{key} = {spelled(value)}" for key, value in named)
         for first in range(0, len(columns), len(columns) if down else ACROSS):
             part = columns[first:] if down else columns[first : first + ACROSS]
             ends = [((row, column) if down else (column,)) for row in rows for column in part]
             found = [cells.get((*place, *end)) for end in ends]
             blocks.append(
                 Block(
-                    title,
+                    titles,
                     tuple(_spelled(row) for row in rows),
                     tuple(_spelled(column) for column in part),
                     tuple(
@@ -325,4 +325,4 @@ def _spelled(place: str) -> str:
 
 def _lines(jobs: Sequence[Job]) -> list[Block]:
     parts = [tuple(jobs[first : first + ACROSS]) for first in range(0, len(jobs), ACROSS)]
-    return [Block("", ("",), tuple(f"job {job.number}" for job in part), (part,)) for part in parts]
+    return [Block((), ("",), tuple(f"job {job.number}" for job in part), (part,)) for part in parts]

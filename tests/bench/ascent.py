@@ -93,7 +93,7 @@ def keras_vis(network: Network, unit: Unit, size: int = 224) -> np.ndarray:
 
     image = keras.Input((size, size, 3))
     maps = tap(network, [unit.layer], pre=True)(image / 255.0)[unit.layer]
-    peer = ActivationMaximization(keras.Model(image, maps), clone=False)
+    peer = ActivationMaximization(keras.Model([image], maps), clone=False)
     found = peer(lambda output: output[..., unit.filter])
     return np.clip(np.round(np.asarray(found)), 0, 255).astype(np.uint8)
 

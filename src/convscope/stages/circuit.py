@@ -74,8 +74,7 @@ def check(settings: Settings) -> None:
     subject.check_units(settings.model, [settings.unit])
     subject.check_canvas(settings.ascent, settings.model, settings.layer)
     subject.check_photographs(settings.images, settings.model, settings.layer)
-    if settings.ascent.start not in ("noise", "zero"):
-        subject.check_picture("ascent.start", settings.ascent.start)
+    subject.check_picture("ascent.start", settings.ascent.picture)
 
 
 def run(settings: Settings, tracker: Tracker) -> None:

@@ -98,6 +98,8 @@ class Settings:
         stage = {key: value for key, value in every["stage"].items() if key != "resume"}
         ascent = {key: value for key, value in every["ascent"].items() if key != "chunk"}
         natural = self.ascent.spectrum == "natural"
+        given = [self.stage.image, self.ascent.picture]
+        pictures = [Path(name).expanduser() for name in given if name]
         asked = {
             "model": self.model.name,
             "weights": weights.PACKAGED[self.model.name].sha256,
@@ -107,6 +109,7 @@ class Settings:
             "stage": stage,
             "ascent": ascent,
             "images": None if natural else every["images"],
+            "pictures": images.fingerprint(pictures) if pictures else None,
         }
         plain: dict[str, Any] = json.loads(json.dumps(asked))
         return plain
@@ -129,8 +132,8 @@ def check(settings: Settings) -> None:
         )
     if not whole and settings.filter is None:
         raise ValueError("filter is missing. Add filter=17, a list, a range like 0-31, or all.")
-    units = [Unit(settings.layer, 0)] if whole else settings.units
-    subject.check_units(settings.model, units)
+    subject.check_units(settings.model, [Unit(settings.layer, 0)])  # before its filters are counted
+    subject.check_units(settings.model, [] if whole else settings.units)
     if stage.objective == "logit":
         raise ValueError(
             f"stage.objective=logit needs a network with a classifier; {settings.model.name} with"
@@ -138,10 +141,8 @@ def check(settings: Settings) -> None:
         )
     subject.check_canvas(settings.ascent, settings.model, settings.layer)
     subject.check_photographs(settings.images, settings.model, settings.layer)
-    if settings.ascent.start not in ("noise", "zero"):
-        subject.check_picture("ascent.start", settings.ascent.start)
-    if stage.image:
-        subject.check_picture("stage.image", stage.image)
+    subject.check_picture("ascent.start", settings.ascent.picture)
+    subject.check_picture("stage.image", stage.image)
     if stage.resume not in ("auto", "never"):
         then, _ = journal.read(Path(stage.resume).expanduser())
         if other := journal.differences(then, settings.request):
@@ -285,7 +286,7 @@ def watch(step: Step, images: int, before: int, tracker: Tracker) -> None:
     first = step.total - len(step.curve) + 1
     for number, scores in enumerate(step.curve, first):
         if images <= FEW:
-            names = [f"ascent/{goal.unit}/{goal.slug}" for goal in step.goals]
+            names = [f"ascent/{goal.slug}" for goal in step.goals]
             tracker.log(dict(zip(names, scores, strict=True)), before + number)
     if images > FEW:
         tracker.log({"ascent/mean": float(np.nanmean(step.curve[-1]))}, before + step.total)
@@ -366,7 +367,7 @@ def taken_up(settings: Settings, network: Network, tracker: Tracker) -> Iterator
         return
     _, optima = journal.read(folder)
     count = 0
-    for values in optima:
+    for values in {values["file"]: values for values in optima}.values():
         path = folder / values["file"]
         if not path.is_file():
             continue
