@@ -183,9 +183,7 @@ def test_several_images_of_both_signs_stand_side_by_side(tmp_path):
         assert float(row["quantile"]) < 0.5
     names = ("7-0", "7-1", "7-0-negative", "7-1-negative")
     pictures = [pixels(folder / "images" / f"block2_conv1-{name}.png") for name in names]
-    assert all(
-        (one != other).mean() > 0.5 for one, other in itertools.pairwise(pictures)
-    )
+    assert all((one != other).mean() > 0.5 for one, other in itertools.pairwise(pictures))
     with Image.open(folder / "images" / "block2_conv1-7-1-negative.webp") as moving:
         assert moving.n_frames == 6
         assert moving.size == (24, 24)

@@ -166,6 +166,17 @@ def test_a_line_for_each_job_ends_where_the_job_did(sweep: Sweep) -> None:
     assert ends[5] == "1.0,1.0,,"  # refused
 
 
+def test_words_stand_on_their_axis_in_the_order_they_were_given(tmp_path: Path) -> None:
+    values = {"ascent": ["pixel", "fourier", "maco"]}
+    ranked = read(multirun(tmp_path / "s", values, activations=[2.0, 1.0, 3.0]))
+    found = [given for tag, given in tags(page_of(ranked)) if "data-at" in given]
+    assert {(given["data-job"], given["data-at"].split(",")[0]) for given in found} == {
+        ("0", "0.0"),
+        ("1", "0.5"),
+        ("2", "1.0"),
+    }
+
+
 @needs_browser
 def test_pointing_at_a_job_shows_it_everywhere(sweep: Sweep, tmp_path: Path) -> None:
     script = """

@@ -118,10 +118,11 @@ def page(sweep: Sweep, pictures: Pictures) -> str:
 
     It makes no network request; its links lead to the reports of the jobs beside it.
     """
-    ranked, keys = sweep.ranked, sweep.keys
-    axes = [parallel.axis(key, [job.swept.get(key) for job in ranked]) for key in keys]
-    axes.append(parallel.axis("seconds", [job.seconds for job in ranked], measured=True))
-    axes.append(parallel.axis("activation", [job.activation for job in ranked], measured=True))
+    jobs, ranked, keys = sweep.jobs, sweep.ranked, sweep.keys
+    axes = [parallel.axis(key, [job.swept.get(key) for job in jobs]) for key in keys]
+    axes.append(parallel.axis("seconds", [job.seconds for job in jobs], measured=True))
+    axes.append(parallel.axis("activation", [job.activation for job in jobs], measured=True))
+    lines = {job.number: [axis.places[at] for axis in axes] for at, job in enumerate(jobs)}
     layout = grid(sweep)
     places, headings = _placed(layout)
     activations = aligned([job.activation for job in ranked])
@@ -135,8 +136,8 @@ def page(sweep: Sweep, pictures: Pictures) -> str:
             "picture": pictures.get(job.number),
             "absence": absence(job),
             "place": places[job.number],
-            "places": [axis.places[rank] for axis in axes],
-            "warmth": _warmth(axes[-1].places, rank),
+            "places": lines[job.number],
+            "warmth": _warmth(axes[-1].places, lines[job.number][-1]),
         }
         for rank, job in enumerate(ranked)
     ]
@@ -233,9 +234,9 @@ def _short(keys: Sequence[str]) -> dict[str, str]:
     return {key: end if ends.count(end) == 1 else key for key, end in zip(keys, ends, strict=True)}
 
 
-def _warmth(places: Sequence[float | None], rank: int) -> int | None:
+def _warmth(places: Sequence[float | None], own: float | None) -> int | None:
     """Return how far up among all activations one lies, in percent."""
-    given, own = [place for place in places if place is not None], places[rank]
+    given = [place for place in places if place is not None]
     if own is None:
         return None
     low, high = min(given), max(given)

@@ -15,6 +15,7 @@ import numpy as np
 from convscope import images, journal, subject, weights
 from convscope.folder import relative
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
+from convscope.sweep import JOBS
 from convscope.tracker import Tracker
 from convscope.unit import WHOLE, Choice, Unit, filters
 
@@ -357,7 +358,9 @@ def taken_up(settings: Settings, network: Network, tracker: Tracker) -> Iterator
     if settings.stage.resume == "never":
         return
     if settings.stage.resume == "auto":
-        others = journal.siblings(tracker.directory.parent, tracker.directory)
+        home = tracker.directory.parent
+        # The jobs of a multirun lie side by side too, but none is an earlier one of another.
+        others = [] if (home / JOBS).exists() else journal.siblings(home, tracker.directory)
         folder, why = journal.unfinished(settings.request, others)
         if why:
             tracker.say(why)
