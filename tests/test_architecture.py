@@ -16,7 +16,7 @@ PACKAGE = "convscope"
 LEVELS = (
     {"run"},
     {"stages", "multirun"},
-    {"dossier", "overview", "catalogue"},
+    {"dossier", "overview", "catalogue", "studio"},
     {"circuit", "hypothesis", "report", "parallel", "gallery", "sheet"},
     {"album", "page", "sweep", "recipes", "plan", "card"},
     {"ascent", "activations", "selectivity", "attribution", "kernels"},

@@ -18,8 +18,8 @@ Reading order, from the bottom of the import rule to its top:
    ground of all HTML pages, the jobs of a multirun.
 8. ``circuit``, ``report``, ``gallery``, ``sheet``, ``parallel``: the inputs of a unit as data, the
    pages about them and about images, contact sheets, parallel coordinates.
-9. ``dossier``, ``catalogue``, ``overview``: findings put into words, for a circuit, for images and
-   for a multirun.
+9. ``dossier``, ``catalogue``, ``overview``, ``studio``: findings put into words, for a circuit, for
+   images and for a multirun; images on their way from the ascent to the disk.
 10. ``multirun``, ``stages``: the notes of a multirun, and one file for each command.
 
 A module imports only modules below it; ``tests/test_architecture.py`` holds the rule. TensorFlow

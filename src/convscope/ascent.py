@@ -43,6 +43,11 @@ class Goal:
         """The goal as it stands in file names: `block4_conv3-17-0`."""
         return f"{self.unit.slug}-{self.sample}" + "-negative" * (self.sign < 0)
 
+    @property
+    def file(self) -> str:
+        """Where its picture lies in the folder of a run."""
+        return f"images/{self.slug}.png"
+
 
 @dataclass(frozen=True)
 class Optimum:
@@ -173,14 +178,13 @@ class Ascent:
     ) -> tf.Tensor:
         """Return the scores `(samples,)` of images of one layer, over all views of this step."""
         objective, read = self._ascending[layer]
-        count, several = images.shape[0], [self.views]
+        count = images.shape[0]
         # Views in the outer order, so that samples of one group stay together in each of them.
-        offsets = tf.repeat(tf.range(self.views), count)
-        draws = tf.tile(draws * [1, self.views], [*several, 1]) + tf.stack(
-            [tf.zeros_like(offsets), offsets], axis=1
-        )
-        seen = tf.tile(images, [*several, 1, 1, 1])
-        again = Samples(*(tf.tile(part, several) for part in samples))
+        views = tf.repeat(tf.range(self.views), count)
+        draws = tf.tile(draws * [1, self.views], [self.views, 1])
+        draws += tf.stack([tf.zeros_like(views), views], axis=1)
+        seen = tf.tile(images, [self.views, 1, 1, 1])
+        again = Samples(*(tf.tile(part, [self.views]) for part in samples))
         references = None
         if self.reference is not None:
             references = tf.repeat(tf.constant(self.reference[None], tf.float32), len(seen), axis=0)

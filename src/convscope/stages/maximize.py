@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,14 +19,13 @@ from convscope.tracker import Tracker
 from convscope.unit import WHOLE, Choice, Unit, filters
 
 if TYPE_CHECKING:
-    from convscope.ascent import Ascent, Goal, Optimum, Step
+    from convscope.ascent import Ascent, Goal
     from convscope.card import Card
     from convscope.network import Network
 
 WHOLE_LAYER = ("layer", "caricature")  # objectives that look at all filters of a layer together
 FRAMES = 24  # of an animation
 FEW = 16  # images that W&B shows one by one; more of them only in a table
-MILLISECONDS = 80  # between the frames of an animation
 
 
 @dataclass(frozen=True)
@@ -156,28 +154,25 @@ def check(settings: Settings) -> None:
 def run(settings: Settings, tracker: Tracker) -> None:
     """Make the images, measure what they truly do, and show them."""
     with tracker.timer("load"):
-        from convscope import catalogue
         from convscope.gallery import maximize_page
         from convscope.network import LOADERS
+        from convscope.plan import goals
         from convscope.sheet import optima_sheet
 
         network = LOADERS[settings.model.name](subject.weight_file(settings.model))
     tracker.append(journal.JOURNAL, settings.request)
-    cards = {card.file: card for card in taken_up(settings, network, tracker)}
+    every = goals(settings.units, settings.stage.signs, settings.stage.samples)
     with tracker.timer("ascend"):
-        cards |= {card.file: card for card in made(settings, network, set(cards), tracker)}
-    ordered = [cards[file(goal)] for goal in goals_of(settings)]
+        cards = make(settings, network, every, tracker)
     with tracker.timer("evidence"):
-        ordered, positions, album = judged(settings, network, ordered, tracker)
+        cards, positions, seen, skipped = compare(settings, network, cards, tracker)
     with tracker.timer("report"):
-        tracker.summarize(summary(settings, network, ordered, album))
-        record(settings, network, ordered, tracker)
-        tracker.image("optima", optima_sheet(ordered))
-        facts = catalogue.facts(ordered, network, settings.stage.objective, len(album[0]))
-        notes = catalogue.notes(ordered, network, len(album[0]))
-        page = maximize_page(ordered, facts, asdict(settings), notes, positions or None)
+        tracker.summarize(summary(settings, network, cards, seen, skipped))
+        facts, notes = record(settings, network, cards, len(seen), tracker)
+        tracker.image("optima", optima_sheet(cards))
+        page = maximize_page(cards, facts, asdict(settings), notes, positions or None)
         tracker.page("report", page)
-    if astray := [card for card in ordered if card.stopped]:
+    if astray := [card for card in cards if card.stopped]:
         first, ascent = astray[0], settings.ascent
         more = f" and of {len(astray) - 1} more images" if len(astray) > 1 else ""
         raise FloatingPointError(
@@ -187,21 +182,55 @@ def run(settings: Settings, tracker: Tracker) -> None:
         )
 
 
-def goals_of(settings: Settings) -> tuple[Goal, ...]:
-    """Return the images to be made, in the order they are shown."""
-    from convscope.plan import goals
+def make(
+    settings: Settings, network: Network, every: Sequence[Goal], tracker: Tracker
+) -> list[Card]:
+    """Return the images of all goals: those an earlier run has finished, and the others made."""
+    from convscope.plan import batches
+    from convscope.studio import Studio
 
-    return goals(settings.units, settings.stage.signs, settings.stage.samples)
+    text = {
+        "Software": f"Convscope {version('convscope')}",
+        "convscope:objective": settings.stage.objective,
+        "convscope:seed": str(settings.seed),
+        "convscope:weights": f"{network.weights.source}, SHA-256 {network.weights.sha256}",
+        "convscope:settings": json.dumps(settings.request),
+    }
+    studio = Studio(tracker, text, shown=len(every) <= FEW)
+    cards = {}
+    if folder := earlier(settings, tracker):
+        cards = {card.file: card for card in studio.take(folder)}
+        total = f"{len(cards)} of {len(every)} images"
+        tracker.say(f"{total} are taken over from {relative(folder)}")
+    ascent, together = climb(settings, network)
+    parts = batches(every, together, settings.stage.samples)
+    # A batch is made again as a whole, so that its images are those of an undisturbed run.
+    todo = [part for part in parts if not {goal.file for goal in part} <= cards.keys()]
+    if todo:
+        attempts, animation = settings.ascent.attempts, settings.stage.animation
+        found = studio.make(ascent, todo, len(parts[0]), settings.seed, attempts, animation)
+        cards |= {card.file: card for card in found}
+    return [cards[goal.file] for goal in every]
 
 
-def file(goal: Goal) -> str:
-    """Return where the picture of a goal lies in the run's folder."""
-    return f"images/{goal.slug}.png"
+def earlier(settings: Settings, tracker: Tracker) -> Path | None:
+    """Return the run whose images are taken over, and say why another is not."""
+    if settings.stage.resume == "never":
+        return None
+    if settings.stage.resume != "auto":
+        return Path(settings.stage.resume).expanduser()
+    home = tracker.directory.parent
+    # The jobs of a multirun lie side by side too, but none is an earlier one of another.
+    others = [] if (home / JOBS).exists() else journal.siblings(home, tracker.directory)
+    folder, why = journal.unfinished(settings.request, others)
+    if why:
+        tracker.say(why)
+    return folder
 
 
-def climb_of(settings: Settings, network: Network) -> tuple[Ascent, int]:
+def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
     """Return the ascent, and how many images climb together."""
-    from convscope import images, plan, recipes, spectrum
+    from convscope import plan, recipes, spectrum
 
     stage, size = settings.stage, recipes.canvas_size(settings.ascent, network, settings.layer)
     magnitudes: Callable[[int, int], np.ndarray] = spectrum.natural
@@ -231,214 +260,52 @@ def climb_of(settings: Settings, network: Network) -> tuple[Ascent, int]:
     return ascent, recipes.batch_size(settings.ascent, network, [settings.layer], size)
 
 
-def made(settings: Settings, network: Network, have: set[str], tracker: Tracker) -> Iterator[Card]:
-    """Make the images that are not there yet, batch by batch, and yield each when it is saved."""
-    from convscope import plan
-
-    ascent, together = climb_of(settings, network)
-    batches = plan.batches(goals_of(settings), together, settings.stage.samples)
-    # A batch is made again as a whole, so that its images are those of an undisturbed run.
-    todo = [batch for batch in batches if not {file(goal) for goal in batch} <= have]
-    if not todo:
-        return
-    left = sum(map(len, todo))
-    what = f"{left} image{'s' * (left != 1)} of {ascent.width} x {ascent.height}"
-    with tracker.progress(what, len(todo) * settings.ascent.steps) as update:
-        for index, batch in enumerate(todo):
-            whole = plan.filled(batch, len(batches[0]))
-
-            def show(step: Step, before: int = index * settings.ascent.steps) -> None:
-                again = f", attempt {step.attempt}" if step.attempt > 1 else ""
-                update(before + step.number, f"score {np.nanmean(step.curve[-1]):.1f}{again}")
-                watch(step, left, before, tracker)
-
-            start = time.perf_counter()
-            found = climbed(ascent, whole, settings, show)
-            seconds = (time.perf_counter() - start) / len(batch)
-            for goal in dict.fromkeys(batch):
-                yield saved(settings, network, *found[goal], seconds, tracker)
-
-
-def climbed(
-    ascent: Ascent, goals: Sequence[Goal], settings: Settings, show: Callable[[Step], None]
-) -> dict[Goal, tuple[Optimum, np.ndarray, list[np.ndarray]]]:
-    """Return the optimum, the curve and, for an animation, the frames of each goal."""
-    from convscope.ascent import ascend
-
-    curves: dict[Goal, list[float]] = {}
-    frames: dict[Goal, list[np.ndarray]] = {}
-    attempts, stage = settings.ascent.attempts, settings.stage
-    for step in ascend(ascent, goals, settings.seed, attempts, stage.animation):
-        show(step)
-        for at, goal in enumerate(step.goals):
-            if step.number == len(step.curve):  # another attempt begins
-                curves[goal], frames[goal] = [], []
-            if len(curves[goal]) < step.number:  # not yet taken from a copy of the goal
-                curves[goal] += step.curve[:, at].tolist()
-                if step.images is not None:
-                    frames[goal].append(step.images[at])
-    return {
-        best.goal: (best, np.array(curves[best.goal]), frames[best.goal]) for best in step.finished
-    }
-
-
-def watch(step: Step, images: int, before: int, tracker: Tracker) -> None:
-    """Record how the scores rise: each image's, or of many images the mean."""
-    first = step.total - len(step.curve) + 1
-    for number, scores in enumerate(step.curve, first):
-        if images <= FEW:
-            names = [f"ascent/{goal.slug}" for goal in step.goals]
-            tracker.log(dict(zip(names, scores, strict=True)), before + number)
-    if images > FEW:
-        tracker.log({"ascent/mean": float(np.nanmean(step.curve[-1]))}, before + step.total)
-
-
-def saved(
-    settings: Settings,
-    network: Network,
-    optimum: Optimum,
-    curve: np.ndarray,
-    frames: Sequence[np.ndarray],
-    seconds: float,
-    tracker: Tracker,
-) -> Card:
-    """Save an image, say in the journal what it does, and return it as it is shown."""
-    from convscope.card import Card
-
-    goal = optimum.goal
-    moving = None
-    if frames:
-        moving = str(tracker.animation(goal.slug, np.stack(frames), MILLISECONDS).name)
-    card = Card(
-        name=str(goal.unit),
-        layer=goal.unit.layer,
-        filter=goal.unit.filter,
-        sample=goal.sample,
-        sign=goal.sign,
-        image=optimum.image,
-        activation=optimum.activation,
-        activation_mean=optimum.activation_mean,
-        activation_start=optimum.activation_start,
-        score=optimum.score,
-        quantile=None,
-        alive=optimum.alive,
-        attempt=optimum.attempt,
-        seconds=round(seconds, 2),
-        curve=curve,
-        stopped=optimum.stopped,
-        file=file(goal),
-        animation=moving and f"images/{moving}",
-    )
-    keep(settings, network, card, tracker)
-    return card
-
-
-def keep(settings: Settings, network: Network, card: Card, tracker: Tracker) -> None:
-    """Write the picture of a card, with its provenance inside, and its line in the journal."""
-    text = {
-        "Title": f"{card.name}, image {card.sample}" + ", negative" * (card.sign < 0),
-        "Software": f"Convscope {version('convscope')}",
-        "convscope:unit": card.name,
-        "convscope:activation": repr(card.activation),
-        "convscope:objective": settings.stage.objective,
-        "convscope:seed": str(settings.seed),
-        "convscope:weights": f"{network.weights.source}, SHA-256 {network.weights.sha256}",
-        "convscope:settings": json.dumps(settings.request),
-    }
-    few = len(goals_of(settings)) <= FEW
-    tracker.image(Path(card.file).stem, card.image, text=text, shown=few)
-    values = {name: value for name, value in vars(card).items() if name != "image"}
-    tracker.append(journal.JOURNAL, values)
-
-
-def taken_up(settings: Settings, network: Network, tracker: Tracker) -> Iterator[Card]:
-    """Yield the images that an interrupted run of the same request has finished, kept here too."""
-    from convscope.card import Card
-
-    if settings.stage.resume == "never":
-        return
-    if settings.stage.resume == "auto":
-        home = tracker.directory.parent
-        # The jobs of a multirun lie side by side too, but none is an earlier one of another.
-        others = [] if (home / JOBS).exists() else journal.siblings(home, tracker.directory)
-        folder, why = journal.unfinished(settings.request, others)
-        if why:
-            tracker.say(why)
-    else:
-        folder = Path(settings.stage.resume).expanduser()
-    if folder is None:
-        return
-    _, optima = journal.read(folder)
-    count = 0
-    for values in {values["file"]: values for values in optima}.values():
-        path = folder / values["file"]
-        if not path.is_file():
-            continue
-        image = np.asarray(images.load(path))
-        curve = np.array([np.nan if score is None else score for score in values["curve"]])
-        card = Card(**{**values, "image": image, "curve": curve})
-        if card.animation:
-            frames = folder / card.animation
-            card = replace(card, animation=card.animation if frames.is_file() else None)
-            if frames.is_file():
-                tracker.copy(str(card.animation), frames)
-        keep(settings, network, card, tracker)
-        count += 1
-        yield card
-    total = len(goals_of(settings))
-    tracker.say(f"{count} of {total} images are taken over from {relative(folder)}")
-
-
-def judged(
-    settings: Settings, network: Network, cards: Sequence[Card], tracker: Tracker
-) -> tuple[list[Card], int, tuple[list[Path], int]]:
+def compare(
+    settings: Settings, network: Network, cards: list[Card], tracker: Tracker
+) -> tuple[list[Card], int, list[Path], int]:
     """Return the cards with the share of positions on photographs that lie below each.
 
     Returns:
-        The cards, how many positions there are, and (photographs, how many were unreadable).
+        The cards, how many positions there are, the photographs, and how many were unreadable.
     """
-    from convscope.activations import counter
+    from convscope.studio import judge
 
     paths, shown = subject.photographs(settings.images), settings.images
-    own = [card.filter for card in cards]
     seen: list[Path] = []
-    skipped = 0
-    if WHOLE in own:
-        return list(cards), 0, ([], 0)
-    count = counter(network, settings.layer, own)
-    activations = np.array([card.activation for card in cards], np.float32)
-    below, positions = np.zeros(len(cards), np.int64), 0
-    with tracker.progress("photographs", len(paths)) as update:
-        for batch in images.batches(paths, shown.size, shown.batch):
-            seen += batch.paths
-            skipped += len(batch.skipped)
-            if batch.paths:
-                more, many = count(batch.pixels, activations)
-                below, positions = below + more, positions + many
-            update(len(seen) + skipped)
-    shares = below / positions
-    judged = [
-        replace(card, quantile=float(share)) for card, share in zip(cards, shares, strict=True)
-    ]
-    return judged, positions, (seen, skipped)
+    skipped, latest = 0, (cards, 0)
+    if cards[0].filter != WHOLE:
+        batches = images.batches(paths, shown.size, shown.batch)
+        with tracker.progress("photographs", len(paths)) as update:
+            for batch, judged, positions in judge(network, cards, batches):
+                seen += batch.paths
+                skipped += len(batch.skipped)
+                update(len(seen) + skipped)
+                latest = (judged, positions)
+    return *latest, seen, skipped
 
 
-def record(settings: Settings, network: Network, cards: Sequence[Card], tracker: Tracker) -> None:
-    """Write the table of all images."""
+def record(
+    settings: Settings, network: Network, cards: Sequence[Card], photographs: int, tracker: Tracker
+) -> tuple[dict[str, str], list[str]]:
+    """Write the table of all images; return the facts and what to keep in mind about them."""
     from convscope import catalogue
     from convscope.recipes import canvas_size
 
-    size = canvas_size(settings.ascent, network, settings.layer)
-    rows = catalogue.rows(cards, settings.stage.objective, size, settings.ascent.steps)
+    size, objective = (
+        canvas_size(settings.ascent, network, settings.layer),
+        settings.stage.objective,
+    )
+    rows = catalogue.rows(cards, objective, size, settings.ascent.steps)
     pictures = {"image": [card.image for card in cards]}
     tracker.table("optima", list(rows[0]), [list(row.values()) for row in rows], pictures)
+    facts = catalogue.facts(cards, network, objective, photographs)
+    return facts, catalogue.notes(cards, network, photographs)
 
 
 def summary(
-    settings: Settings, network: Network, cards: Sequence[Card], album: tuple[list[Path], int]
+    settings: Settings, network: Network, cards: Sequence[Card], seen: Sequence[Path], skipped: int
 ) -> dict[str, object]:
     """Return every scalar result and the provenance of all of them."""
-    seen, skipped = album
     choice = settings.filter
     best = [card for card in cards if card.sign == cards[0].sign]
     shares = [card.quantile for card in cards if card.quantile is not None]
