@@ -7,14 +7,15 @@ import pickle
 
 import numpy as np
 import pytest
+from asked import ascent
 from PIL import Image
 from scipy.signal import correlate2d
 
 from convscope import circuit as circuits
-from convscope import kernels, weights
+from convscope import images, kernels, weights
 from convscope.circuit import document, records, trace
 from convscope.network import inputs_of, tap
-from convscope.settings import AscentSettings, ImageSettings, ModelSettings
+from convscope.settings import ImageSettings, ModelSettings
 from convscope.stages import circuit as stage
 from convscope.stages.circuit import CircuitSettings, Settings
 from convscope.tracker import Tracker
@@ -192,12 +193,10 @@ def settings_for(folder, layer, filter, size=48, canvas="auto"):
         layer=layer,
         filter=filter,
         seed=0,
-        stage=CircuitSettings("circuit", 3, 1, 0.2, 0.05),
+        stage=CircuitSettings("circuit", "channel", 3, 1, 0.2, 0.05),
         model=ModelSettings("vgg16", None),
         images=ImageSettings("folder", str(folder), size, 2),
-        ascent=AscentSettings(
-            "fourier", "channel", canvas, 1, 0.6, 1.0, 0.01, 6, 0.1, 10, "float32", 1, 1
-        ),
+        ascent=ascent(size=canvas, steps=1, precision="float32", chunk=1, attempts=1),
     )
 
 
@@ -228,7 +227,7 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
     assert list(album.fields) == observed[layer]
     assert set(album.observation.peaks) == set(observed[layer])
 
-    pixels = np.stack([stage.images.square(stage.images.load(path), 48)[0] for path in album.paths])
+    pixels = np.stack([images.square(images.load(path), 48)[0] for path in album.paths])
     whole = tap(vgg16, [layer], pre=True)(pixels)[layer].numpy().astype(np.float64)
     np.testing.assert_allclose(found.sum() + bias[filter], whole[..., filter].mean(), rtol=1e-4)
     if layer == "block3_conv1":
@@ -287,5 +286,5 @@ def test_sizes_that_leave_no_position_are_refused_and_those_that_leave_one_are_n
 )
 def test_settings_outside_their_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
-        CircuitSettings("circuit", *values)
-    CircuitSettings("circuit", 1, 0, 0, 1)
+        CircuitSettings("circuit", "channel", *values)
+    CircuitSettings("circuit", "neuron", 1, 0, 0, 1)

@@ -333,6 +333,7 @@ def test_a_layer_that_is_not_there_is_refused_whatever_its_filters(choice):
         (("filter=3", "stage.image=a.png"), "stage.image has no effect on objective=channel"),
         (("filter=3", "stage.position=[1,2]"), "stage.position has no effect"),
         (("filter=3", "stage.objective=neuron", "stage.position=[1]"), "is no position"),
+        (("filter=3", "stage.objective=neuron", "stage.position=[3,1]"), "has 3 rows and columns"),
         (("filter=3", "stage.direction={a:1}"), "stage.direction={'a': 1} does not fit"),
         (("filter=3", "stage.samples=0"), "stage.samples=0 is too small"),
         (("filter=3", "stage.sign=2"), "stage.sign=2 does not fit. It takes 1, -1 or both"),

@@ -1,9 +1,8 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
+from asked import ascent as settings
 from PIL import Image
 
 from convscope.plan import aim
@@ -16,14 +15,6 @@ from convscope.recipes import (
     recipe,
     transforms,
 )
-from convscope.settings import AscentSettings, read
-
-CONF = Path(__file__).parents[1] / "conf" / "ascent"
-
-
-def settings(name, **values):
-    plain = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
-    return read(AscentSettings, {**plain, **values}, "ascent")
 
 
 def test_what_is_set_to_zero_is_not_there():

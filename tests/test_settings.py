@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from asked import values_of
 
 from convscope.settings import (
     AscentSettings,
@@ -159,21 +160,7 @@ def test_a_last_part_alone_finds_its_setting() -> None:
     )
 
 
-ASCENT: dict[str, object] = {
-    "parameterization": "fourier",
-    "objective": "neuron",
-    "size": 33,
-    "steps": 5,
-    "learning_rate": 0.2,
-    "decay": 1,
-    "deviation": 0.01,
-    "jitter": 6,
-    "scale": 0.1,
-    "rotate": 10,
-    "precision": "auto",
-    "chunk": 16,
-    "attempts": 3,
-}
+ASCENT: dict[str, object] = values_of("ascent", "fourier")
 
 
 def test_ascent_settings_at_the_edge_of_their_ranges_are_taken() -> None:
@@ -196,6 +183,18 @@ def test_ascent_settings_at_the_edge_of_their_ranges_are_taken() -> None:
         ("learning_rate", 0, "above 0"),
         ("deviation", 0.0, "above 0"),
         ("scale", 1.0, "below 1"),
+        ("blur", -1, "at least 0"),
+        ("noise", -0.1, "at least 0"),
+        ("crops", -1, "at least 0"),
+        ("total_variation", -1, "at least 0"),
+        ("l1", -1, "at least 0"),
+        ("l2", -1, "at least 0"),
+        ("blur_decay", -1, "at least 0"),
+        ("view", 0, "at least 1"),
+        ("batch", 0, "at least 1"),
+        ("size", [96, 0], "at least 1"),
+        ("crop_largest", 0, "above 0"),
+        ("crop_smallest", 1.5, "1 is all of it"),
     ],
 )
 def test_ascent_settings_outside_their_ranges_are_refused(
@@ -232,3 +231,26 @@ def test_a_group_is_no_suggestion_for_a_setting_inside_it():
     known = ["ascent", "ascent.steps", "layer"]
     assert "Did you mean" not in unknown("ascent.foo", known)
     assert unknown("ascent.stepz", known).endswith("Did you mean 'ascent.steps'?")
+
+
+def test_pairs_are_read_as_their_types_say():
+    @dataclass(frozen=True)
+    class Pairs:
+        weights: dict[int, float]
+
+    assert read(Pairs, {"weights": {17: 1, 42: -0.5}}).weights == {17: 1.0, 42: -0.5}
+    assert read(Pairs, {"weights": {}}).weights == {}
+    for wrong in ({"a": 1}, {1: "b"}, [1, 2], 7):
+        with pytest.raises(ValueError, match=r"takes pairs of a whole number and a finite number"):
+            read(Pairs, {"weights": wrong})
+
+
+def test_only_pixels_bear_a_step_that_moves_all_numbers_alike():
+    with pytest.raises(ValueError, match=r"optimizer=normalized moves all .* add ascent=pixel"):
+        read(AscentSettings, ASCENT | {"optimizer": "normalized"}, "ascent")
+
+
+def test_a_canvas_has_one_side_or_two():
+    assert read(AscentSettings, ASCENT | {"size": [40, 60]}, "ascent").size == (40, 60)
+    with pytest.raises(ValueError, match=r"ascent.size=\[1, 2, 3\] has 3 numbers"):
+        read(AscentSettings, ASCENT | {"size": [1, 2, 3]}, "ascent")

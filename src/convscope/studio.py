@@ -61,7 +61,7 @@ class Studio:
 
                 def show(step: Step, before: int = index * ascent.steps) -> None:
                     again = f", attempt {step.attempt}" if step.attempt > 1 else ""
-                    update(before + step.number, f"score {np.nanmean(step.curve[-1]):.1f}{again}")
+                    update(before + step.number, f"score {average(step):.1f}{again}")
                     self._log(step, before)
 
                 start = time.perf_counter()
@@ -135,11 +135,17 @@ class Studio:
         """Record how the scores rise: each image's, or of many images the mean."""
         if not self.shown:
             total = before + step.total
-            self.tracker.log({"ascent/mean": float(np.nanmean(step.curve[-1]))}, total)
+            self.tracker.log({"ascent/mean": average(step)}, total)
             return
         names = [f"ascent/{goal.slug}" for goal in step.goals]
         for number, scores in enumerate(step.curve, before + step.total - len(step.curve) + 1):
             self.tracker.log(dict(zip(names, scores, strict=True)), number)
+
+
+def average(step: Step) -> float:
+    """Return the mean of the last scores that are numbers; NaN if none is."""
+    scores = step.curve[-1][np.isfinite(step.curve[-1])]
+    return float(scores.mean()) if len(scores) else float("nan")
 
 
 def climbed(
@@ -150,13 +156,13 @@ def climbed(
     frames: dict[Goal, list[np.ndarray]] = {}
     for step in steps:
         show(step)
-        for at, goal in enumerate(step.goals):
+        for goal in dict.fromkeys(step.goals):  # of copies that fill a batch, the first
+            at = step.goals.index(goal)
             if step.number == len(step.curve):  # another attempt begins
                 curves[goal], frames[goal] = [], []
-            if len(curves[goal]) < step.number:  # not yet taken from a copy of the goal
-                curves[goal] += step.curve[:, at].tolist()
-                if step.images is not None:
-                    frames[goal].append(step.images[at])
+            curves[goal] += step.curve[:, at].tolist()
+            if step.images is not None:
+                frames[goal].append(step.images[at])
     return {
         best.goal: (best, np.array(curves[best.goal]), frames[best.goal]) for best in step.finished
     }

@@ -139,6 +139,13 @@ def check(settings: Settings) -> None:
             " these weights ends in its last convolution. Take stage.objective=channel."
         )
     subject.check_canvas(settings.ascent, settings.model, settings.layer)
+    if stage.position and isinstance(settings.ascent.size, int):
+        rows = settings.ascent.size // weights.PACKAGED[settings.model.name].strides[settings.layer]
+        if max(stage.position) >= rows:
+            raise ValueError(
+                f"stage.position={list(stage.position)} lies outside the map of {settings.layer},"
+                f" which has {rows} rows and columns on {settings.ascent.size} pixels."
+            )
     subject.check_photographs(settings.images, settings.model, settings.layer)
     subject.check_picture("ascent.start", settings.ascent.picture)
     subject.check_picture("stage.image", stage.image)
