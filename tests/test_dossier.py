@@ -7,7 +7,7 @@ from PIL import Image
 
 from convscope import kernels, weights
 from convscope.album import fill
-from convscope.ascent import Optimum
+from convscope.ascent import Goal, Optimum
 from convscope.circuit import trace
 from convscope.dossier import Dossier
 from convscope.network import Network, inputs_of
@@ -35,7 +35,7 @@ def dossier(tmp_path_factory):
     circuit = trace(ROOT, KERNEL, 0.5, inputs_of(network, "b"), table, mean, 2)
     picture = np.zeros((8, 8, 3), np.uint8)
     units = [ROOT, *(edge.source for edge in circuit.edges)]
-    optima = {unit: Optimum(unit, picture, 2.0, 1.0, 0.0, 1) for unit in units}
+    optima = {unit: Optimum(Goal(unit), picture, 2.0, 1.0, 0.0, 1.0, 1) for unit in units}
     return Dossier(network, circuit, album, optima, 2)
 
 

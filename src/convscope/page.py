@@ -81,7 +81,7 @@ def flat(settings: Mapping[str, object]) -> dict[str, object]:
             if isinstance(inner, Mapping) and inner:
                 yield from leaves(inner, f"{prefix}{key}.")
             else:
-                yield prefix + key, inner
+                yield f"{prefix}{key}", inner
 
     return dict(leaves(settings, ""))
 

@@ -38,7 +38,7 @@ class MaximizeSettings:
     samples: int
     diversity: float
     position: tuple[int, ...] | None
-    direction: dict[int, float]
+    direction: dict[int, float] | None
     power: float
     image: str | None
     animation: bool
