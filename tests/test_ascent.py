@@ -92,8 +92,9 @@ def test_units_of_several_layers_share_a_batch_and_no_image_depends_on_its_neigh
     together = last(CLIMB, UNITS)
     for unit in UNITS:
         alone = last(CLIMB, [unit])[unit]
-        np.testing.assert_array_equal(alone.image, together[unit].image)
-        assert alone.score == together[unit].score
+        # Equal to the last bit, unless a processor's convolution goes by the size of the batch.
+        assert np.abs(alone.image.astype(int) - together[unit].image).max() <= 1
+        assert alone.score == pytest.approx(together[unit].score, rel=1e-4)
 
 
 @pytest.mark.slow
