@@ -100,15 +100,16 @@ def test_units_of_several_layers_share_a_batch_and_no_image_depends_on_its_neigh
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_an_image_of_the_real_network_does_not_depend_on_who_shares_its_batch(vgg16, precision):
-    at_once = climb(vgg16, channel, (affine(),), 40, 40, 12, 0.6, precision=precision)
+    at_once = climb(vgg16, channel, (affine(),), 40, 40, 6, 0.6, precision=precision)
     units = [Unit("block3_conv3", number) for number in (17, 3, 200, 9, 77)]
-    together = last(at_once, units)
+    together, others = last(at_once, units), last(at_once, units[:1], seed=1)
+    strangers = np.abs(others[units[0]].image.astype(int) - together[units[0]].image).mean()
     for unit in units[:2]:
         alone = last(at_once, [unit])[unit]
-        difference = np.abs(alone.image.astype(int) - together[unit].image)
-        # Bit for bit with the convolutions of AVX-512 BF16 processors; others may choose their
-        # algorithm by the batch, and then round otherwise.
-        assert difference.mean() < 2, difference.mean()
+        difference = np.abs(alone.image.astype(int) - together[unit].image).mean()
+        # Bit for bit with the convolutions of AMD's AVX-512 BF16; other processors may choose
+        # their algorithm by the batch, and then round otherwise.
+        assert difference < strangers / 5
 
 
 def test_several_views_are_the_mean_of_single_ones():
