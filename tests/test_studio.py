@@ -2,13 +2,18 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from asked import ascent
 from cards import card
 
 from convscope import weights
 from convscope.ascent import Goal, Optimum, Step
 from convscope.images import Batch
+from convscope.journal import JOURNAL
 from convscope.network import Network
-from convscope.studio import climbed, judge
+from convscope.plan import aim, batches, goals
+from convscope.recipes import recipe
+from convscope.studio import Studio, climbed, judge
+from convscope.tracker import Tracker
 from convscope.unit import Unit
 
 A, B = Goal(Unit("a", 0)), Goal(Unit("a", 1))
@@ -76,3 +81,19 @@ def test_the_quantile_counts_positions_below_over_all_photographs_so_far():
     assert second[2] == 4
     assert [item.quantile for item in third[1]] == [0.5, 0.125, 0.25]
     assert third[2] == 8
+
+
+def test_a_short_last_batch_is_neither_traced_anew_nor_kept_twice(tmp_path):
+    image = keras.Input((None, None, 3))
+    layer = keras.layers.Conv2D(5, 3, name="a", activation="relu")
+    network = Network(
+        "tiny", keras.Model(image, layer(image)), lambda pixels: pixels,
+        weights.Provenance("by hand", "0"),
+    )  # fmt: skip
+    climb = recipe(ascent(steps=2, precision="float32"), network, aim("channel"), (12, 9))
+    every = goals([Unit("a", number) for number in range(5)], (1,), 1)
+    studio = Studio(Tracker(tmp_path), {"Software": "tests"}, shown=True)
+    cards = list(studio.make(climb, batches(every, 2, 1), 2, 0, 1, False))
+    assert [made.filter for made in cards] == [0, 1, 2, 3, 4]
+    assert len((tmp_path / JOURNAL).read_text().splitlines()) == 5
+    assert climb._climb.experimental_get_tracing_count() == 1

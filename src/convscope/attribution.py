@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from convscope.backend import keras
-from convscope.readings import span
+from convscope.readings import spans
 
 
 def patch_sum(inputs: np.ndarray, layer: keras.layers.Conv2D) -> np.ndarray:
@@ -25,13 +25,7 @@ def patch_sum(inputs: np.ndarray, layer: keras.layers.Conv2D) -> np.ndarray:
         `(height, width, C)` float64; zero padding counts as zeros.
     """
     (height, width), strides, rates = layer.kernel_size, layer.strides, layer.dilation_rate
-    spans = [
-        span(extent, taps, stride, rate, layer.padding)
-        for extent, taps, stride, rate in zip(
-            inputs.shape[1:3], layer.kernel_size, strides, rates, strict=True
-        )
-    ]
-    (rows, *above), (columns, *left) = spans
+    (rows, *above), (columns, *left) = spans(inputs.shape[1:3], layer)
     padded = np.pad(inputs, ((0, 0), above, left, (0, 0)))
     sums = np.empty((height, width, inputs.shape[-1]))
     for row in range(height):
@@ -48,12 +42,7 @@ def patch_sum(inputs: np.ndarray, layer: keras.layers.Conv2D) -> np.ndarray:
 
 def positions(size: Sequence[int], layer: keras.layers.Conv2D) -> tuple[int, int]:
     """Return how many (rows, columns) a convolution computes on an input of (rows, columns)."""
-    rows, columns = (
-        span(extent, taps, stride, rate, layer.padding)[0]
-        for extent, taps, stride, rate in zip(
-            size, layer.kernel_size, layer.strides, layer.dilation_rate, strict=True
-        )
-    )
+    (rows, *_), (columns, *_) = spans(size, layer)
     return rows, columns
 
 

@@ -7,11 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image
 
 from convscope.card import Card, by_unit
 from convscope.figures import number
-from convscope.page import data_uri, flat, render
+from convscope.page import data_uri, flat, render, shrunk
 
 LOSSLESS = 16  # images that a page holds as they are
 PIXELS = 5_200_000  # that the images of a page have in all if there are more of them
@@ -114,11 +113,7 @@ def _uri(image: np.ndarray, count: int) -> str:
     """Return an image that shares the page with `count` - 1 others: as it is if they are few."""
     if count <= LOSSLESS:
         return data_uri(image)
-    side = max(LEAST, math.isqrt(PIXELS // count))
-    longer = max(image.shape[:2])
-    if longer > side:
-        size = [max(1, round(length * side / longer)) for length in image.shape[1::-1]]
-        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    image = shrunk(image, max(LEAST, math.isqrt(PIXELS // count)))
     return data_uri(image, format="WEBP", quality=80, method=4)
 
 

@@ -64,13 +64,19 @@ def data_uri(image: np.ndarray, **how: Any) -> str:
 
 def picture(image: np.ndarray, side: int) -> dict[str, object]:
     """Return `image` for the page, made smaller where its longer side exceeds `side` pixels."""
-    longer = max(image.shape[:2])
-    if longer < 48:  # The few pixels that an early layer sees, shown as pixels.
+    if max(image.shape[:2]) < 48:  # The few pixels that an early layer sees, shown as pixels.
         return {"uri": data_uri(image), "pixelated": True}
-    if longer > side:
-        size = [max(1, round(length * side / longer)) for length in image.shape[1::-1]]
-        image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    image = shrunk(image, side)
     return {"uri": data_uri(image, format="WEBP", quality=90, method=2), "pixelated": False}
+
+
+def shrunk(image: np.ndarray, side: int) -> np.ndarray:
+    """Return `image`, made smaller where its longer side exceeds `side` pixels."""
+    longer = max(image.shape[:2])
+    if longer <= side:
+        return image
+    size = [max(1, round(length * side / longer)) for length in image.shape[1::-1]]
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
 def flat(settings: Mapping[str, object]) -> dict[str, object]:

@@ -57,7 +57,8 @@ def reader(network: Network, readings: Sequence[Reading]) -> Reader:
 
 def separable(layer: keras.layers.Layer) -> bool:
     """Return whether one filter of a layer can be computed without the others."""
-    return isinstance(layer, CONVOLUTIONS) and layer.groups == 1 and type(layer) in CONVOLUTIONS
+    # The type itself: a subclass may compute something else.
+    return type(layer) in CONVOLUTIONS and layer.groups == 1
 
 
 def own_map(layer: keras.layers.Conv2D, inputs: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
@@ -77,11 +78,7 @@ def own_map(layer: keras.layers.Conv2D, inputs: tf.Tensor, filters: tf.Tensor) -
     size = inputs.shape[1:3]
     flat = tf.reshape(inputs, (-1, size[0] * size[1], inputs.shape[3]))
     seen = tf.reshape(tf.matmul(flat, taps), (-1, *size, height * width))
-    spans = [
-        span(size[axis], layer.kernel_size[axis], strides[axis], rates[axis], layer.padding)
-        for axis in range(2)
-    ]
-    (rows, above, below), (columns, left, right) = spans
+    (rows, above, below), (columns, left, right) = spans(size, layer)
     seen = tf.pad(seen, [[0, 0], [above, below], [left, right], [0, 0]])
     total = tf.gather(layer.bias, filters) if layer.use_bias else tf.zeros_like(taps[:, 0, 0])
     total = tf.cast(total, tf.float32)[:, None, None]
@@ -90,6 +87,12 @@ def own_map(layer: keras.layers.Conv2D, inputs: tf.Tensor, filters: tf.Tensor) -
         last = down + (rows - 1) * strides[0] + 1, across + (columns - 1) * strides[1] + 1
         total += seen[:, down : last[0] : strides[0], across : last[1] : strides[1], tap]
     return total
+
+
+def spans(size: Sequence[int], layer: keras.layers.Conv2D) -> list[tuple[int, int, int]]:
+    """Return the `span` of rows and of columns of a convolution on an input of `size`."""
+    axes = zip(size, layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)
+    return [span(*axis, layer.padding) for axis in axes]
 
 
 def span(size: int, taps: int, stride: int, rate: int, padding: str) -> tuple[int, int, int]:

@@ -131,8 +131,9 @@ def check(settings: Settings) -> None:
         )
     if not whole and settings.filter is None:
         raise ValueError("filter is missing. Add filter=17, a list, a range like 0-31, or all.")
-    subject.check_units(settings.model, [Unit(settings.layer, 0)])  # before its filters are counted
-    subject.check_units(settings.model, [] if whole else settings.units)
+    # Filter 0 first: of a layer that is not there no other can be counted.
+    units = [Unit(settings.layer, 0), *(() if whole else settings.units)]
+    subject.check_units(settings.model, units)
     if stage.objective == "logit":
         raise ValueError(
             f"stage.objective=logit needs a network with a classifier; {settings.model.name} with"
