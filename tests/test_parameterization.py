@@ -257,3 +257,12 @@ def test_sharing_keeps_the_shape_and_depends_on_no_other_sample(height, width):
 def test_pixels_and_phases_share_nothing(parameterization):
     squares = tf.random.stateless_uniform((2, 3, 4, 5), (1, 2))
     np.testing.assert_array_equal(parameterization.share(squares), squares)
+
+
+def test_steps_are_shared_over_a_frequency_in_spectra_and_over_nothing_elsewhere():
+    squares = tf.random.stateless_uniform((2, 3, 8, 5, 2), (1, 2))
+    shared = fourier().share(squares)
+    np.testing.assert_array_equal(shared, rings(squares))
+    assert np.abs(shared - squares).max() > 0.1
+    for other in (pixel(), maco(natural)):
+        np.testing.assert_array_equal(other.share(squares), squares)
