@@ -10,9 +10,9 @@ from PIL import Image
 from convscope import images
 from convscope.activations import Observation, Peaks, join, observer
 from convscope.album import Album, fill
+from convscope.field import Axis, ReceptiveField
 from convscope.images import View
 from convscope.network import Network, tap
-from convscope.receptive import Axis, ReceptiveField
 from convscope.unit import IMAGE, Unit
 from convscope.weights import Provenance
 

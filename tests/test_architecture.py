@@ -25,7 +25,7 @@ LEVELS = (
     {
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
         "penalties",
-        "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
+        "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal", "field",
     },
     {"backend"},
     {"quiet"},
@@ -57,7 +57,7 @@ PURE = {
     "kernels", "network", "objectives", "receptive", "precision", "unit", "weights", "images",
     "labels", "parameterization", "draws", "transforms", "penalties", "spectrum", "figures",
     "explorer", "sweep", "parallel", "overview", "readings", "memory", "subject", "optimizers",
-    "recipes", "plan", "card", "sheet", "catalogue",
+    "recipes", "plan", "card", "sheet", "catalogue", "field",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}
@@ -230,7 +230,7 @@ def test_a_slow_package_would_be_noticed():
         ("unit", "from convscope.network import tap", "imports network, which is not below it"),
         ("unit", "def f():\n import convscope.network", "imports network, which is not below it"),
         ("unit", "if TYPE_CHECKING:\n from convscope import network", "which is not below it"),
-        ("network", "from convscope.receptive import Box", "imports receptive, which is not below"),
+        ("network", "from convscope.receptive import window", "imports receptive, which is not below"),
         ("figures", "import convscope.explorer", "imports explorer, which is not below it"),
         ("report", "import run", "imports run, which is not below it"),
         ("stages.rank", "from convscope.stages import circuit", "imports stages.circuit, which is"),

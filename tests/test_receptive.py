@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from convscope.field import Axis, Box, ReceptiveField, canvas
 from convscope.network import Network, tap
-from convscope.receptive import Axis, Box, ReceptiveField, canvas, receptive_field, window
+from convscope.receptive import receptive_field, window
 from convscope.weights import PACKAGED, Provenance
 
 L = keras.layers

@@ -11,9 +11,10 @@ import numpy as np
 from convscope import images
 from convscope.activations import Observation, join, observer
 from convscope.attribution import expected_contributions
+from convscope.field import ReceptiveField
 from convscope.images import View
 from convscope.network import Network
-from convscope.receptive import ReceptiveField, receptive_field
+from convscope.receptive import receptive_field
 from convscope.unit import Unit
 
 

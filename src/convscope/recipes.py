@@ -9,6 +9,7 @@ import numpy as np
 
 from convscope import images, spectrum
 from convscope.ascent import Ascent
+from convscope.field import canvas
 from convscope.memory import MEMINFO, batch
 from convscope.network import Network
 from convscope.objectives import Objective
@@ -16,7 +17,7 @@ from convscope.optimizers import OPTIMIZERS, SCHEDULES
 from convscope.parameterization import Parameterization, fourier, maco, pixel
 from convscope.penalties import Penalty, blur_decay, l1, l2, total_variation
 from convscope.precision import resolve
-from convscope.receptive import canvas, receptive_field
+from convscope.receptive import receptive_field
 from convscope.settings import AscentSettings
 from convscope.transforms import Transform, affine, blur, crops, noise
 
