@@ -161,9 +161,10 @@ def test_an_album_grows_by_batches_and_sets_the_broken_aside(tmp_path):
         assert album.paths == [paths[0], paths[3], paths[4]]
         assert [view.size for view in album.views] == [(20, 33), (23, 36), (24, 37)]
         assert [path for path, _ in album.skipped] == paths[1:3]
-        assert {reason for _, reason in album.skipped} == {
-            "not an image, or an empty or broken one"
-        }
+        assert [reason for _, reason in album.skipped] == [
+            "not a JPEG, PNG, WebP, BMP, GIF or TIFF, or a broken one",
+            "an empty file",
+        ]
         assert album.observation.peaks["only"].values.shape == (3, 1)
 
 
@@ -195,7 +196,7 @@ def test_a_crop_shows_all_the_pixels_whose_change_changes_the_activation(vgg16, 
         place = peaks.rows[index, filter], peaks.columns[index, filter]
 
         def response(path, place=place):
-            view, _ = images.square(images.load(path), size)
+            view, _ = images.shown(images.load(path), size)
             return model(view[None])[name].numpy()[0, :, :, filter][place]
 
         top, left, bottom, right = crop.box
@@ -219,11 +220,12 @@ def test_a_crop_is_in_pixels_of_the_original_file(tmp_path):
     (crop,) = album.crops(Unit("only", 0), 2)
     peaks = album.observation.peaks["only"]
     assert (peaks.rows.item(), peaks.columns.item()) == (15, 28)
-    # Columns 26 to 30 of the view, of which the last lies beyond it but not beyond the file.
-    assert crop.box == (28, 72, 34, 82)
-    assert crop.pixels.shape == (6, 10, 3)
+    # Rows 14 to 16 and columns 26 to 29 of the view, 36 to 39 of the whole at its scale: what lies
+    # beyond the view counts for nothing. The filter reaches 3 pixels beyond what a pixel covers.
+    assert crop.box == (28 - 3, 72 - 3, 34 + 3, 80 + 3)
+    assert crop.pixels.shape == (12, 14, 3)
     assert crop.pixels.sum() == 255 * 3 * 4
-    np.testing.assert_array_equal(crop.pixels[2:4, 4:6], 255)
+    np.testing.assert_array_equal(crop.pixels[5:7, 7:9], 255)
 
 
 def test_a_crop_at_the_corner_is_cut_off_at_the_photographs_edges(tmp_path):
@@ -255,7 +257,7 @@ def test_a_crop_of_a_turned_photograph_is_cut_from_it_upright(tmp_path):
 def test_layers_that_were_not_observed_have_no_crops():
     album = Album(
         paths=[Path("a.png")],
-        views=[View((1, 1), (0, 0), (5, 5))],
+        views=[View((1, 1), (0, 0), (5, 5), 5)],
         fields={"a": ReceptiveField(Axis(), Axis())},
         pages=[Observation({"a": Peaks(*3 * (np.zeros((1, 1)),))}, np.zeros(1), np.zeros(1), 1)],
     )
@@ -277,5 +279,6 @@ def test_crops_of_real_photographs_hold_what_the_unit_saw(vgg16, photographs):
             view = album.views[album.paths.index(crop.path)]
             top, left, bottom, right = crop.box
             assert 0 <= top < bottom <= view.size[0] and 0 <= left < right <= view.size[1]
-            assert bottom - top <= field.rows.size / view.scale[0] + 2
+            # One and a half pixels of the view on either side are the reach of the filter.
+            assert bottom - top <= (field.rows.size + 3) / view.scale[0] + 2
             assert crop.pixels.shape == (bottom - top, right - left, 3)

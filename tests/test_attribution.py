@@ -86,7 +86,7 @@ def test_sums_over_many_positions_keep_their_digits():
 def test_the_mean_over_photographs_is_that_of_the_real_contributions(vgg16, layer, before, filters):
     paths, size = images.samples()[1:6], 83
     *_, album = fill(vgg16, layer, [], paths, size, 2)
-    pixels = np.stack([images.square(images.load(path), size)[0] for path in paths])
+    pixels = np.stack([images.shown(images.load(path), size)[0] for path in paths])
     mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     inputs = (pixels - mean) / deviation
     if before:

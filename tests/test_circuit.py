@@ -195,7 +195,7 @@ def settings_for(folder, layer, filter, size=48, canvas="auto"):
         seed=0,
         stage=CircuitSettings("circuit", "channel", 3, 1, 0.2, 0.05),
         model=ModelSettings("vgg16", None),
-        images=ImageSettings("folder", str(folder), size, 2),
+        images=ImageSettings("folder", str(folder), size, "crop", 2, None),
         ascent=ascent(size=canvas, steps=1, precision="float32", chunk=1, attempts=1),
     )
 
@@ -221,13 +221,13 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
 
     assert [path.name for path in album.paths] == ["0.png", "1.png", "2.png"]
     (row,) = table_of(tmp_path / "tables" / "skipped.csv")
-    assert row["image"].endswith("0-broken.jpg") and row["reason"].startswith("not an image")
+    assert row["image"].endswith("0-broken.jpg") and row["reason"].startswith("not a JPEG")
     assert "1 file was set aside: see tables/skipped.csv" in (tmp_path / "run.log").read_text()
     observed = {"block1_conv1": ["block1_conv1"], "block3_conv1": ["block3_conv1", "block2_conv2"]}
     assert list(album.fields) == observed[layer]
     assert set(album.observation.peaks) == set(observed[layer])
 
-    pixels = np.stack([images.square(images.load(path), 48)[0] for path in album.paths])
+    pixels = np.stack([images.shown(images.load(path), 48)[0] for path in album.paths])
     whole = tap(vgg16, [layer], pre=True)(pixels)[layer].numpy().astype(np.float64)
     np.testing.assert_allclose(found.sum() + bias[filter], whole[..., filter].mean(), rtol=1e-4)
     if layer == "block3_conv1":
@@ -257,7 +257,10 @@ def test_requests_that_cannot_be_answered_are_refused_in_one_line(tmp_path):
         path.write_bytes(b"")
     with pytest.raises(ValueError) as caught:
         stage.check(settings_for(tmp_path, "block4_conv3", 17))
-    assert str(caught.value) == f"images.root={tmp_path} holds no image that can be read."
+    assert str(caught.value) == (
+        f"images.root={tmp_path} holds no image that can be read: 0-broken.jpg is not a JPEG, PNG,"
+        " WebP, BMP, GIF or TIFF, or a broken one. Give a folder of photographs."
+    )
 
 
 @pytest.mark.parametrize(("canvas", "size", "name"), [(7, 8, "ascent"), (8, 7, "images")])

@@ -1,10 +1,13 @@
 """Photographs: upright RGB whatever the file, the unreadable set aside, boxes that map back."""
 
+import hashlib
 import importlib.util
 import io
-import warnings
-from fractions import Fraction
-from math import ceil, floor
+import os
+import struct
+import threading
+import time
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +16,20 @@ import pytest
 from PIL import Image
 
 from convscope import images
-from convscope.images import SAMPLES, View, batches, fingerprint, folder, load, samples, square
+from convscope.images import (
+    SAMPLES,
+    View,
+    batches,
+    fingerprint,
+    fingerprint_of,
+    folder,
+    load,
+    samples,
+    shown,
+    spelled,
+    stream,
+    view,
+)
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (3, 5, 3), np.uint8)
@@ -140,6 +156,7 @@ def test_a_dark_image_of_sixteen_bits_stays_dark(tmp_path):
         (np.int32([[0, 257 * 51, 65535]]), [0, 51, 255]),
         (np.float32([[0, 0.2, 1]]), [0, 51, 255]),
         (np.float32([[-5, 1e9, np.nan]]), [0, 255, 0]),
+        (np.float32([[-np.inf, 0.2, np.inf]]), [0, 51, 255]),
     ],
 )
 def test_wide_numbers_of_a_tiff_become_eight_bits(tmp_path, values, expected):
@@ -160,6 +177,63 @@ def test_each_kind_of_file_is_read(tmp_path, name):
     np.testing.assert_allclose(found, flat, atol=4)
 
 
+def test_ink_of_a_tiff_and_of_adobes_inverted_jpeg_is_the_same_colour(tmp_path):
+    ink = Image.new("CMYK", (9, 6), (255, 0, 0, 51))
+    ink.save(tmp_path / "print.tif")
+    ink.save(tmp_path / "print.jpg", quality=100)
+    content = (tmp_path / "print.jpg").read_bytes()
+    assert b"Adobe" in content  # which marks the inverted kind
+    for name in ("print.tif", "print.jpg"):
+        np.testing.assert_allclose(read(tmp_path / name)[0, 0].astype(int), [0, 204, 204], atol=3)
+
+
+@pytest.mark.parametrize("name", ["colours.tif", "colours.jpg"])
+def test_luma_and_chroma_become_red_green_and_blue(tmp_path, name):
+    flat = Image.new("RGB", (16, 8), (200, 100, 50)).convert("YCbCr")
+    flat.save(tmp_path / name, **({"quality": 100} if name.endswith("jpg") else {}))
+    np.testing.assert_allclose(read(tmp_path / name)[0, 0].astype(int), [200, 100, 50], atol=3)
+
+
+def test_colours_of_sixteen_bits_become_eight(tmp_path):
+    rows = b"".join(
+        b"\0" + struct.pack(">6H", *(257 * value for value in row))
+        for row in ((1, 2, 3, 250, 251, 252), (9, 8, 7, 0, 100, 255))
+    )
+    content = b"\x89PNG\r\n\x1a\n"
+    for chunk, data in (
+        (b"IHDR", struct.pack(">2I5B", 2, 2, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ):
+        content += struct.pack(">I", len(data)) + chunk + data
+        content += struct.pack(">I", zlib.crc32(chunk + data))
+    (tmp_path / "deep.png").write_bytes(content)
+    expected = [[[1, 2, 3], [250, 251, 252]], [[9, 8, 7], [0, 100, 255]]]
+    np.testing.assert_array_equal(read(tmp_path / "deep.png"), expected)
+
+
+def test_a_grey_of_few_bits_reaches_from_black_to_white(tmp_path):
+    Image.fromarray(np.uint8([[0, 1, 0]]) * 255).convert("1").save(tmp_path / "fax.tif")
+    np.testing.assert_array_equal(read(tmp_path / "fax.tif")[..., 0], [[0, 255, 0]])
+
+
+def test_damaged_metadata_leaves_a_photograph_as_it_is_stored(tmp_path):
+    generator = np.random.default_rng(3)
+    for turn in range(40):
+        exif = b"Exif\0\0II*\0" + generator.integers(0, 256, 30 + turn, np.uint8).tobytes()
+        path = saved(tmp_path / "photo.jpg", np.zeros((6, 9, 3), np.uint8), exif=exif)
+        assert load(path).size in ((9, 6), (6, 9))
+    assert images._upright(Image.new("L", (9, 6))).size == (9, 6)
+
+
+def test_a_reader_of_metadata_that_gives_up_does_not_cost_the_photograph(tmp_path, monkeypatch):
+    def raises(self):
+        raise struct.error("unpack requires a buffer of 4 bytes")
+
+    monkeypatch.setattr(Image.Image, "getexif", raises)
+    np.testing.assert_array_equal(read(saved(tmp_path / "photo.png", NOISE)), NOISE)
+
+
 def truncated(path: Path) -> None:
     """Half of a photograph."""
     content = io.BytesIO()
@@ -167,15 +241,26 @@ def truncated(path: Path) -> None:
     path.write_bytes(content.getvalue()[: len(content.getvalue()) // 2])
 
 
+UNKNOWN = "not a JPEG, PNG, WebP, BMP, GIF or TIFF, or a broken one"
 BROKEN = {
-    "empty": (lambda path: path.write_bytes(b""), "not an image, or an empty or broken one"),
-    "text": (lambda path: path.write_text("hello"), "not an image, or an empty or broken one"),
-    "cut short": (truncated, r"image file is truncated \(\d+ bytes not processed\)"),
+    "empty": (lambda path: path.write_bytes(b""), "an empty file"),
+    "text": (lambda path: path.write_text("hello"), UNKNOWN),
+    "of another format": (lambda path: Image.new("L", (3, 5)).save(path, "ppm"), UNKNOWN),
+    "a program": (lambda path: path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n"), UNKNOWN),
+    "cut short": (
+        truncated,
+        r"cannot be decoded: image file is truncated \(\d+ bytes not processed\)",
+    ),
     "a folder": (lambda path: path.mkdir(), "a folder, not a file"),
     "a dangling link": (
         lambda path: path.symlink_to(path.with_name("nowhere")),
         r"no such file \(a dangling link\)",
     ),
+    "a link to itself": (
+        lambda path: path.symlink_to(path),
+        "too many levels of symbolic links",
+    ),
+    "a pipe": (lambda path: os.mkfifo(path), "a pipe, socket or device, not a file"),
 }
 
 
@@ -188,22 +273,79 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path, name):
 
 
 def test_a_file_without_permission_says_so(tmp_path, monkeypatch):
+    path = saved(tmp_path / "mine.png", NOISE)
+
     def refuse(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(images.Image, "open", refuse)
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # permissions do not stop a superuser
     with pytest.raises(ValueError, match=r"^no permission to read it$"):
-        load(tmp_path / "mine.jpg")
+        load(path)
 
 
-@pytest.mark.parametrize("limit", [100, 60])  # beyond it a warning, beyond twice it an error
-def test_an_image_of_monstrous_size_says_so(tmp_path, monkeypatch, limit):
-    path = saved(tmp_path / "bomb.png", np.zeros((10, 15, 3), np.uint8))
-    monkeypatch.setattr(images.Image, "MAX_IMAGE_PIXELS", limit)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # as a user's Python may be set
-        with pytest.raises(ValueError, match=r"^too large: more pixels than a photograph has$"):
-            load(path)
+def test_a_folder_that_may_not_be_opened_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ValueError, match=r"^a folder that may not be opened$"):
+        load(tmp_path)
+
+
+def png(path: Path, width: int, height: int) -> Path:
+    """A black and white PNG of any size, all black, in a few bytes."""
+    content = b"\x89PNG\r\n\x1a\n"
+    rows = zlib.compress(bytes((width + 7) // 8 + 1) * height)
+    for name, data in (
+        (b"IHDR", struct.pack(">2I5B", width, height, 1, 0, 0, 0, 0)),
+        (b"IDAT", rows),
+        (b"IEND", b""),
+    ):
+        content += struct.pack(">I", len(data)) + name + data
+        content += struct.pack(">I", zlib.crc32(name + data))
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "reason"),
+    [
+        (10_000, 9_000, "too large: 10000 x 9000 pixels"),  # where Pillow warns
+        (30_000, 30_000, "too large: more pixels than a photograph has"),  # where it raises
+        (1, 2**20 + 1, "too large: 1 x 1048577 pixels"),
+    ],
+)
+def test_an_image_of_monstrous_size_says_so(tmp_path, width, height, reason):
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        load(png(tmp_path / "bomb.png", width, height))
+
+
+def test_a_file_of_monstrous_size_is_not_read(tmp_path):
+    with (tmp_path / "hole.jpg").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(ValueError, match=r"^too large: a file of 1099511627776 bytes$"):
+        load(tmp_path / "hole.jpg")
+
+
+def test_the_largest_photographs_are_decoded_one_at_a_time(tmp_path, monkeypatch):
+    at_once, most, lock = 0, [], threading.Lock()
+    decode = images._red_green_blue
+
+    def watched(picture):
+        nonlocal at_once
+        with lock:
+            at_once += 1
+            most.append(at_once)
+        time.sleep(0.02)
+        found = decode(picture)
+        with lock:
+            at_once -= 1
+        return found
+
+    monkeypatch.setattr(images, "_red_green_blue", watched)
+    paths = [saved(tmp_path / f"{index}.png", NOISE) for index in range(8)]
+    for heavy, expected in ((3 * 5, {2, 3, 4}), (3 * 5 - 1, {1})):
+        monkeypatch.setattr(images, "HEAVY_PIXELS", heavy)
+        most.clear()
+        list(stream([paths], 3, threads=4))
+        assert max(most) in expected
 
 
 @pytest.mark.parametrize("name", ["p.jpg", "p.png", "p.gif", "p.bmp", "p.webp"])
@@ -221,26 +363,52 @@ def test_a_damaged_file_is_read_or_set_aside_and_never_anything_else(tmp_path, n
             assert str(error) and "\n" not in str(error) and str(tmp_path) not in str(error)
 
 
-def test_a_square_at_the_photographs_own_size_is_its_middle():
+FITS = ("crop", "squash", "pad")
+
+
+def test_a_view_at_the_photographs_own_size_is_its_middle():
     pixels = RNG.integers(0, 256, (7, 12, 3), np.uint8)
-    found, view = square(Image.fromarray(pixels), 7)
-    assert found.dtype == np.float32
-    np.testing.assert_array_equal(found, pixels[:, 2:9] / np.float32(255))
-    assert view == View((1, 1), (0, 2), (7, 12))
-    found, view = square(Image.fromarray(pixels.transpose(1, 0, 2)), 7)
-    np.testing.assert_array_equal(found, pixels.transpose(1, 0, 2)[2:9] / np.float32(255))
-    assert view == View((1, 1), (2, 0), (12, 7))
+    for turned in (False, True):
+        picture = pixels.transpose(1, 0, 2) if turned else pixels
+        middle = picture[2:9] if turned else picture[:, 2:9]
+        found, made = shown(Image.fromarray(picture), 7)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found, middle / np.float32(255))
+        assert made == View((1, 1), (2, 0) if turned else (0, 2), picture.shape[:2], 7)
+        assert made.original(1, 2, 4, 6) == ((3, 2, 6, 6) if turned else (1, 4, 4, 8))
 
 
+def test_a_padded_view_shows_the_whole_photograph_on_grey():
+    pixels = RNG.integers(0, 256, (7, 12, 3), np.uint8)
+    found, made = shown(Image.fromarray(pixels), 12, "pad")
+    assert made == View((1, 1), (-2, 0), (7, 12), 12)
+    np.testing.assert_array_equal(found[2:9], pixels / np.float32(255))
+    assert (found[:2] == 0.5).all() and (found[9:] == 0.5).all()
+    found, made = shown(Image.fromarray(pixels.transpose(1, 0, 2)), 12, "pad")
+    assert made == View((1, 1), (0, -2), (12, 7), 12)
+    np.testing.assert_array_equal(found[:, 2:9], pixels.transpose(1, 0, 2) / np.float32(255))
+    assert (found[:, :2] == 0.5).all() and (found[:, 9:] == 0.5).all()
+
+
+def test_a_squashed_view_shows_the_whole_photograph_without_grey():
+    flat = np.repeat(np.uint8([[[40], [80], [160]]]), 3, axis=2)
+    picture = Image.fromarray(np.repeat(np.repeat(flat, 10, axis=0), 20, axis=1))
+    found, made = shown(picture, 30, "squash")
+    assert made == View((3, 0.5), (0, 0), (10, 60), 30)
+    np.testing.assert_allclose(found[:, [3, 15, 26], 0] * 255, [[40, 80, 160]] * 30, atol=1e-4)
+
+
+@pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("size", [1, 2, 37, 224])
-def test_an_image_of_one_pixel_fills_its_square(size):
-    found, view = square(Image.fromarray(np.uint8([[[51, 102, 255]]])), size)
+def test_an_image_of_one_pixel_fills_its_view(size, fit):
+    found, made = shown(Image.fromarray(np.uint8([[[51, 102, 255]]])), size, fit)
     np.testing.assert_allclose(found, np.broadcast_to([0.2, 0.4, 1], (size, size, 3)), atol=1e-6)
-    assert view.original(0, 0, size, size) == (0, 0, 1, 1)
+    assert made.original(0, 0, size, size) == (0, 0, 1, 1)
 
 
-@pytest.mark.parametrize("shape", [(1, 5000), (4000, 2)])
-def test_a_strip_is_brought_to_size_without_enlarging_what_is_cut_away(shape, monkeypatch):
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("shape", [(1, 5000), (5000, 3)])
+def test_a_strip_is_brought_to_size_without_a_huge_picture_between(shape, fit, monkeypatch):
     sizes = []
     resize = Image.Image.resize
 
@@ -249,86 +417,133 @@ def test_a_strip_is_brought_to_size_without_enlarging_what_is_cut_away(shape, mo
         return resize(self, size, *rest, **options)
 
     monkeypatch.setattr(Image.Image, "resize", watched)
-    strip = np.broadcast_to(np.arange(max(shape)) % 256, (min(shape), max(shape))).astype(np.uint8)
-    strip = strip if shape[0] < shape[1] else strip.T
-    found, _ = square(Image.fromarray(strip).convert("RGB"), 8)
-    assert found.shape == (8, 8, 3)
-    assert all(width * height <= 10_000 for width, height in sizes)
+    ramp = np.linspace(0, 255, max(shape)).astype(np.uint8)
+    strip = np.broadcast_to(ramp if shape[0] < shape[1] else ramp[:, None], shape)
+    found, made = shown(Image.fromarray(np.ascontiguousarray(strip)).convert("RGB"), 9, fit)
+    assert found.shape == (9, 9, 3)
+    assert all(width * height <= 81 for width, height in sizes)
+    along = found[4, :, 0] if shape[0] < shape[1] else found[:, 4, 0]
+    expected = np.full(9, 0.5) if fit == "crop" else (np.arange(9) + 0.5) / 9
+    np.testing.assert_allclose(along, expected, atol=0.01)
+    across = found[:, 4, 0] if shape[0] < shape[1] else found[4, :, 0]
+    assert (across == 0.5).sum() == (8 if fit == "pad" else 0)
+    top, left, bottom, right = made.original(0, 0, 9, 9)
+    whole = (bottom - top, right - left)
+    assert whole == shape if fit != "crop" else min(whole) == min(shape) and max(whole) < 9
 
 
 def test_shrinking_averages_what_lies_under_a_pixel():
     flat = np.repeat(np.repeat(np.uint8([[40, 80], [120, 160]]), 30, axis=0), 30, axis=1)
-    found, _ = square(Image.fromarray(flat).convert("RGB"), 6)
+    found, _ = shown(Image.fromarray(flat).convert("RGB"), 6)
     corners = found[[0, 0, -1, -1], [0, -1, 0, -1], 0] * 255
     np.testing.assert_allclose(corners, [40, 80, 120, 160], atol=1.01)
     checks = (np.indices((60, 60)).sum(axis=0) % 2 * 255).astype(np.uint8)
-    found, _ = square(Image.fromarray(checks).convert("RGB"), 10)
+    found, _ = shown(Image.fromarray(checks).convert("RGB"), 10)
     np.testing.assert_allclose(found[1:-1, 1:-1], 0.5, atol=0.01)  # no moire
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "size", "row", "column"),
+    ("shape", "size", "fit", "scaled", "offset"),
     [
-        (31, 47, 31, 0, 8),  # same size: the first pixel of the view
-        (31, 47, 31, 30, 38),  # and its last
-        (31, 47, 62, 12, 25),  # twice as large
-        (47, 31, 93, 20, 3),  # three times
-        (93, 141, 31, 49, 70),  # a third
-        (124, 62, 31, 61, 40),  # half
+        ((375, 500), 224, "crop", (224, 299), (0, 37)),
+        ((375, 500), 224, "squash", (224, 224), (0, 0)),
+        ((375, 500), 224, "pad", (168, 224), (-28, 0)),
+        ((50, 47), 101, "crop", (107, 101), (3, 0)),
+        ((50, 47), 101, "pad", (101, 95), (0, -3)),
+        ((1, 1000), 20, "pad", (1, 20), (-9, 0)),
     ],
 )
-def test_a_marked_pixel_of_the_view_maps_back_to_the_original_pixels(
-    height, width, size, row, column
-):
-    pixels = np.zeros((height, width, 3), np.uint8)
-    pixels[row, column] = 255
-    found, view = square(Image.fromarray(pixels), size)
-    lit = np.argwhere(found[..., 0] > found.max() * 0.8)
-    top, left = lit.min(axis=0)
-    bottom, right = lit.max(axis=0) + 1
-    box = view.original(top, left, bottom, right)
-    step = max(1, min(height, width) // size)
-    assert box == (
-        row // step * step,
-        column // step * step,
-        row // step * step + step,
-        column // step * step + step,
+def test_a_view_is_known_from_sizes_alone(shape, size, fit, scaled, offset):
+    expected = (scaled[0] / shape[0], scaled[1] / shape[1])
+    assert view(*shape, size, fit) == View(expected, offset, shape, size)
+    assert shown(Image.new("RGB", shape[::-1]), size, fit)[1] == view(*shape, size, fit)
+
+
+def weights_of(made: View, axis: int) -> np.ndarray:
+    """The weights `(original, view)` that Pillow itself gives original pixels along an axis."""
+    margin, count, low, high = made.window(axis)
+    length = made.size[axis]
+    bright = Image.fromarray(np.eye(length, dtype=np.float32))  # each row lights one pixel
+    found = np.zeros((length, made.side))
+    found[:, margin : margin + count] = np.asarray(
+        bright.resize((count, length), Image.Resampling.BICUBIC, (low, 0, high, length))
     )
+    return found
 
 
-@pytest.mark.parametrize("size", [224, 97, 73])
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("size", [97, 224])
 @pytest.mark.parametrize(
     ("height", "width"),
-    [(384, 448), (300, 451), (191, 384), (427, 640), (500, 375), (37, 640), (1411, 131)],
+    [(384, 448), (300, 451), (191, 384), (427, 640), (500, 375), (37, 640), (1411, 131), (97, 98)],
 )
-def test_boxes_map_back_as_exact_fractions_do(size, height, width):
-    _, view = square(Image.new("RGB", (width, height)), size)
-    rows = max(size, round(height * size / min(height, width)))
-    columns = max(size, round(width * size / min(height, width)))
-    for low in range(0, size, 5):
-        for high in (low + 1, low + 14, size):
-            exact = [
-                (Fraction(edge + offset) * length / scaled)
-                for edge, offset, length, scaled in (
-                    (low, (rows - size) // 2, height, rows),
-                    (low, (columns - size) // 2, width, columns),
-                    (high, (rows - size) // 2, height, rows),
-                    (high, (columns - size) // 2, width, columns),
-                )
-            ]
-            assert view.original(low, low, high, high) == (
-                floor(exact[0]),
-                floor(exact[1]),
-                min(ceil(exact[2]), height),
-                min(ceil(exact[3]), width),
-            )
+def test_a_box_takes_in_each_pixel_that_pillow_weighs_and_no_other(size, height, width, fit):
+    made = view(height, width, size, fit)
+    weighed = [np.abs(weights_of(made, axis)) >= 2**-23 for axis in (0, 1)]
+    for low in range(-3, size, 7):
+        for high in (low + 1, low + 14, size + 2):
+            box = made.original(low, low, high, high)
+            for axis in (0, 1):
+                deciding = np.flatnonzero(weighed[axis][:, max(low, 0) : max(high, 0)].any(1))
+                if len(deciding):
+                    assert (box[axis], box[axis + 2]) == (deciding.min(), deciding.max() + 1)
 
 
-def test_a_box_that_reaches_beyond_the_view_is_cut_at_the_photographs_edges():
-    view = View((0.5, 2.0), (3, 5), (40, 50))
-    assert view.original(-100, -4, 7, 500) == (0, 0, 20, 50)
-    assert view.original(-2, -4, 7, 6) == (2, 0, 20, 6)
-    assert view.original(0, 0, 100, 1) == (6, 2, 40, 3)
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize(
+    ("height", "width", "size"),
+    [(61, 87, 29), (87, 43, 41), (33, 21, 70), (40, 131, 64), (57, 19, 24), (50, 75, 50)],
+)
+def test_no_pixel_outside_a_box_decides_and_on_each_of_its_edges_one_does(height, width, size, fit):
+    generator = np.random.default_rng(height)
+    pictures = generator.integers(0, 256, (12, height, width, 3), np.uint8)
+    made = view(height, width, size, fit)
+    middle = size // 2
+    for top, left, bottom, right in (
+        (0, 0, size, size),
+        (size // 3, middle - 2, middle + 1, middle + 1),
+        (middle, middle, size, size),
+    ):
+        first, near, last, far = made.original(top, left, bottom, right)
+        inside = np.zeros((height, width, 1), bool)
+        inside[first:last, near:far] = True
+        across, down = slice(near, far), slice(first, last)
+        edges = (
+            (slice(first, first + 1), across),
+            (slice(last - 1, last), across),
+            (down, slice(near, near + 1)),
+            (down, slice(far - 1, far)),
+        )
+        met = [False] * 4
+        for pixels in pictures:
+
+            def seen(picture, box=(top, left, bottom, right)):
+                return shown(Image.fromarray(picture), size, fit)[0][
+                    box[0] : box[2], box[1] : box[3]
+                ]
+
+            before = seen(pixels)
+            np.testing.assert_array_equal(seen(np.where(inside, pixels, 255 - pixels)), before)
+            for index, edge in enumerate(edges):
+                changed = pixels.copy()
+                changed[edge] = 255 - changed[edge]
+                met[index] |= not np.array_equal(seen(changed), before)
+        assert met == [True] * 4
+
+
+def test_what_a_box_covers_beyond_the_view_counts_for_nothing():
+    made = view(40, 50, 20)  # half as large, 2 columns cut away on the left and 3 on the right
+    assert made.offset == (0, 2)
+    assert made.original(-100, -4, 7, 500) == made.original(0, 0, 7, 20) == (0, 1, 17, 47)
+
+
+def test_where_only_padding_lies_under_a_box_the_nearest_edge_is_shown():
+    made = view(10, 40, 20, "pad")  # half as large, 7 rows of grey above and 8 below
+    assert made.offset == (-7, 0)
+    assert made.original(0, 4, 6, 6)[::2] == (0, 1)
+    assert made.original(12, 4, 20, 6)[::2] == (9, 10)
+    assert made.original(6, 4, 8, 6)[::2] == (0, 5)
+    assert made.original(-9, -9, -1, -1) == (0, 0, 1, 1)
 
 
 def test_batches_keep_the_order_and_set_the_broken_aside(tmp_path):
@@ -340,8 +555,12 @@ def test_batches_keep_the_order_and_set_the_broken_aside(tmp_path):
     paths[3].write_bytes(b"")
     found = list(batches(paths, 3, 2))
     assert [batch.paths for batch in found] == [(paths[0],), (paths[2],), (paths[4],)]
-    reason = "not an image, or an empty or broken one"
-    assert [batch.skipped for batch in found] == [((paths[1], reason),), ((paths[3], reason),), ()]
+    assert [batch.places for batch in found] == [(0,), (2,), (4,)]
+    assert [batch.skipped for batch in found] == [
+        ((paths[1], UNKNOWN),),
+        ((paths[3], "an empty file"),),
+        (),
+    ]
     for batch, index in zip(found, (0, 2, 4), strict=True):
         assert batch.pixels.shape == (1, 3, 3, 3) and batch.pixels.dtype == np.float32
         np.testing.assert_allclose(batch.pixels, 10 * index / 255)
@@ -367,17 +586,61 @@ def test_a_folder_is_read_in_the_order_of_its_names_with_what_lies_within(tmp_pa
     )  # fmt: skip
 
 
-def test_a_folder_that_does_not_exist_or_is_a_file_is_refused(tmp_path):
+def test_a_single_photograph_is_a_set_of_one(tmp_path):
+    assert folder(saved(tmp_path / "cat.jpg", NOISE)) == (tmp_path / "cat.jpg",)
+
+
+def test_a_folder_that_does_not_exist_or_is_none_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         folder(tmp_path / "none")
     assert str(caught.value) == (
         f"images.root={tmp_path / 'none'} does not exist. Give a folder of photographs."
     )
-    (tmp_path / "file").touch()
-    with pytest.raises(
-        FileNotFoundError, match=r"file is a file\. Give a folder of photographs\.$"
-    ):
-        folder(tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileNotFoundError, match=r"pipe is neither a folder nor a file\. Give a f"):
+        folder(tmp_path / "pipe")
+
+
+def test_links_to_folders_are_followed_once_and_never_in_circles(tmp_path):
+    for name in ("real/z/a.jpg", "elsewhere/b.jpg", "elsewhere/deep/c.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    root = tmp_path / "real"
+    (root / "up").symlink_to(root)
+    (root / "z" / "up").symlink_to(tmp_path)
+    (root / "a").symlink_to(root / "z")  # comes first, but is a link
+    (root / "m").symlink_to(tmp_path / "elsewhere")
+    (root / "n").symlink_to(tmp_path / "elsewhere")  # m was first
+    (root / "one.jpg").symlink_to(root / "z" / "a.jpg")
+    (root / "gone.jpg").symlink_to(root / "nowhere")
+    found = [path.relative_to(root).as_posix() for path in folder(root)]
+    assert found == ["gone.jpg", "m/b.jpg", "m/deep/c.jpg", "one.jpg", "z/a.jpg"]
+
+
+def test_what_only_looks_like_a_photograph_is_listed_too(tmp_path):
+    (tmp_path / "x.jpg").mkdir()
+    saved(tmp_path / "x.jpg" / "inside.png", NOISE)
+    os.mkfifo(tmp_path / "y.PNG")
+    found = [path.relative_to(tmp_path).as_posix() for path in folder(tmp_path)]
+    assert found == ["x.jpg", "x.jpg/inside.png", "y.PNG"]
+
+
+def test_a_folder_that_may_not_be_opened_is_listed_in_its_place(tmp_path, monkeypatch):
+    saved(tmp_path / "a.png", NOISE)
+    (tmp_path / "shut").mkdir()
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name in ("shut", refused):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    refused = ""
+    monkeypatch.setattr(os, "scandir", refuse)  # permissions do not stop a superuser
+    assert folder(tmp_path) == (tmp_path / "a.png", tmp_path / "shut")
+    refused = tmp_path.name
+    with pytest.raises(FileNotFoundError, match=r"may not be opened\. Ask its owner"):
+        folder(tmp_path)
 
 
 def test_a_folder_without_images_is_refused_with_the_endings_that_count(tmp_path):
@@ -430,15 +693,141 @@ def test_the_fingerprint_changes_with_content_name_and_order_and_with_nothing_el
     assert len(others) == 7
 
 
+def test_a_fingerprint_is_the_same_from_what_a_batch_knows(tmp_path):
+    paths = [
+        saved(tmp_path / f"{name}.png", NOISE + np.uint8(index))
+        for index, name in enumerate("ab\udcff")
+    ]
+    (batch,) = batches(paths, 3, 5)
+    assert batch.digests == tuple(hashlib.sha256(path.read_bytes()).digest() for path in paths)
+    assert fingerprint_of([path.name for path in paths], batch.digests) == fingerprint(paths)
+    gone = tmp_path / "gone"
+    assert fingerprint_of(["gone"], [None]) == fingerprint([gone])
+    os.mkfifo(gone)
+    assert fingerprint_of(["gone"], [None]) == fingerprint([gone])
+    with pytest.raises(ValueError, match="shorter"):
+        fingerprint_of(["a", "b"], [None])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a b.jpg", "a b.jpg"),
+        ("Ünïcode 猫\u3000🐈\u200d⬛.jpg", "Ünïcode 猫\u3000🐈\u200d⬛.jpg"),
+        ("two\nlines\r\t.jpg", r"two\nlines\r\t.jpg"),
+        ("\x1b[31m\x7f\u2028", r"\x1b[31m\x7f\u2028"),
+        (os.fsdecode(b"caf\xe9.jpg"), r"caf\xe9.jpg"),
+        (r"back\slash", r"back\\slash"),
+    ],
+)
+def test_a_name_is_spelled_on_one_line_that_utf8_can_hold(name, expected):
+    assert spelled(name) == spelled(Path(name)) == expected
+    spelled(name).encode()
+    assert len(spelled(name).splitlines()) == 1
+
+
+def many(tmp_path: Path, count: int) -> list[Path]:
+    """Photographs whose grey says which they are."""
+    return [
+        saved(tmp_path / f"{index:03}.png", np.full((5, 4 + index % 3, 3), index, np.uint8))
+        for index in range(count)
+    ]
+
+
+@pytest.mark.parametrize("threads", [None, 1, 3, 32])
+def test_a_stream_gives_a_batch_for_each_part_in_order(tmp_path, threads):
+    paths = many(tmp_path, 40)
+    paths[7].write_bytes(b"")
+    paths[39].unlink()
+    parts = [paths[:1], paths[1:8], [], paths[8:20], paths[20:39], paths[39:]]
+    found = list(stream(parts, 3, "squash", threads))
+    assert [len(batch.places) for batch in found] == [1, 6, 0, 12, 19, 0]
+    assert found[1].places == (0, 1, 2, 3, 4, 5)
+    assert found[1].skipped == ((paths[7], "an empty file"),)
+    assert found[5].skipped == ((paths[39], "no such file (a dangling link)"),)
+    greys = [pixel for batch in found for pixel in batch.pixels[:, 1, 1, 1]]
+    kept = [index for index in range(39) if index != 7]
+    np.testing.assert_array_equal(greys, np.float32(kept) / np.float32(255))
+    assert [path for batch in found for path in batch.paths] == [paths[index] for index in kept]
+    assert all(batch.pixels.dtype == np.float32 for batch in found)
+
+
+def decoding() -> list[threading.Thread]:
+    """The threads that decode."""
+    return [one for one in threading.enumerate() if one.name.startswith("photographs")]
+
+
+def test_the_threads_end_with_the_stream_however_it_ends(tmp_path):
+    paths = many(tmp_path, 30)
+    parts = [paths[start : start + 3] for start in range(0, 30, 3)]
+    list(stream(parts, 3))
+    assert not decoding()
+    begun = stream(parts, 3, threads=2)
+    next(begun)
+    assert decoding()
+    begun.close()
+    assert not decoding()
+    begun = batches(paths, 3, 3)
+    next(begun)
+    del begun
+    assert not decoding()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in stream(parts, 3):
+            raise KeyboardInterrupt
+    assert not decoding()
+
+    def failing():
+        yield parts[0]
+        raise OSError("the list of files is gone")
+
+    with pytest.raises(OSError, match="is gone"):
+        list(stream(failing(), 3))
+    assert not decoding()
+
+
+@pytest.mark.parametrize(("length", "threads", "ahead"), [(8, 2, 2), (1, 2, 4), (2, 8, 8)])
+def test_what_is_decoded_ahead_is_bounded(tmp_path, length, threads, ahead):
+    paths, asked = many(tmp_path, 60), 0
+
+    def parts():
+        nonlocal asked
+        for start in range(0, 60, length):
+            asked += 1
+            yield paths[start : start + length]
+
+    for turn, _ in enumerate(stream(parts(), 3, threads=threads)):
+        assert asked <= turn + 1 + ahead
+    assert asked == -(-60 // length)
+
+
+def test_photographs_are_decoded_while_the_consumer_is_busy(tmp_path, monkeypatch):
+    paths, done, load_one = many(tmp_path, 9), [], images._load
+    monkeypatch.setattr(images, "_load", lambda path: done.append(path) or load_one(path))
+    begun = stream([paths[:3], paths[3:6], paths[6:]], 3, threads=2)
+    next(begun)
+    end = time.monotonic() + 30
+    while len(done) < 9 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert sorted(done) == paths
+    assert [len(batch.paths) for batch in begun] == [3, 3]
+
+
+def test_remarks_on_metadata_from_a_thread_cost_no_photograph(tmp_path):
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x0f\x01\x02\0\xff\0\0\0\xff\xff\0\0"
+    paths = [saved(tmp_path / f"{index}.jpg", NOISE, exif=exif) for index in range(9)]
+    (batch,) = stream([paths], 3)
+    assert len(batch.paths) == 9
+
+
 def test_real_photographs_become_views_whose_whole_box_is_the_middle(photographs):
     paths = photographs[::9]
     (batch,) = batches(paths, 112, len(paths))
     assert batch.paths == paths and not batch.skipped
     assert batch.pixels.min() >= 0 and batch.pixels.max() <= 1
-    assert len({view.size for view in batch.views}) > 10
-    for view in batch.views:
-        top, left, bottom, right = view.original(0, 0, 112, 112)
-        height, width = view.size
+    assert len({made.size for made in batch.views}) > 10
+    for made in batch.views:
+        top, left, bottom, right = made.original(0, 0, 112, 112)
+        height, width = made.size
         short = min(height, width)
         assert (bottom - top >= short - 1) and (right - left >= short - 1)
         assert abs((top + bottom) - height) <= 2 * height / 112

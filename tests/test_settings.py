@@ -205,12 +205,20 @@ def test_ascent_settings_outside_their_ranges_are_refused(
 
 
 def test_a_folder_of_images_needs_its_root_and_the_samples_take_none() -> None:
-    images = {"name": "samples", "root": None, "size": 224, "batch": 8}
+    images = {
+        "name": "samples", "root": None, "size": 224, "fit": "crop", "batch": 8, "labels": None,
+    }  # fmt: skip
     assert read(ImageSettings, images, "images").size == 224
     with pytest.raises(ValueError, match=r"^images\.root is missing\. Add images\.root="):
         read(ImageSettings, images | {"name": "folder"}, "images")
     with pytest.raises(ValueError, match=r"^images\.root='/x' has no effect on images=samples"):
         read(ImageSettings, images | {"root": "/x"}, "images")
+    with pytest.raises(ValueError, match=r"^images\.labels='/x' has no effect on images=samples"):
+        read(ImageSettings, images | {"labels": "/x"}, "images")
+    for name in ("folder", "imagenet_samples"):
+        own = images | {"name": name, "root": "/x", "labels": "/y", "fit": "squash"}
+        assert read(ImageSettings, own, "images").labels == "/y"
+    assert read(ImageSettings, images | {"name": "imagenet_samples"}, "images").root is None
     with pytest.raises(ValueError, match=r"^images\.batch=0 is too small"):
         read(ImageSettings, images | {"batch": 0}, "images")
 

@@ -68,8 +68,8 @@ def test_the_quantile_counts_positions_below_over_all_photographs_so_far():
     network = Network("tiny", model, lambda pixels: pixels, weights.Provenance("by hand", "0"))
     pixels = np.zeros((2, 1, 4, 3), np.float32)
     pixels[0, 0, :, 0], pixels[1, 0, :, 0] = [0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]
-    batches = [Batch((Path(str(at)),), pixels[at : at + 1], (), ()) for at in range(2)]
-    broken = Batch((), np.empty((0, 1, 4, 3), np.float32), (), ((Path("x"), "broken"),))
+    batches = [Batch((at,), (Path(str(at)),), pixels[at : at + 1], (), (), ()) for at in range(2)]
+    broken = Batch((), (), np.empty((0, 1, 4, 3), np.float32), (), (), ((Path("x"), "broken"),))
     cards = [
         card(layer="a", filter=0, activation=0.45),
         card(layer="a", filter=0, activation=0.15),

@@ -12,7 +12,7 @@ from convscope import images
 from convscope.activations import Observation, join, observer
 from convscope.attribution import expected_contributions
 from convscope.field import ReceptiveField
-from convscope.images import View
+from convscope.images import Fit, View
 from convscope.network import Network
 from convscope.receptive import receptive_field
 from convscope.unit import Unit
@@ -91,6 +91,7 @@ def fill(
     paths: Sequence[Path],
     size: int,
     batch: int,
+    fit: Fit = "crop",
 ) -> Iterator[Album]:
     """Show photographs to a network and yield the growing album after each batch.
 
@@ -101,10 +102,11 @@ def fill(
         paths: the photographs' files.
         size: pixels of the square view that the network gets.
         batch: photographs at a time.
+        fit: how photographs that are no squares are shown.
     """
     observe = observer(network, target, sources)
     album = Album(fields={name: receptive_field(network, name) for name in (target, *sources)})
-    for seen in images.batches(paths, size, batch):
+    for seen in images.batches(paths, size, batch, fit):
         album.skipped.extend(seen.skipped)
         if seen.paths:
             album.paths.extend(seen.paths)

@@ -27,10 +27,12 @@ class ModelSettings:
 class ImageSettings:
     """Which photographs are shown to the network, at which size and how many at a time."""
 
-    name: Literal["samples", "folder"]
+    name: Literal["samples", "folder", "imagenet_samples"]
     root: str | None
     size: int
+    fit: Literal["crop", "squash", "pad"]
     batch: int
+    labels: str | None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a size or batch below 1 and for a root that does not fit."""
@@ -41,6 +43,11 @@ class ImageSettings:
             raise ValueError(
                 f"root={self.root!r} has no effect on images=samples, which brings its own"
                 " photographs. Add images=folder to use yours."
+            )
+        if self.name == "samples" and self.labels is not None:
+            raise ValueError(
+                f"labels={self.labels!r} has no effect on images=samples, whose photographs have"
+                " no classes. Add images=folder to use yours."
             )
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convscope import images, weights
+from convscope import fetch, images, weights
+from convscope.labels import Labels
+from convscope.labels import of as labels_of
 from convscope.precision import device, resolve
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 from convscope.unit import Unit
@@ -53,17 +57,28 @@ def check_canvas(ascent: AscentSettings, model: ModelSettings, layer: str) -> No
 def check_photographs(settings: ImageSettings, model: ModelSettings, layer: str) -> None:
     """Raise unless there is a photograph that can be read, shown large enough for a layer.
 
+    What images=imagenet_samples needs is fetched here, where it has not been before.
+
     Raises:
-        ValueError, FileNotFoundError: no folder, no image in it, none that can be read.
+        ValueError, FileNotFoundError: no folder, no image in it, none that can be read, or a table
+            of labels that does not fit them.
     """
     check_size("images.size", settings.size, weights.PACKAGED[model.name], layer)
-    for path in photographs(settings):
+    paths = photographs(settings)
+    if settings.labels is not None:
+        labels(settings, paths)
+    reason = ""
+    for path in paths:
         try:
             images.load(path)
-        except ValueError:
+        except ValueError as error:
+            reason = reason or f"{images.spelled(path.name)} is {error}"
             continue
         return
-    raise ValueError(f"images.root={settings.root} holds no image that can be read.")
+    raise ValueError(
+        f"images.root={settings.root} holds no image that can be read: {reason}."
+        " Give a folder of photographs."
+    )
 
 
 def check_picture(name: str, given: str | None) -> None:
@@ -88,11 +103,31 @@ def photographs(settings: ImageSettings) -> tuple[Path, ...]:
     """Return the files that are shown to the network.
 
     Raises:
-        FileNotFoundError: there are none.
+        ValueError, FileNotFoundError: there are none, or they cannot be fetched.
     """
     if settings.root is not None:
         return images.folder(Path(settings.root).expanduser())
+    if settings.name == "imagenet_samples":
+        return images.folder(fetch.imagenet_samples())
     return images.samples()
+
+
+def root(settings: ImageSettings) -> Path | None:
+    """Return the folder that the photographs lie in; None for those that a package brings."""
+    if settings.root is not None:
+        given = Path(settings.root).expanduser()
+        return given.parent if given.is_file() else given
+    return fetch.home() if settings.name == "imagenet_samples" else None
+
+
+def labels(settings: ImageSettings, paths: Sequence[Path]) -> Labels:
+    """Return the classes of the photographs.
+
+    Raises:
+        ValueError: the table that images.labels names cannot be used.
+    """
+    table = Path(settings.labels).expanduser() if settings.labels is not None else None
+    return labels_of(paths, root(settings), table)
 
 
 def provenance(
@@ -106,12 +141,66 @@ def provenance(
     return {
         "model": network.name,
         "weights": asdict(network.weights),
-        "images": {
-            "name": settings.name,
-            "count": len(paths),
-            "sha256": images.fingerprint(paths),
-            "skipped": skipped,
-        },
+        "images": shown(settings, len(paths), images.fingerprint(paths), skipped),
         "device": device(),
         "precision": resolve(precision),
     }
+
+
+def shown(settings: ImageSettings, count: int, sha256: str, skipped: int) -> dict[str, object]:
+    """Return which photographs were shown, for the summary of a run."""
+    return {
+        "name": settings.name,
+        "commit": _commit(settings),
+        "fit": settings.fit,
+        "count": count,
+        "sha256": sha256,
+        "skipped": skipped,
+    }
+
+
+def aside(count: int) -> str:
+    """Return in words that files were set aside."""
+    return "1 file was set aside" if count == 1 else f"{count:,} files were set aside"
+
+
+def optimum(given: float | str | None, model: ModelSettings, unit: Unit) -> float | None:
+    """Return the activation of a unit's optimum, as it is given or as a run has found it.
+
+    Args:
+        given: the activation, or the folder of a run of stage=maximize; None: none.
+        model: the network.
+        unit: the unit.
+
+    Raises:
+        ValueError: the folder holds no such run, or one of other weights or another filter.
+    """
+    if given is None or isinstance(given, float):
+        return given
+    folder = Path(given).expanduser()
+    try:
+        summary = json.loads((folder / "summary.json").read_text("utf-8"))
+        with (folder / "tables" / "optima.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        made = str(summary["weights"]["sha256"])
+        found = [
+            float(row["activation"])
+            for row in rows
+            if (row["layer"], row["filter"]) == (unit.layer, str(unit.filter))
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"stage.optimum={given} holds no finished run of stage=maximize. Give the folder of"
+            " one, or an activation."
+        ) from error
+    if made != weights.PACKAGED[model.name].sha256:
+        raise ValueError(f"stage.optimum={given} is of other weights than {model.name}'s.")
+    if not found:
+        raise ValueError(f"stage.optimum={given} has no optimum of {unit}.")
+    return max(found)
+
+
+def _commit(settings: ImageSettings) -> str | None:
+    """Return the commit of a set that is fetched by git; None for other photographs."""
+    folder = root(settings) if settings.name == "imagenet_samples" else None
+    return fetch.commit(folder) if folder else None

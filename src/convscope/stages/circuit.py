@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from convscope import subject
+from convscope import images, subject
 from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 from convscope.tracker import Tracker
@@ -118,13 +118,14 @@ def see(settings: Settings, network: Network, sources: Sequence[Unit], tracker: 
         layer for layer in dict.fromkeys(source.layer for source in sources) if layer != IMAGE
     ]
     with tracker.progress("photographs", len(paths)) as update:
-        for album in fill(network, settings.layer, layers, paths, shown.size, shown.batch):
+        for album in fill(
+            network, settings.layer, layers, paths, shown.size, shown.batch, shown.fit
+        ):
             update(len(album.paths) + len(album.skipped))
     if album.skipped:
-        rows = [(str(path), reason) for path, reason in album.skipped]
+        rows = [(images.spelled(path), reason) for path, reason in album.skipped]
         tracker.table("skipped", ("image", "reason"), rows)
-        many = "1 file was" if len(rows) == 1 else f"{len(rows)} files were"
-        tracker.say(f"{many} set aside: see tables/skipped.csv")
+        tracker.say(f"{subject.aside(len(rows))}: see tables/skipped.csv")
     return album
 
 

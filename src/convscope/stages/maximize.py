@@ -169,6 +169,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
 
         network = LOADERS[settings.model.name](subject.weight_file(settings.model))
     tracker.append(journal.JOURNAL, settings.request)
+    tracker.resumes = True
     every = goals(settings.units, settings.stage.signs, settings.stage.samples)
     with tracker.timer("ascend"):
         cards = make(settings, network, every, tracker)
@@ -244,7 +245,7 @@ def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
     magnitudes: Callable[[int, int], np.ndarray] = spectrum.natural
     if settings.ascent.spectrum == "photographs":
         paths, shown = subject.photographs(settings.images), settings.images
-        batches = images.batches(paths, shown.size, shown.batch)
+        batches = images.batches(paths, shown.size, shown.batch, shown.fit)
         magnitudes = spectrum.of_photographs(batch.pixels for batch in batches if batch.paths)
     aim = plan.aim(
         stage.objective,
@@ -282,7 +283,7 @@ def compare(
     seen: list[Path] = []
     skipped, latest = 0, (cards, 0)
     if cards[0].filter != WHOLE:
-        batches = images.batches(paths, shown.size, shown.batch)
+        batches = images.batches(paths, shown.size, shown.batch, shown.fit)
         with tracker.progress("photographs", len(paths)) as update:
             for batch, judged, positions in judge(network, cards, batches):
                 seen += batch.paths
