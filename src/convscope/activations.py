@@ -10,6 +10,7 @@ import numpy as np
 from convscope.attribution import patch_sum, positions
 from convscope.backend import tf
 from convscope.network import Network, look, preactivation
+from convscope.shard import BINS, HALF
 
 
 @dataclass(frozen=True)
@@ -146,3 +147,118 @@ def join(observations: Sequence[Observation]) -> Observation:
         np.sum([part.fired for part in observations], axis=0),
         sum(part.count for part in observations),
     )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What every filter of a layer does on some photographs.
+
+    Attributes:
+        peak: largest preactivation, float32 `(photographs, filters)`.
+        row: its row in the layer's map, likewise; the first of equal ones.
+        column: its column.
+        mean: mean preactivation over the map.
+        histogram: positions in each bin `(filters, 512)`, over these photographs.
+    """
+
+    peak: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    mean: np.ndarray
+    histogram: np.ndarray
+
+
+def summarizer(network: Network, layer: str) -> Callable[[np.ndarray], Summary]:
+    """Return a function from photographs in [0, 1] to what a layer's filters do, in one pass.
+
+    The same photographs give the same bits again. A classifier's logits are a map of 1 x 1.
+
+    Args:
+        network: the network, in float32.
+        layer: a convolution or the classifier; nothing beyond it is computed.
+    """
+    model = look(network, {layer: preactivation(network.model.get_layer(layer))})
+
+    # One graph for batches of any length: another one might round in another way.
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])
+    def forward(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        maps = model(pixels)[layer]
+        if maps.shape.rank == 2:
+            maps = maps[:, None, None, :]
+        shape = tf.shape(maps)
+        flat = tf.reshape(maps, (shape[0], -1, maps.shape[3]))
+        peak = tf.reduce_max(flat, axis=1)
+        # Not argmax, which promises nothing about which of equal ones it names.
+        count = shape[1] * shape[2]
+        places = tf.range(count)[None, :, None]
+        place = tf.reduce_min(tf.where(flat >= peak[:, None], places, count), axis=1)
+        mean = tf.reduce_mean(flat, axis=1)
+        return peak, place // shape[2], place % shape[2], mean, _histogram(flat)
+
+    def summarize(pixels: np.ndarray) -> Summary:
+        found = Summary(*(part.numpy() for part in forward(tf.constant(pixels))))
+        if not np.isfinite(found.mean).all():
+            filters = np.flatnonzero(~np.isfinite(found.mean).all(axis=0))
+            raise ValueError(
+                f"{len(filters)} filters of {layer} of {network.name}, the first of them"
+                f" {filters[0]}, have activations that are no finite numbers. Its weights are"
+                " damaged, or its input lies far outside what it was trained on."
+            )
+        return found
+
+    return summarize
+
+
+def _histogram(flat: tf.Tensor) -> tf.Tensor:
+    """Return how many values share each filter's first nine bits of a float16 `(filters, 512)`.
+
+    Values above zero have bins below 256, all others, zero too, from there on.
+    """
+    filters = flat.shape[-1]
+    half = tf.cast(tf.clip_by_value(flat, -HALF, HALF), tf.float16)
+    bits = tf.bitwise.right_shift(tf.bitcast(half, tf.uint16), 7)
+    number = tf.cast(bits, tf.int32)
+    number = tf.where(flat > 0, number, tf.bitwise.bitwise_or(number, BINS // 2))
+    number += BINS * tf.range(filters)
+    size = BINS * filters
+    counts = tf.math.bincount(tf.reshape(number, [-1]), minlength=size, maxlength=size)
+    return tf.reshape(counts, (filters, BINS))
+
+
+def summits(
+    network: Network, layer: str, filter: int, count: int
+) -> Callable[[np.ndarray], list[list[tuple[float, int, int]]]]:
+    """Return a function from photographs in [0, 1] to where a filter's map has its summits.
+
+    For each photograph these are the `count` largest (preactivation, row, column) of the positions
+    that no neighbour exceeds, largest first; a small map may have fewer.
+
+    Args:
+        network: the network, in float32.
+        layer: the filter's layer.
+        filter: its number.
+        count: summits of a photograph at most.
+    """
+    model = look(network, {layer: preactivation(network.model.get_layer(layer))})
+
+    @tf.function(reduce_retracing=True)
+    def forward(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        maps = model(pixels)[layer][..., filter : filter + 1]
+        around = tf.nn.max_pool2d(maps, 3, 1, "SAME")
+        shape = tf.shape(maps)
+        flat = tf.reshape(tf.where(maps >= around, maps, -np.inf), (shape[0], -1))
+        values, places = tf.math.top_k(flat, tf.minimum(count, tf.shape(flat)[1]))
+        return values, places // shape[2], places % shape[2]
+
+    def climb(pixels: np.ndarray) -> list[list[tuple[float, int, int]]]:
+        found = zip(*(part.numpy() for part in forward(tf.constant(pixels))), strict=True)
+        return [
+            [
+                (float(value), int(row), int(column))
+                for value, row, column in zip(*one, strict=True)
+                if np.isfinite(value)
+            ]
+            for one in found
+        ]
+
+    return climb
