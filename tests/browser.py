@@ -19,6 +19,30 @@ needs_browser = pytest.mark.skipif(
     not CHROMIUM.exists(), reason="pages act in a browser: /usr/bin/chromium is not installed"
 )
 
+# What tests ask a gallery with, in the page itself.
+TOOLS = """
+const find = (name) => document.getElementById(name);
+const tiles = () => [...document.querySelectorAll("#grid .tile")].filter((one) => !one.hidden);
+const numbers = () => tiles().map((one) => Number(one.hash.split("-")[1]));
+const type = (words) => {
+  find("search").value = words;
+  find("search").dispatchEvent(new Event("input"));
+  return numbers();
+};
+const order = (key) => {
+  find("sort").value = key;
+  find("sort").dispatchEvent(new Event("change"));
+  return numbers();
+};
+const press = (key, where = document.activeElement) =>
+  where.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+const title = () => find("view-title").textContent;
+const soon = (ready) => new Promise((tell) => {
+  const look = () => (ready() ? tell(true) : setTimeout(look, 10));
+  look();
+});
+"""
+
 
 def tags(page: str) -> list[tuple[str, dict[str, Any]]]:
     """All tags of a page with their attributes."""
@@ -63,7 +87,7 @@ def overflow(page: str, widths: Sequence[int], folder: Path, anchor: str = "") -
     """Return what of a page runs over its right edge at each of `widths`, and how wide it is."""
     probe = """<script>addEventListener("load", () => {
     const width = document.documentElement.clientWidth;
-    const seen = (one) => one.getClientRects().length && !one.closest(".scroll");
+    const seen = (one) => one.getClientRects().length && !one.closest(".scroll, .rail");
     const over = [...document.querySelectorAll("main *, header *")]
       .filter((one) => seen(one) && one.getBoundingClientRect().right > width + 0.5)
       .map((one) => one.outerHTML.slice(0, 80));

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import browse, decoded, fits, needs_browser, overflow, tags
+from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
 from cards import card, texture
 from PIL import Image
 
@@ -187,30 +187,6 @@ def test_the_same_run_gives_the_same_bytes():
 def test_images_that_are_none_or_the_same_are_refused(made, received):
     with pytest.raises(ValueError, match=f"Received: {received}"):
         page(made)
-
-
-TOOLS = """
-const find = (name) => document.getElementById(name);
-const tiles = () => [...document.querySelectorAll("#grid .tile")].filter((one) => !one.hidden);
-const numbers = () => tiles().map((one) => Number(one.hash.split("-")[1]));
-const type = (words) => {
-  find("search").value = words;
-  find("search").dispatchEvent(new Event("input"));
-  return numbers();
-};
-const order = (key) => {
-  find("sort").value = key;
-  find("sort").dispatchEvent(new Event("change"));
-  return numbers();
-};
-const press = (key, where = document.activeElement) =>
-  where.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
-const title = () => find("view-title").textContent;
-const soon = (ready) => new Promise((tell) => {
-  const look = () => (ready() ? tell(true) : setTimeout(look, 10));
-  look();
-});
-"""
 
 
 @needs_browser

@@ -1,25 +1,29 @@
-(() => {
-  const table = document.getElementById("inputs");
+// Tables that sort by any column, and show their first rows until all are asked for.
+for (const table of document.querySelectorAll("table[data-first]")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
+  const kinds = heads.map((head) => head.dataset.kind);
   const first = Number(table.dataset.first);
-  const filter = document.getElementById("filter");
-  const more = document.getElementById("more");
-  const shown = document.getElementById("shown");
+  const more = document.querySelector(`[aria-controls="${table.id}"]`);
+  const [filter, shown] = ["input", "output"].map((tag) => more.parentElement.querySelector(tag));
   const compare = new Intl.Collator("en", { numeric: true }).compare;
 
   // A cell sorts by its number, or by its words where its column holds words; null: no value.
   const value = (cell, kind) => {
     const words = cell.textContent.trim();
     if (kind === "words") return words;
-    const number = Number.parseFloat(words.replace("\u2212", "-"));
+    const number = Number.parseFloat(words.replaceAll("\u2212", "-").replaceAll(",", ""));
     return Number.isNaN(number) ? null : number;
   };
   const entries = [...body.rows].map((row, rank) => ({
     row,
     rank,
-    words: `${row.cells[1].textContent} ${row.cells[2].innerText}`.toLowerCase(),
-    values: heads.map((head, column) => value(row.cells[column], head.dataset.kind)),
+    words: [...row.cells]
+      .filter((_, column) => kinds[column] === "words")
+      .map((cell) => cell.textContent)
+      .join(" ")
+      .toLowerCase(),
+    values: kinds.map((kind, column) => value(row.cells[column], kind)),
   }));
   let all = entries.length <= first;
 
@@ -50,10 +54,10 @@
 
   const order = [...entries];
   heads.forEach((head, column) =>
-    head.firstElementChild.addEventListener("click", () => {
+    head.querySelector("button")?.addEventListener("click", () => {
       const sorted = head.getAttribute("aria-sort");
-      // Ranks and words start from the first, numbers from the largest.
-      const upward = column === 0 || head.dataset.kind === "words";
+      // Ranks, small numbers and words start from the first, other numbers from the largest.
+      const upward = ["rank", "small", "words"].includes(kinds[column]);
       sort(column, sorted ? (sorted === "ascending" ? -1 : 1) : upward ? 1 : -1);
     }),
   );
@@ -67,4 +71,4 @@
   more.hidden = all;
   more.parentElement.hidden = false;
   show();
-})();
+}

@@ -1,0 +1,129 @@
+"""Examples: the part of a photograph that a unit saw, in the original's own pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convscope import images
+from convscope.example import CROP, WHOLE, Hit, cut, examples
+from convscope.field import Axis, ReceptiveField
+
+FIELD = ReceptiveField(Axis(7, 4, 2), Axis(9, 4, 3))
+FITS = ("crop", "squash", "pad")
+
+
+def coded(height: int, width: int) -> np.ndarray:
+    """Return a picture whose colours tell the row and the column of each pixel."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([rows % 256, columns % 256, rows // 256 * 16 + columns // 256], -1).astype("u1")
+
+
+def written(folder: Path, height: int, width: int, name: str = "a.png") -> Path:
+    path = folder / name
+    Image.fromarray(coded(height, width)).save(path)
+    return path
+
+
+def hit(path: Path, rank: int, row: int, column: int, **changed: object) -> Hit:
+    given = {"image": path.name, "activation": 10.0 - rank, "wnid": "n1", "label": "cat"}
+    return Hit(rank, path, row=row, column=column, **(given | changed))
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize(("height", "width"), [(37, 61), (61, 37), (23, 23), (301, 97)], ids=str)
+def test_the_crop_holds_the_pixels_of_the_box_and_no_others(fit, height, width, tmp_path):
+    path = written(tmp_path, height, width)
+    for place, found in zip(
+        [(0, 0), (2, 3), (5, 7)], cut(path, [(0, 0), (2, 3), (5, 7)], FIELD, 32, fit), strict=True
+    ):
+        top, left, bottom, right = found.box
+        assert 0 <= top < bottom <= height
+        assert 0 <= left < right <= width
+        assert np.array_equal(found.crop, coded(height, width)[top:bottom, left:right])
+        seen = FIELD.box(*place)
+        view = images.view(height, width, 32, fit)
+        assert found.box == view.original(seen.top, seen.left, seen.bottom, seen.right)
+        assert found.size == (height, width)
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_only_what_the_box_holds_reaches_the_unit(fit, tmp_path):
+    height, width, (row, column) = 43, 71, (3, 4)
+    seen = FIELD.box(row, column)
+    (found,) = cut(written(tmp_path, height, width), [(row, column)], FIELD, 32, fit)
+    top, left, bottom, right = found.box
+
+    def field(picture: np.ndarray) -> np.ndarray:
+        pixels = np.asarray(images.shown(Image.fromarray(picture), 32, fit)[0])
+        return pixels[seen.top : seen.bottom, seen.left : seen.right]
+
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+    outside = 255 - noise
+    outside[top:bottom, left:right] = noise[top:bottom, left:right]
+    assert np.array_equal(field(outside), field(noise))
+    for edge in (np.s_[top], np.s_[bottom - 1], np.s_[:, left], np.s_[:, right - 1]):
+        changed = noise.copy()
+        changed[edge] = 255 - noise[edge]
+        assert not np.array_equal(field(changed), field(noise))
+
+
+def test_a_field_that_reaches_beyond_the_photograph_is_cut_at_its_edges(tmp_path):
+    path = written(tmp_path, 64, 96)
+    first, last = cut(path, [(0, 0), (7, 7)], FIELD, 32)
+    assert first.box[0] == 0
+    assert last.box[2] == 64
+    assert first.crop.shape[:2] == (first.box[2], first.box[3] - first.box[1])
+
+
+def test_a_field_on_padding_alone_shows_the_nearest_pixels(tmp_path):
+    (found,) = cut(written(tmp_path, 9, 90), [(0, 4)], FIELD, 32, "pad")
+    top, _, bottom, _ = found.box
+    assert (top, bottom) == (0, 1)
+    assert found.crop.shape[0] == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3000), (3000, 2)], ids=str)
+@pytest.mark.parametrize("fit", FITS)
+def test_extreme_photographs_have_crops(fit, height, width, tmp_path):
+    for found in cut(written(tmp_path, height, width), [(0, 0), (4, 4)], FIELD, 32, fit):
+        assert min(found.crop.shape) > 0
+        assert min(found.whole.shape) > 0
+
+
+def test_large_crops_and_photographs_are_kept_smaller(tmp_path):
+    (found,) = cut(written(tmp_path, 1201, 1803), [(3, 3)], FIELD, 16)
+    assert max(found.crop.shape[:2]) == CROP
+    assert found.whole.shape == (round(1201 * WHOLE / 1803), WHOLE, 3)
+    assert found.crop.dtype == found.whole.dtype == np.uint8
+
+
+def test_examples_keep_their_order_and_each_photograph_is_read_once(tmp_path, monkeypatch):
+    paths = [written(tmp_path, 41, 53, name) for name in ("a.png", "b.png")]
+    read = []
+    load = images.load
+    monkeypatch.setattr(images, "load", lambda path: read.append(path) or load(path))
+    hits = [hit(paths[at % 2], at + 1, at, 2 * at) for at in range(4)]
+    found = examples(hits, FIELD, 32, "squash")
+    assert read == paths
+    assert [(one.rank, one.path, one.row, one.column) for one in found] == [
+        (given.rank, given.path, given.row, given.column) for given in hits
+    ]
+    assert [one.activation for one in found] == [9, 8, 7, 6]
+    assert {(one.image, one.wnid, one.label) for one in found} == {
+        ("a.png", "n1", "cat"), ("b.png", "n1", "cat")
+    }  # fmt: skip
+    for one, given in zip(found, hits, strict=True):
+        (alone,) = cut(given.path, [(given.row, given.column)], FIELD, 32, "squash")
+        assert one.box == alone.box
+        assert np.array_equal(one.crop, alone.crop)
+
+
+def test_no_hits_give_no_examples():
+    assert examples([], FIELD, 32) == ()
+
+
+def test_a_photograph_that_is_gone_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"gone\.png was ranked but cannot be shown: no such file"):
+        cut(tmp_path / "gone.png", [(0, 0)], FIELD, 32)
