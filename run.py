@@ -19,7 +19,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -41,13 +41,23 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from convscope import multirun
 from convscope import sweep as sweeps
-from convscope.journal import JOURNAL
 from convscope.settings import TrackerSettings, closest, read, setting_names, unknown
 from convscope.unit import label
 
 # A stage is a module with Settings, check(settings) and run(settings, tracker). It is imported
 # when it is chosen, and imports TensorFlow only in run, so that a refusal takes no time.
-STAGES = {"circuit": "convscope.stages.circuit", "maximize": "convscope.stages.maximize"}
+STAGES = {
+    "maximize": "convscope.stages.maximize",
+    "rank": "convscope.stages.rank",
+    "circuit": "convscope.stages.circuit",
+}
+GROUPS = {"layer", "filter", "seed", "model", "images", "ascent"}  # not every stage needs all
+
+# The plugins of Hydra that an extra of this project installs, and which.
+EXTRAS = {
+    "optuna": "optuna", "joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "slurm",
+    "ray": "ray",
+}  # fmt: skip
 
 CONF = Path(__file__).resolve().parent / "conf"
 OUTCOMES: list[str] = []  # how each job ended: done, refused, failed or interrupted
@@ -101,6 +111,9 @@ def main() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # no letter is worth a run's failure
     signal.signal(signal.SIGTERM, _interrupt)
+    # For the processes of a launcher: they find the job by the name of this file.
+    places = [str(CONF.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(places)
     OUTCOMES.clear()
     SWEEPS.clear()
     told = io.StringIO()  # what Hydra says in many lines on stderr is said in one below
@@ -151,8 +164,9 @@ def job(cfg: DictConfig) -> float | None:
         try:
             if sweep:
                 print(header, flush=True)
+                _again(parts)
                 swept = _started(parts)
-            request, stage, own, values = checked(cfg)
+            request, stage, own, values = checked(cfg, parts.overrides.task)
             if sweep:
                 request["sweep"] = swept
             folder = new_folder(request, own, parts)
@@ -179,8 +193,12 @@ def job(cfg: DictConfig) -> float | None:
         return sweeps.activation(folder)
 
 
-def checked(cfg: DictConfig) -> tuple[dict[str, Any], Any, Own, Any]:
-    """Return the config as plain values, the stage's module, and both settings, all checked."""
+def checked(cfg: DictConfig, task: Sequence[str]) -> tuple[dict[str, Any], Any, Own, Any]:
+    """Return the config as plain values, the stage's module, and both settings, all checked.
+
+    `task` is what the command line says. What `conf/config.yaml` has for other stages is left out
+    of the values, and refused where it was asked for.
+    """
     try:
         request: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         chosen = request.get("stage")
@@ -192,9 +210,12 @@ def checked(cfg: DictConfig) -> tuple[dict[str, Any], Any, Own, Any]:
             )
         stage = importlib.import_module(STAGES[chosen["name"]])
         mine, its = setting_names(Own), setting_names(stage.Settings)
-        for key in request:
-            if key not in [*mine, *its]:
+        for key in [key for key in request if key not in [*mine, *its]]:
+            if key not in GROUPS:
                 raise Refusal(unknown(key, [*its, *mine]))
+            if given := [text for text in task if re.match(rf"{key}[.=]", text)]:
+                raise Refusal(f"{given[0]} has no effect on stage={chosen['name']}. Leave it out.")
+            del request[key]
         own = read(Own, {k: v for k, v in request.items() if k in mine})
         values = read(stage.Settings, {k: v for k, v in request.items() if k not in mine})
         stage.check(values)
@@ -275,7 +296,7 @@ def said(error: BaseException, tracker: Any) -> str:
     more = f" and {len(files) - 5} more" if len(files) > 5 else ""
     kept = f"Finished and kept in {os.path.relpath(folder)}: {', '.join(files[:5])}{more}."
     if stopped:
-        way = "goes on from there" if (folder / JOURNAL).exists() else "starts anew"
+        way = "goes on from there" if tracker.resumes else "starts anew"
         line = f"Interrupted. {kept} The same command {way}, in a folder of its own."
     else:
         line = f"failed: {_one_line(error)} ({type(error).__name__}; more in run.log). {kept}"
@@ -315,11 +336,14 @@ def worded(error: BaseException) -> str:
         )
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
+        if extra := EXTRAS.get(option):
+            return _absent(group, option, extra)
         near = closest(option, error.options)
         meant = f" Did you mean '{near}'?" if near else ""
         return f"There is no {group} '{option}'. {group} takes {', '.join(error.options)}.{meant}"
-    if "Could not load 'hydra/sweeper/optuna'" in text:
-        return "hydra/sweeper=search needs Optuna. Install it with: uv sync --extra optuna"
+    absent = re.search(r"Could not load 'hydra/(sweeper|launcher)/(\w+)'", text)
+    if absent and (extra := EXTRAS.get(absent[2])):
+        return _absent(f"hydra/{absent[1]}", absent[2], extra)
     if several := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.+)'", text):
         key, _, value = several[1].partition("=")
         return (
@@ -343,6 +367,10 @@ def worded(error: BaseException) -> str:
             return f"{' '.join(groups)}: a group takes the name of an option; --help lists them."
     text = re.split(r"\s*\n?(?:Config search path|Search path):", text)[0]
     return " ".join(f"{text} {error.__cause__ or ''}".split())
+
+
+def _absent(group: str, option: str, extra: str) -> str:
+    return f"{group}={option} is not installed. Install it with: uv sync --extra {extra}"
 
 
 def usage() -> str:
@@ -369,7 +397,8 @@ def _keep(folder: Path, *lines: str) -> None:
 
 
 def _no_stage() -> str:
-    choices = " or ".join(f"stage={name}" for name in STAGES)
+    *others, last = [f"stage={name}" for name in STAGES]
+    choices = f"{', '.join(others)} or {last}"
     return f"No stage is chosen. Add {choices}; --help shows an example for each."
 
 
@@ -418,6 +447,21 @@ def _sweep() -> sweeps.Sweep | None:
 def _home(parts: Any) -> Path:
     """Return the folder of the multirun that a job belongs to."""
     return Path(parts.runtime.cwd, parts.sweep.dir)
+
+
+def _again(parts: Any) -> None:
+    """Give a job whose process was killed, and that its launcher starts again, a second folder."""
+    first, jobs = Path(parts.runtime.output_dir), sweeps.read(_home(parts)).jobs
+    killed = {job.number for job in jobs if job.status == "interrupted"}
+    if parts.job.num not in killed or not any(first.iterdir()):
+        return
+    for number in count(2):
+        folder = first.with_name(f"{first.name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            break
+    with read_write(parts), open_dict(parts):
+        parts.runtime.output_dir = str(folder)
 
 
 def _started(parts: Any) -> dict[str, object]:

@@ -16,16 +16,21 @@ PACKAGE = "convscope"
 LEVELS = (
     {"run"},
     {"stages", "multirun"},
-    {"dossier", "overview", "catalogue", "studio"},
-    {"circuit", "hypothesis", "report", "parallel", "gallery", "sheet"},
-    {"album", "page", "sweep", "recipes", "plan", "card"},
+    {"dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence"},
+    {
+        "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
+    },
+    {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread"},
     {"ascent", "activations", "selectivity", "attribution", "kernels"},
-    {"readings", "memory", "subject"},
-    {"network", "objectives", "receptive", "precision", "optimizers"},
+    {"readings", "memory", "subject", "index"},
+    {
+        "network", "objectives", "receptive", "precision", "optimizers", "panel", "shard",
+        "manifest",
+    },
     {
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
-        "penalties",
-        "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal", "field",
+        "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
+        "field", "density", "auroc", "pruning", "fetch", "whole",
     },
     {"backend"},
     {"quiet"},
@@ -57,7 +62,9 @@ PURE = {
     "kernels", "network", "objectives", "receptive", "precision", "unit", "weights", "images",
     "labels", "parameterization", "draws", "transforms", "penalties", "spectrum", "figures",
     "explorer", "sweep", "parallel", "overview", "readings", "memory", "subject", "optimizers",
-    "recipes", "plan", "card", "sheet", "catalogue", "field",
+    "recipes", "plan", "card", "sheet", "catalogue", "field", "density", "auroc", "pruning",
+    "panel", "manifest", "survey", "example", "roster", "spread", "quilt", "distribution",
+    "exhibit", "census", "evidence",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}
@@ -230,7 +237,11 @@ def test_a_slow_package_would_be_noticed():
         ("unit", "from convscope.network import tap", "imports network, which is not below it"),
         ("unit", "def f():\n import convscope.network", "imports network, which is not below it"),
         ("unit", "if TYPE_CHECKING:\n from convscope import network", "which is not below it"),
-        ("network", "from convscope.receptive import window", "imports receptive, which is not below"),
+        (
+            "network",
+            "from convscope.receptive import window",
+            "imports receptive, which is not below",
+        ),
         ("figures", "import convscope.explorer", "imports explorer, which is not below it"),
         ("report", "import run", "imports run, which is not below it"),
         ("stages.rank", "from convscope.stages import circuit", "imports stages.circuit, which is"),

@@ -8,22 +8,18 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 
+import asked
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from asked import environment
 from PIL import Image
 from wandb_reader import OfflineRun
 
 from convscope import weights
 from convscope.journal import JOURNAL, read
-from convscope.settings import TrackerSettings
-from convscope.settings import read as read_settings
 from convscope.stages import maximize
-from convscope.tracker import track
 
 pytestmark = pytest.mark.slow
 
@@ -33,25 +29,14 @@ COLUMNS = (
     "layer", "filter", "sample", "objective", "size", "steps", "activation_start", "activation",
     "activation_mean", "quantile", "alive", "seconds", "attempt", "sign", "score", "stopped",
 )  # fmt: skip
-FILES = TrackerSettings("files", "convscope", "disabled", None, ())
 
 
 def settings(*words):
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        cfg = compose("config", ["stage=maximize", *FAST, *words])
-    whole = OmegaConf.to_container(cfg, resolve=True)
-    values = {name: value for name, value in whole.items() if name not in ("outputs", "tracker")}
-    return read_settings(maximize.Settings, values)
+    return asked.settings(maximize, *FAST, *words)
 
 
 def run(folder, *words):
-    asked = settings(*words)
-    maximize.check(asked)
-    folder.mkdir(parents=True, exist_ok=True)
-    names = {"stage": "maximize", "name": "test", "group": None, "tags": ()}
-    with track(folder, FILES, config=asdict(asked), **names) as tracker:
-        maximize.run(asked, tracker)
-    return folder
+    return asked.run(maximize, folder, *FAST, *words)
 
 
 def rows(folder):
@@ -71,11 +56,6 @@ def maps(vgg16, layer, images):
 
 def command(*words):
     return [sys.executable, str(ROOT / "run.py"), "stage=maximize", *FAST, *words]
-
-
-def environment(home):
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    return {**plain, "HOME": str(home)}
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +248,11 @@ def test_a_killed_run_of_a_whole_layer_goes_on_and_ends_as_if_undisturbed(tmp_pa
     assert 17 <= had < 64
     assert not (old / "summary.json").exists()
     done = subprocess.run(
-        command(*words), cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True
+        command(*words),
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     (new,) = (path.parent for path in tmp_path.glob("outputs/maximize/*/*/*/summary.json"))
@@ -344,7 +328,7 @@ def test_a_layer_that_is_not_there_is_refused_whatever_its_filters(choice):
         (("filter=3", "ascent.size=[96]"), "ascent.size=[96] has 1 numbers"),
         (("filter=3", "ascent.view=4"), "ascent.view=4 leaves no position"),
         (("filter=3", "ascent.start=nowhere.png"), "ascent.start=nowhere.png is no picture"),
-        (("filter=3", f"ascent.start={__file__}"), "is no picture: not an image"),
+        (("filter=3", f"ascent.start={__file__}"), "is no picture: not a JPEG"),
         (("filter=3", "ascent.optimizer=normalized"), "add ascent=pixel"),
         (("filter=3", "ascent.crop_largest=2"), "ascent.crop_largest=2.0 is too large"),
     ],

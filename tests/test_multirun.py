@@ -302,6 +302,6 @@ def test_a_search_without_optuna_says_how_to_install_it(shell: Shell) -> None:
     ended = shell.real("-m", "stage=maximize", "hydra/sweeper=search")
     assert ended.code == 2
     assert ended.line == (
-        "hydra/sweeper=search needs Optuna. Install it with: uv sync --extra optuna"
+        "hydra/sweeper=optuna is not installed. Install it with: uv sync --extra optuna"
     )
     assert shell.files() == []

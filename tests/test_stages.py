@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from asked import environment
 from PIL import Image
 from wandb_reader import OfflineRun
 
@@ -28,11 +29,6 @@ COLUMNS = (
 
 def command(*words):
     return [sys.executable, str(ROOT / "run.py"), "stage=circuit", *FAST, *words]
-
-
-def environment(home):
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    return {**plain, "HOME": str(home)}
 
 
 def run(folder, *words):

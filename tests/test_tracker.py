@@ -320,17 +320,17 @@ def test_what_is_said_is_on_the_terminal_and_in_the_log(
 def test_progress_without_a_terminal_is_a_line_now_and_then_and_one_at_the_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracker_module, "SECONDS_BETWEEN_LINES", 0.05)
     tracker = Tracker(tmp_path)
+    now = 0.0
+    monkeypatch.setattr(tracker_module.time, "perf_counter", lambda: now)
     with tracker.progress("ascent", 3) as update:
         update(1, "score 0.5")
-        time.sleep(0.06)
+        now = 500.0
         update(2, "score 1.5")
         update(3, "score 2.5")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "ascent 2/3  score 1.5"
-    assert lines[1].startswith("ascent 3/3  score 2.5  0.")
-    assert len(lines) == 2
+    assert lines[0] == "ascent 2/3  score 1.5  4 minutes left"
+    assert lines[1:] == ["ascent 3/3  score 2.5  500.0 s"]
     assert (tmp_path / "run.log").read_text().splitlines() == lines
 
 
@@ -343,7 +343,28 @@ def test_progress_that_breaks_off_does_not_say_it_came_to_an_end(
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0 s"), (119, "119 s"), (120, "2 minutes"), (7100, "118 minutes"), (9000, "2 hours")],
+)
+def test_the_time_left_is_told_as_exactly_as_it_is_known(seconds: float, words: str) -> None:
+    assert tracker_module._duration(seconds) == words
+
+
 # Weights & Biases
+
+
+def test_a_folder_is_named_to_wandb_by_reference_and_not_copied(
+    in_folder: Path, home: Path
+) -> None:
+    index = in_folder / "an index"
+    index.mkdir()
+    (index / "peak.npy").write_bytes(b"x" * 100)
+    with opened(in_folder / "run", OFFLINE) as tracker:
+        tracker.reference("index-vgg16", "index", index, {"count": 3})
+    logged = OfflineRun(in_folder / "run")
+    assert logged.references["index-vgg16"] == {"peak.npy": f"{index.as_uri()}/peak.npy"}
+    assert not list((in_folder / "run").rglob("peak.npy"))
 
 
 def test_an_offline_run_holds_everything_and_leaves_nothing_outside_its_folder(

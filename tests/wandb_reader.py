@@ -26,6 +26,7 @@ class OfflineRun:
         self.summary: dict[str, Any] = {}
         self.step_metrics: dict[str, str] = {}
         self.artifact_files: list[dict[str, Path]] = []
+        self.references: dict[str, dict[str, str]] = {}
         self.exit_code: int | None = None
         for record in records(self.path):
             self._take(record)
@@ -46,6 +47,7 @@ class OfflineRun:
         elif kind == "artifact":
             contents = record.artifact.manifest.contents
             self.artifact_files.append({item.path: Path(item.local_path) for item in contents})
+            self.references[record.artifact.name] = {item.path: item.ref for item in contents}
         elif kind == "exit":
             self.exit_code = record.exit.exit_code
 

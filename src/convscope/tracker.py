@@ -31,11 +31,17 @@ SECONDS_TO_CONNECT = 30.0  # then W&B is taken to be out of reach
 
 
 class Tracker:
-    """The results of one run: written as files, then shown to W&B if it takes part."""
+    """The results of one run: written as files, then shown to W&B if it takes part.
+
+    Attributes:
+        directory: the folder of the run.
+        resumes: whether the same command would go on from what is finished; a stage says so.
+    """
 
     def __init__(self, directory: Path, run: Any = None, flat: bool = False) -> None:
         """Write into `directory`, which must exist; `run` is W&B's object or None."""
         self.directory = directory
+        self.resumes = False
         self._folder = Folder(directory, flat)
         self._run = run
         self._console = Console(highlight=False, markup=False)
@@ -175,6 +181,24 @@ class Tracker:
         )
         return path
 
+    def reference(self, name: str, kind: str, place: Path, facts: Mapping[str, object]) -> None:
+        """Name a file or folder outside the run to W&B, as an artifact that is not uploaded.
+
+        Args:
+            name: the artifact's name.
+            kind: W&B's type of it.
+            place: the file or folder.
+            facts: what W&B shows with it.
+        """
+
+        def send(run: Any, wandb: Any) -> None:
+            # Without checksums, for which gigabytes would be read; the folder has its own.
+            artifact = wandb.Artifact(name, type=kind, metadata=plain(facts))
+            artifact.add_reference(place.resolve().as_uri(), checksum=False)
+            run.log_artifact(artifact)
+
+        self._show(send)
+
     def summarize(self, values: Mapping[str, object]) -> None:
         """Merge results and provenance into `summary.json`; W&B gets the scalars of them."""
         self._summary |= plain(values)
@@ -224,7 +248,8 @@ class Tracker:
             bar.update(task, completed=completed, note=note)
             if bar.disable and time.perf_counter() - shown > SECONDS_BETWEEN_LINES:
                 shown = time.perf_counter()
-                self.say(line)
+                left = (shown - start) / max(completed, 1) * (total - completed)
+                self.say(f"{line}  {_duration(left)} left")
 
         with bar:
             yield update
@@ -424,6 +449,14 @@ def has_exit_record(path: Path) -> bool:
             if record.HasField("exit"):
                 return True
     return False
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words that are as exact as an estimate is."""
+    for size, name in ((3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def _versions() -> dict[str, str]:

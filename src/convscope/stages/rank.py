@@ -1,0 +1,433 @@
+"""Which photographs, and which classes of them, excite this filter most?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from convscope import subject, weights
+from convscope.folder import relative
+from convscope.settings import ImageSettings, ModelSettings
+from convscope.tracker import Tracker
+from convscope.unit import Choice, Unit, filters
+
+if TYPE_CHECKING:
+    from convscope.evidence import Evidence
+    from convscope.example import Example, Hit
+    from convscope.index import ActivationIndex
+    from convscope.network import Network
+
+TILE = 64  # pixels of a crop in W&B's table of many filters
+
+
+@dataclass(frozen=True)
+class RankSettings:
+    """What counts of a photograph, what is shown and tested, and which part of the pass is done."""
+
+    name: str
+    score: Literal["peak", "mean"]
+    top: int
+    per_image: int
+    bin: int
+    min_images: int
+    permutations: int
+    hypothesis: str | None
+    optimum: float | str | None
+    index: str
+    shard: int | None
+    shards: int
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside its range, or without effect."""
+        for name, least in (
+            ("top", 1), ("per_image", 1), ("bin", 1), ("min_images", 2), ("permutations", 99),
+            ("shards", 1),
+        ):  # fmt: skip
+            if getattr(self, name) < least:
+                raise ValueError(f"{name}={getattr(self, name)} is too small. At least {least}.")
+        if self.per_image > 1 and self.score == "mean":
+            raise ValueError(
+                f"per_image={self.per_image} has no effect on stage.score=mean, which is one number"
+                " for each photograph. Leave it out."
+            )
+        if self.shard is None and self.shards > 1:
+            raise ValueError(
+                f"shards={self.shards} needs the part that this job does: stage.shard=0 to"
+                f" {self.shards - 1}, or -m 'stage.shard=range(0,{self.shards})' for all of them."
+            )
+        if self.shard is not None and not 0 <= self.shard < self.shards:
+            raise ValueError(
+                f"shard={self.shard} is no part of {self.shards}. Parts are 0 to stage.shards - 1."
+            )
+        if self.hypothesis is not None and not self.hypothesis.strip():
+            raise ValueError("hypothesis='' says nothing. Give a sentence, or leave it out.")
+        if not self.index:
+            raise ValueError("index='' names no folder. Give one, like stage.index=outputs/index.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a rank run is given."""
+
+    layer: str
+    filter: Choice
+    seed: int
+    stage: RankSettings
+    model: ModelSettings
+    images: ImageSettings
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The units that are asked about, in the order asked for."""
+        count = weights.PACKAGED[self.model.name].layers.get(self.layer, 0)
+        return tuple(Unit(self.layer, number) for number in filters(self.filter, count))
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """The part of the pass that this job does, and how many there are."""
+        return self.stage.shard or 0, self.stage.shards
+
+
+def check(settings: Settings) -> None:
+    """Raise for a request that cannot be answered, before TensorFlow is loaded.
+
+    Raises:
+        ValueError, FileNotFoundError: unknown layer or filter, missing or damaged weights, no
+            photographs, labels that do not fit them, no such optimum.
+    """
+    stage = settings.stage
+    if settings.filter is None and stage.shard is None:
+        raise ValueError("filter is missing. Add filter=17, a list, a range like 0-31, or all.")
+    named = () if settings.filter is None else settings.units
+    subject.check_units(settings.model, [Unit(settings.layer, 0), *named])
+    if len(named) > 1:
+        for name, given, default in (
+            ("hypothesis", stage.hypothesis, None),
+            ("optimum", stage.optimum, None),
+            ("per_image", stage.per_image, 1),
+        ):
+            if given != default:
+                raise ValueError(
+                    f"stage.{name}={given} is about one filter; {len(named)} are asked for. Give"
+                    " one, or leave it out."
+                )
+    subject.check_photographs(settings.images, settings.model, settings.layer)
+    if named:
+        subject.optimum(stage.optimum, settings.model, named[0])
+    home = Path(stage.index).expanduser()
+    if home.exists() and not home.is_dir():
+        raise ValueError(f"stage.index={stage.index} is a file. Give a folder.")
+
+
+def run(settings: Settings, tracker: Tracker) -> None:
+    """Let every photograph pass once, and say what it tells of the filters asked for."""
+    paths = subject.photographs(settings.images)
+    with tracker.timer("index"):
+        index = gather(settings, paths, tracker)
+    if settings.stage.shard is not None:
+        tracker.summarize(share(settings, index, tracker))
+        return
+    evidence = consider(settings, index, paths, tracker)
+    if len(settings.units) == 1:
+        one(settings, evidence, tracker)
+    else:
+        many(settings, evidence, tracker)
+
+
+def gather(settings: Settings, paths: Sequence[Path], tracker: Tracker) -> ActivationIndex:
+    """Return the index of the layer's activations, the shards that are missing computed first.
+
+    Where none is missing, TensorFlow is not loaded.
+    """
+    from convscope import index as indices
+    from convscope import manifest
+
+    home, shown = Path(settings.stage.index).expanduser(), settings.images
+    files = manifest.listing(paths, subject.root(shown))
+    request = manifest.request(
+        model=settings.model.name,
+        weights=weights.PACKAGED[settings.model.name].sha256,
+        layer=settings.layer,
+        size=shown.size,
+        fit=shown.fit,
+        files=files,
+    )
+    index = indices.find(home, request)
+    if index and (there := index.shards - len(index.missing())):
+        damaged = 0
+        with tracker.progress("checksums", there) as update:
+            for done, (number, complaint) in enumerate(index.verify(), 1):
+                update(done)
+                if complaint and index.discard(number):
+                    damaged += 1
+                    tracker.say(f"shard {number} is damaged ({complaint}): it is made again")
+    if index and not index.missing():
+        tracker.say(f"answered from the index {relative(index.folder)}")
+        return index
+    with tracker.timer("load"):
+        from convscope.network import LOADERS
+        from convscope.survey import begin
+
+        network = LOADERS[settings.model.name](subject.weight_file(settings.model))
+        index = begin(home, request, files, network)
+    fill(settings, index, network, paths, tracker)
+    return index
+
+
+def fill(
+    settings: Settings,
+    index: ActivationIndex,
+    network: Network,
+    paths: Sequence[Path],
+    tracker: Tracker,
+) -> None:
+    """Compute the missing shards of this job's part, and say how fast."""
+    from convscope.index import ranges
+    from convscope.survey import survey
+
+    mine, parts = settings.part
+    missing = [number for number in index.missing() if number % parts == mine]
+    if not missing:
+        return
+    if len(missing) < index.shards:
+        tracker.say(f"missing of {index.shards} shards, computed now: {ranges(missing)}")
+    total = sum(index.layout(number).count for number in missing)
+    # From here on an interrupted run has shards to go on from.
+    tracker.resumes = True
+    start = time.perf_counter()
+    with tracker.progress("photographs", total) as update:
+        for step in survey(index, network, paths, settings.images.batch, settings.part):
+            rate = step.done / (time.perf_counter() - start)
+            aside = f", {step.skipped} set aside" if step.skipped else ""
+            update(step.done, f"{rate:.1f} a second{aside}")
+
+
+def share(settings: Settings, index: ActivationIndex, tracker: Tracker) -> dict[str, object]:
+    """Say how far the shared pass has come, and return it for the summary."""
+    from convscope.index import ranges
+
+    missing = index.missing()
+    left = f"; still missing: {ranges(missing)}" if missing else ""
+    tracker.say(f"{index.shards - len(missing)} of {index.shards} shards are there{left}")
+    mine, parts = settings.part
+    return {
+        "stage": "rank",
+        "layer": settings.layer,
+        "seed": settings.seed,
+        "model": settings.model.name,
+        "index": relative(index.folder),
+        "rank/shard": mine,
+        "rank/shards": parts,
+        "rank/missing": len(missing),
+    }
+
+
+def consider(
+    settings: Settings, index: ActivationIndex, paths: Sequence[Path], tracker: Tracker
+) -> Evidence:
+    """Return the photographs with their classes and activations; record those set aside."""
+    from convscope.evidence import Evidence
+
+    stage = settings.stage
+    evidence = Evidence(
+        index,
+        paths,
+        subject.labels(settings.images, paths),
+        stage.score,
+        stage.min_images,
+        stage.permutations,
+        settings.seed,
+    )
+    if skipped := evidence.skipped:
+        rows = [(evidence.names[place], reason) for place, reason in skipped.items()]
+        tracker.table("skipped", ("image", "reason"), rows)
+        tracker.say(f"{subject.aside(len(rows))}: see tables/skipped.csv")
+    if not evidence.seen:
+        raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
+    facts = {"model": settings.model.name, "layer": settings.layer, "photographs": evidence.seen}
+    tracker.reference(index.folder.name, "index", index.folder, facts)
+    tracker.summarize(summary(settings, evidence))
+    return evidence
+
+
+def one(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
+    """Rank photographs and classes for one filter, and write the report about it."""
+    from convscope import hypothesis, selectivity
+    from convscope.distribution import distribution_picture
+    from convscope.evidence import SCORES
+    from convscope.exhibit import rank_page
+    from convscope.quilt import quilt_picture, top_picture
+
+    unit, stage, index = settings.units[0], settings.stage, evidence.index
+    optimum = subject.optimum(stage.optimum, settings.model, unit)
+    with tracker.timer("statistics"):
+        study = evidence.study(unit.filter)
+    with tracker.timer("report"):
+        examples = evidence.show(strongest(settings, evidence))
+        quilt = evidence.quilt(unit.filter, stage.bin)
+        histogram, scores = index.histogram([unit.filter])[0], evidence.scores(unit.filter)
+        field, rate = evidence.field, evidence.rate(unit.filter)
+        patch = (field.rows.size, field.columns.size)
+        generated = hypothesis.first(study, patch, rate, evidence.seen, stage.score)
+        own = None
+        if stage.hypothesis:
+            own = hypothesis.Claim(stage.hypothesis, time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+        told = {"generated": asdict(generated), "own": own.record() if own else None}
+        tracker.document("hypothesis", told)
+        record_examples(examples, evidence, unit, tracker)
+        for name, associations in (("classes", study.classes), ("groups", study.groups)):
+            tracker.table(name, selectivity.COLUMNS, selectivity.rows(associations))
+        tracker.image("top", top_picture(str(unit), examples))
+        tracker.image("quantiles", quilt_picture(str(unit), quilt, evidence.seen))
+        tracker.image("distribution", distribution_picture(str(unit), histogram, scores, optimum))
+        tracker.summarize(
+            {
+                "filter": unit.filter,
+                "rank/activation": examples[0].activation,
+                "rank/picture": "images/top.png",
+                "rank/firing_rate": rate,
+                "rank/sparseness": selectivity.sparseness(scores),
+                "rank/fires": [one.name for one in study.fires],
+                "rank/avoids": [one.name for one in study.avoids],
+                "rank/auroc": study.fires[0].auroc if study.fires else None,
+                "rank/q": study.fires[0].q if study.fires else None,
+                "rank/hypothesis": generated.text,
+                "rank/optimum": optimum,
+                "rank/optimum_quantile": index.quantile_of(unit.filter, optimum)
+                if optimum is not None
+                else None,
+            }
+        )
+        source = weights.PACKAGED[settings.model.name].source
+        page = rank_page(
+            name=str(unit),
+            examples=examples,
+            quilt=quilt,
+            histogram=histogram,
+            scores=scores,
+            optimum=optimum,
+            score=SCORES[stage.score],
+            selectivity=study,
+            generated=generated,
+            own=own,
+            facts=evidence.facts(unit.filter, source),
+            settings=asdict(settings),
+            notes=evidence.notes(source),
+        )
+        tracker.page("report", page)
+    tracker.say(generated.text)
+
+
+def strongest(settings: Settings, evidence: Evidence) -> Sequence[Hit]:
+    """Return the positions to show, strongest first, at most so many of one photograph."""
+    stage, unit = settings.stage, settings.units[0]
+    hits = evidence.top(unit.filter, stage.top)
+    if stage.per_image == 1:
+        return hits
+    # Each position among the strongest lies on a photograph whose peak is among the strongest.
+    from convscope import images
+    from convscope.activations import summits
+    from convscope.network import LOADERS
+
+    network = LOADERS[settings.model.name](subject.weight_file(settings.model))
+    climb = summits(network, unit.layer, unit.filter, stage.per_image)
+    shown, paths = settings.images, [hit.path for hit in hits]
+    found = [
+        replace(hits[place], activation=value, row=row, column=column)
+        for batch in images.batches(paths, shown.size, shown.batch, shown.fit)
+        for place, summit in zip(batch.places, climb(batch.pixels), strict=True)
+        for value, row, column in summit
+    ]
+    ordered = sorted(found, key=lambda hit: -hit.activation)[: stage.top]
+    return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, 1)]
+
+
+def record_examples(
+    examples: Sequence[Example], evidence: Evidence, unit: Unit, tracker: Tracker
+) -> None:
+    """Write the table of the strongest positions, in W&B with their crops."""
+    columns = (
+        "rank", "image", "wnid", "label", "activation", "row", "column", "top", "left", "bottom",
+        "right", "mean",
+    )  # fmt: skip
+    measured = evidence.measured(unit.filter, [one.path for one in examples])
+    rows = [
+        [one.rank, one.image, one.wnid, one.label,
+         one.activation if evidence.score == "peak" else peak, one.row, one.column, *one.box, mean]
+        for one, (peak, mean) in zip(examples, measured, strict=True)
+    ]  # fmt: skip
+    pictures = {name: [getattr(one, name) for one in examples] for name in ("crop", "whole")}
+    tracker.table("top_images", columns, rows, pictures)
+
+
+def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
+    """Say for each of several filters what it fires for, and show its strongest crops."""
+    from convscope import roster, selectivity
+    from convscope.census import cell, layer_page, sheet
+
+    chosen = [unit.filter for unit in settings.units]
+    studies = []
+    with tracker.timer("statistics"), tracker.progress("filters", len(chosen)) as update:
+        for study in evidence.studies(chosen):
+            studies.append(study)
+            update(len(studies))
+    with tracker.timer("crops"), tracker.progress("crops", len(chosen)) as update:
+        side = cell(len(chosen))
+        for crops in evidence.crops(chosen, side):
+            update(sum(len(found) == roster.CROPS for found in crops.values()))
+    with tracker.timer("report"):
+        units = [
+            evidence.summary(filter, crops[filter], study, best)
+            for filter, study, best in zip(
+                chosen, studies, selectivity.jointly(studies), strict=True
+            )
+        ]
+        rows = roster.rows(units)
+        quilts = [roster.mosaic(unit.crops, 3 * min(side, TILE)) for unit in units]
+        table = [list(row.values()) for row in rows]
+        tracker.table("units", list(rows[0]), table, {"crops": quilts})
+        tracker.image("units", sheet(units))
+        source = weights.PACKAGED[settings.model.name].source
+        tracker.summarize(
+            {
+                "filter": settings.filter if isinstance(settings.filter, str) else chosen,
+                "rank/activation": max(unit.activation for unit in units),
+                "rank/picture": "images/units.png",
+                "rank/filters": len(units),
+                "rank/selective": sum(unit.selective for unit in units),
+                "rank/silent": sum(unit.silent for unit in units),
+            }
+        )
+        asked = [f"images={settings.images.name}"]
+        if settings.images.root:
+            asked.append(f"images.root={settings.images.root}")
+        facts, notes = evidence.facts(None, source), evidence.notes(source)
+        page = layer_page(units, facts, asdict(settings), [*notes, *studies[0].notes], asked)
+        tracker.page("report", page)
+
+
+def summary(settings: Settings, evidence: Evidence) -> dict[str, object]:
+    """Return where the results of a run come from, for its summary."""
+    manifest = evidence.index.manifest
+    return {
+        "stage": "rank",
+        "layer": settings.layer,
+        "seed": settings.seed,
+        "model": settings.model.name,
+        "weights": asdict(weights.PACKAGED[settings.model.name].provenance),
+        "images": subject.shown(
+            settings.images, evidence.seen, evidence.fingerprint, len(evidence.skipped)
+        ),
+        # Of the pass over the photographs, which may be older than this run.
+        "device": manifest.device,
+        "precision": "float32",
+        "index": {
+            "folder": relative(evidence.index.folder),
+            "versions": dict(manifest.request.versions),
+        },
+        "rank/photographs": evidence.seen,
+        "rank/labelled": sum(key is not None for key in evidence.labels.keys),
+    }
