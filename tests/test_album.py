@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import images
+from convscope import images, photograph
 from convscope.activations import Observation, Peaks, join, observer
 from convscope.album import Album, fill
 from convscope.field import Axis, ReceptiveField
-from convscope.images import View
 from convscope.network import Network, tap
 from convscope.unit import IMAGE, Unit
+from convscope.views import View
 from convscope.weights import Provenance
 
 L = keras.layers
@@ -170,7 +170,7 @@ def test_an_album_grows_by_batches_and_sets_the_broken_aside(tmp_path):
 
 def inverted(path: Path, box: tuple[int, int, int, int], *, inside: bool, folder: Path) -> Path:
     """A copy of a photograph whose pixels inside or outside of a box are inverted."""
-    pixels = np.asarray(images.load(path))
+    pixels = np.asarray(photograph.load(path))
     top, left, bottom, right = box
     mask = np.zeros(pixels.shape[:2], bool)
     mask[top:bottom, left:right] = True
@@ -196,11 +196,11 @@ def test_a_crop_shows_all_the_pixels_whose_change_changes_the_activation(vgg16, 
         place = peaks.rows[index, filter], peaks.columns[index, filter]
 
         def response(path, place=place):
-            view, _ = images.shown(images.load(path), size)
+            view, _ = images.shown(photograph.load(path), size)
             return model(view[None])[name].numpy()[0, :, :, filter][place]
 
         top, left, bottom, right = crop.box
-        whole = np.asarray(images.load(crop.path))
+        whole = np.asarray(photograph.load(crop.path))
         np.testing.assert_array_equal(crop.pixels, whole[top:bottom, left:right])
         outside = inverted(crop.path, crop.box, inside=False, folder=tmp_path)
         within = inverted(crop.path, crop.box, inside=True, folder=tmp_path)

@@ -30,7 +30,7 @@ LEVELS = (
     {
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
         "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
-        "field", "density", "auroc", "pruning", "fetch", "whole",
+        "views", "photograph", "field", "density", "auroc", "pruning", "fetch", "whole",
     },
     {"backend"},
     {"quiet"},
@@ -40,6 +40,8 @@ LEVELS = (
 BESIDE = {
     ("activations", "attribution"),
     ("receptive", "network"),
+    ("images", "views"),
+    ("images", "photograph"),
     ("explorer", "figures"),
     ("parameterization", "spectrum"),
     ("parameterization", "draws"),
@@ -63,7 +65,8 @@ PURE = {
     "labels", "parameterization", "draws", "transforms", "penalties", "spectrum", "figures",
     "explorer", "sweep", "parallel", "overview", "readings", "memory", "subject", "optimizers",
     "recipes", "plan", "card", "sheet", "catalogue", "field", "density", "auroc", "pruning",
-    "panel", "manifest", "survey", "example", "roster", "spread", "quilt", "distribution",
+    "views", "photograph", "panel", "manifest", "survey", "example", "roster", "spread", "quilt",
+    "distribution",
     "exhibit", "census", "evidence",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}

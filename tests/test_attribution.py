@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.signal import correlate2d
 
-from convscope import images
+from convscope import images, photograph
 from convscope.album import fill
 from convscope.attribution import expected_contributions, patch_sum, positions
 from convscope.network import tap
@@ -86,7 +86,7 @@ def test_sums_over_many_positions_keep_their_digits():
 def test_the_mean_over_photographs_is_that_of_the_real_contributions(vgg16, layer, before, filters):
     paths, size = images.samples()[1:6], 83
     *_, album = fill(vgg16, layer, [], paths, size, 2)
-    pixels = np.stack([images.shown(images.load(path), size)[0] for path in paths])
+    pixels = np.stack([images.shown(photograph.load(path), size)[0] for path in paths])
     mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     inputs = (pixels - mean) / deviation
     if before:

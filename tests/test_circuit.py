@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.signal import correlate2d
 
 from convscope import circuit as circuits
-from convscope import images, kernels, weights
+from convscope import images, kernels, photograph, weights
 from convscope.circuit import document, records, trace
 from convscope.network import inputs_of, tap
 from convscope.settings import ImageSettings, ModelSettings
@@ -227,7 +227,7 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
     assert list(album.fields) == observed[layer]
     assert set(album.observation.peaks) == set(observed[layer])
 
-    pixels = np.stack([images.shown(images.load(path), 48)[0] for path in album.paths])
+    pixels = np.stack([images.shown(photograph.load(path), 48)[0] for path in album.paths])
     whole = tap(vgg16, [layer], pre=True)(pixels)[layer].numpy().astype(np.float64)
     np.testing.assert_allclose(found.sum() + bias[filter], whole[..., filter].mean(), rtol=1e-4)
     if layer == "block3_conv1":

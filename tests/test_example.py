@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import images
+from convscope import images, photograph, views
 from convscope.example import CROP, WHOLE, Hit, cut, examples
 from convscope.field import Axis, ReceptiveField
 
@@ -43,7 +43,7 @@ def test_the_crop_holds_the_pixels_of_the_box_and_no_others(fit, height, width, 
         assert 0 <= left < right <= width
         assert np.array_equal(found.crop, coded(height, width)[top:bottom, left:right])
         seen = FIELD.box(*place)
-        view = images.view(height, width, 32, fit)
+        view = views.view(height, width, 32, fit)
         assert found.box == view.original(seen.top, seen.left, seen.bottom, seen.right)
         assert found.size == (height, width)
 
@@ -102,8 +102,8 @@ def test_large_crops_and_photographs_are_kept_smaller(tmp_path):
 def test_examples_keep_their_order_and_each_photograph_is_read_once(tmp_path, monkeypatch):
     paths = [written(tmp_path, 41, 53, name) for name in ("a.png", "b.png")]
     read = []
-    load = images.load
-    monkeypatch.setattr(images, "load", lambda path: read.append(path) or load(path))
+    load = photograph.load
+    monkeypatch.setattr(photograph, "load", lambda path: read.append(path) or load(path))
     hits = [hit(paths[at % 2], at + 1, at, 2 * at) for at in range(4)]
     found = examples(hits, FIELD, 32, "squash")
     assert read == paths

@@ -163,9 +163,9 @@ def test_a_file_without_permission_is_set_aside():
     code = """
 import os, sys
 from pathlib import Path
-from convscope import images
+from convscope import images, photograph
 root = Path(sys.argv[1])
-images.load(root / "good.png")  # what is imported late needs rights too
+photograph.load(root / "good.png")  # what is imported late needs rights too
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)

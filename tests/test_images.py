@@ -15,21 +15,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import images
+from convscope import images, photograph
 from convscope.images import (
     SAMPLES,
-    View,
     batches,
     fingerprint,
     fingerprint_of,
     folder,
-    load,
     samples,
     shown,
     spelled,
     stream,
-    view,
 )
+from convscope.photograph import load
+from convscope.views import View, view
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (3, 5, 3), np.uint8)
@@ -223,7 +222,7 @@ def test_damaged_metadata_leaves_a_photograph_as_it_is_stored(tmp_path):
         exif = b"Exif\0\0II*\0" + generator.integers(0, 256, 30 + turn, np.uint8).tobytes()
         path = saved(tmp_path / "photo.jpg", np.zeros((6, 9, 3), np.uint8), exif=exif)
         assert load(path).size in ((9, 6), (6, 9))
-    assert images._upright(Image.new("L", (9, 6))).size == (9, 6)
+    assert photograph._upright(Image.new("L", (9, 6))).size == (9, 6)
 
 
 def test_a_reader_of_metadata_that_gives_up_does_not_cost_the_photograph(tmp_path, monkeypatch):
@@ -326,7 +325,7 @@ def test_a_file_of_monstrous_size_is_not_read(tmp_path):
 
 def test_the_largest_photographs_are_decoded_one_at_a_time(tmp_path, monkeypatch):
     at_once, most, lock = 0, [], threading.Lock()
-    decode = images._red_green_blue
+    decode = photograph._red_green_blue
 
     def watched(picture):
         nonlocal at_once
@@ -339,10 +338,10 @@ def test_the_largest_photographs_are_decoded_one_at_a_time(tmp_path, monkeypatch
             at_once -= 1
         return found
 
-    monkeypatch.setattr(images, "_red_green_blue", watched)
+    monkeypatch.setattr(photograph, "_red_green_blue", watched)
     paths = [saved(tmp_path / f"{index}.png", NOISE) for index in range(8)]
     for heavy, expected in ((3 * 5, {2, 3, 4}), (3 * 5 - 1, {1})):
-        monkeypatch.setattr(images, "HEAVY_PIXELS", heavy)
+        monkeypatch.setattr(photograph, "HEAVY_PIXELS", heavy)
         most.clear()
         list(stream([paths], 3, threads=4))
         assert max(most) in expected
@@ -801,8 +800,8 @@ def test_what_is_decoded_ahead_is_bounded(tmp_path, length, threads, ahead):
 
 
 def test_photographs_are_decoded_while_the_consumer_is_busy(tmp_path, monkeypatch):
-    paths, done, load_one = many(tmp_path, 9), [], images._load
-    monkeypatch.setattr(images, "_load", lambda path: done.append(path) or load_one(path))
+    paths, done, load_one = many(tmp_path, 9), [], images.read
+    monkeypatch.setattr(images, "read", lambda path: done.append(path) or load_one(path))
     begun = stream([paths[:3], paths[3:6], paths[6:]], 3, threads=2)
     next(begun)
     end = time.monotonic() + 30

@@ -116,11 +116,11 @@ def test_the_users_own_sentence_is_kept_with_its_hash_and_the_time(whole):
 
 
 def test_the_ranking_is_that_of_a_plain_loop_over_the_photographs(whole, vgg16, photographs):
-    from convscope import images
+    from convscope import images, photograph
 
     peaks, places = [], []
     for path in photographs:
-        pixels, _ = images.shown(images.load(path), 224)
+        pixels, _ = images.shown(photograph.load(path), 224)
         own = maps(vgg16, "block4_conv3", pixels[None])[0, ..., 17]
         peaks.append(own.max())
         places.append(np.unravel_index(own.argmax(), own.shape))
@@ -176,13 +176,13 @@ def test_wandb_gets_the_tables_with_crops_the_pictures_and_the_index_by_referenc
 
 
 def test_boxes_cut_the_very_pixels_that_decide_the_activation(tmp_path, vgg16, pictures):
-    from convscope import images
+    from convscope import images, photograph
 
     folder = run(
         tmp_path, "filter=5", "images=folder", f"images.root={pictures}", "stage.top=4"
     )  # fmt: skip
     for row in rows(folder, "top_images"):
-        before = images.load(pictures / row["image"])
+        before = photograph.load(pictures / row["image"])
         top, left, bottom, right = (int(row[name]) for name in ("top", "left", "bottom", "right"))
         place = int(row["row"]), int(row["column"])
 
@@ -210,13 +210,13 @@ def test_boxes_cut_the_very_pixels_that_decide_the_activation(tmp_path, vgg16, p
 
 
 def test_several_positions_of_a_photograph_are_shown_if_asked_for(tmp_path, vgg16, pictures):
-    from convscope import images
+    from convscope import images, photograph
 
     words = ("filter=5", "images=folder", f"images.root={pictures}", "stage.top=6")
     folder = run(tmp_path, *words, "stage.per_image=3")
     found = []
     for path in images.folder(pictures):
-        pixels, _ = images.shown(images.load(path), 48)
+        pixels, _ = images.shown(photograph.load(path), 48)
         own = maps(vgg16, "block2_conv2", pixels[None])[0, ..., 5]
         padded = np.pad(own, 1, constant_values=-np.inf)
         around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).max(axis=(2, 3))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import images, network
+from convscope import images, network, photograph
 from convscope.activations import summarizer
 from convscope.index import ActivationIndex, find
 from convscope.manifest import Request, listing, request
@@ -79,7 +79,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def alone(network: Network, layer: str, path: Path, size: int, fit: str = "crop") -> np.ndarray:
     """The map of one photograph `(rows, columns, filters)`, without batch or index."""
-    pixels, _ = images.shown(images.load(path), size, fit)
+    pixels, _ = images.shown(photograph.load(path), size, fit)
     found = tap(network, [layer], pre=True)(pixels[None])[layer].numpy()[0]
     return found if found.ndim == 3 else found[None, None]
 
@@ -189,7 +189,7 @@ def test_an_index_holds_what_a_plain_loop_over_photographs_finds(tmp_path, small
     np.testing.assert_array_equal(index.firing_rate(), (flat > 0).mean((0, 1)))
     assert index.names() == [path.name for path in paths]
     assert [tuple(size) for size in index.sizes()] == [
-        images.load(path).size[::-1] for path in paths
+        photograph.load(path).size[::-1] for path in paths
     ]
     assert [bytes(digest) for digest in index.digests()] == [
         hashlib.sha256(path.read_bytes()).digest() for path in paths

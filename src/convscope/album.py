@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope import images
+from convscope import images, photograph
 from convscope.activations import Observation, join, observer
 from convscope.attribution import expected_contributions
 from convscope.field import ReceptiveField
-from convscope.images import Fit, View
 from convscope.network import Network
 from convscope.receptive import receptive_field
 from convscope.unit import Unit
+from convscope.views import Fit, View
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Album:
             place = peaks.rows[index, unit.filter], peaks.columns[index, unit.filter]
             seen = self.fields[unit.layer].box(*map(int, place))
             box = self.views[index].original(seen.top, seen.left, seen.bottom, seen.right)
-            whole = images.load(self.paths[index])
+            whole = photograph.load(self.paths[index])
             pixels = np.asarray(whole.crop((box[1], box[0], box[3], box[2])))
             activation = float(peaks.values[index, unit.filter])
             found.append(Crop(self.paths[index], box, activation, pixels))

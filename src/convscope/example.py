@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from convscope import images
+from convscope import photograph, views
 
 if TYPE_CHECKING:
     from convscope.field import ReceptiveField
-    from convscope.images import Fit
+    from convscope.views import Fit
 
 CROP, WHOLE = 224, 320
 """Pixels of the longer side of a crop and of a photograph, as they are kept to be shown."""
@@ -109,14 +109,14 @@ def cut(
         ValueError: the photograph cannot be read any more.
     """
     try:
-        picture = images.load(path)
+        picture = photograph.load(path)
     except ValueError as error:
         raise ValueError(
             f"{path.name} was ranked but cannot be shown: {error}. Restore the file, or run again "
             "so that it is left out."
         ) from error
     width, height = picture.size
-    view = images.view(height, width, size, fit)
+    view = views.view(height, width, size, fit)
     whole = _small(picture, WHOLE)
     cuts = []
     for row, column in places:

@@ -16,7 +16,7 @@ from convscope.field import Axis, ReceptiveField
 from convscope.whole import canonical, sealed, unsealed
 
 if TYPE_CHECKING:
-    from convscope.images import Fit
+    from convscope.views import Fit
 
 MANIFEST = "manifest.json"
 FORMAT = 1  # of the files; another one is another index

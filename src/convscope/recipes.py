@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope import images, spectrum
+from convscope import images, photograph, spectrum
 from convscope.ascent import Ascent
 from convscope.field import canvas
 from convscope.memory import MEMINFO, batch
@@ -148,7 +148,7 @@ def fitted(path: Path, size: tuple[int, int]) -> np.ndarray:
         ValueError, OSError: it cannot be read; the message names the file.
     """
     try:
-        picture = images.load(path)
+        picture = photograph.load(path)
     except ValueError as error:
         raise ValueError(f"{path} cannot be read: {error}. Give a picture file.") from error
     return images.filling(picture, size)

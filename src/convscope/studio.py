@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope import images, journal
+from convscope import journal, photograph
 from convscope.activations import counter
 from convscope.ascent import Ascent, Goal, Optimum, Step, ascend
 from convscope.card import Card
@@ -79,7 +79,7 @@ class Studio:
             if not path.is_file():
                 continue
             curve = np.array([np.nan if score is None else score for score in values["curve"]])
-            image = np.asarray(images.load(path))
+            image = np.asarray(photograph.load(path))
             card = Card(**{**values, "image": image, "curve": curve})
             if card.animation and (folder / card.animation).is_file():
                 self.tracker.copy(card.animation, folder / card.animation)

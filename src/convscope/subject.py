@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convscope import fetch, images, weights
+from convscope import fetch, images, photograph, weights
 from convscope.labels import Labels
 from convscope.labels import of as labels_of
 from convscope.precision import device, resolve
@@ -70,7 +70,7 @@ def check_photographs(settings: ImageSettings, model: ModelSettings, layer: str)
     reason = ""
     for path in paths:
         try:
-            images.load(path)
+            photograph.load(path)
         except ValueError as error:
             reason = reason or f"{images.spelled(path.name)} is {error}"
             continue
@@ -87,7 +87,7 @@ def check_picture(name: str, given: str | None) -> None:
         return
     path = Path(given).expanduser()
     try:
-        images.load(path)
+        photograph.load(path)
     except ValueError as error:
         raise ValueError(
             f"{name}={given} is no picture: {error}. Give the path of a PNG, JPEG or WebP file."

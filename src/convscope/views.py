@@ -1,0 +1,113 @@
+"""Views: how a square of pixels shows a photograph, and which of its pixels decide a part of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Fit = Literal["crop", "squash", "pad"]
+
+# Pillow resamples eight bits with whole weights, in units of this one.
+WEIGHT = 2.0**-22
+
+
+@dataclass(frozen=True)
+class View:
+    """How a square view shows a photograph: view = original * scale - offset.
+
+    Attributes:
+        scale: view pixels for one pixel of the original, (rows, columns).
+        offset: view pixels cut away above and to the left; below zero, what is padded there.
+        size: height and width of the original, upright.
+        side: height and width of the view.
+    """
+
+    scale: tuple[float, float]
+    offset: tuple[int, int]
+    size: tuple[int, int]
+    side: int
+
+    def original(self, top: int, left: int, bottom: int, right: int) -> tuple[int, int, int, int]:
+        """Return the half-open box of all original pixels that decide a half-open box of the view.
+
+        It takes in the support of the bicubic filter, and nothing whose weight that filter rounds
+        to zero. What the box covers beyond the view counts for nothing. Where only padding lies
+        under it, no pixel decides, and the row or column of the photograph that is nearest is
+        returned, so that there is always one to show.
+        """
+        first, last = self._deciding(0, top, bottom)
+        near, far = self._deciding(1, left, right)
+        return first, near, last, far
+
+    def window(self, axis: int) -> tuple[int, int, float, float]:
+        """Return where the photograph lies in the view, and which part of it is shown there.
+
+        Args:
+            axis: 0 for rows, 1 for columns.
+
+        Returns:
+            The first view pixel that shows it, how many do, and the edges in original pixels.
+        """
+        length, offset = self.size[axis], self.offset[axis]
+        scaled = round(length * self.scale[axis])
+        count, start, step = min(self.side, scaled), max(offset, 0), length / scaled
+        return max(-offset, 0), count, start * step, (start + count) * step
+
+    def _deciding(self, axis: int, low: int, high: int) -> tuple[int, int]:
+        """Return the half-open range of original pixels that decide view pixels along an axis.
+
+        This follows `precompute_coeffs` of Pillow 13, which keeps the edges in single precision.
+        """
+        margin, count, *edges = self.window(axis)
+        start, stop = np.float32(edges[0]), np.float32(edges[1])
+        length, step = self.size[axis], float(stop - start) / count
+        low, high = max(low - margin, 0), min(high - margin, count)
+        if low >= high:  # only padding
+            place = int(start) if high <= 0 else int(np.ceil(stop)) - 1
+            return place, place + 1
+        # Where the view is the smaller one, the reach grows from pixel to pixel: two will do.
+        chosen = np.arange(low, high) if step < 1 else np.unique([low, high - 1])
+        stretch = max(step, 1.0)
+        centres = float(start) + (chosen + 0.5) * step
+        first = np.maximum(np.trunc(centres - 2 * stretch + 0.5), 0).astype(int)
+        last = np.minimum(np.trunc(centres + 2 * stretch + 0.5), length).astype(int)
+        places = first[:, None] + np.arange((last - first).max())
+        weights = _bicubic((places - centres[:, None] + 0.5) * (1 / stretch))
+        weights[places >= last[:, None]] = 0
+        weights /= weights.sum(1, keepdims=True)
+        deciding = places[np.abs(weights) >= WEIGHT / 2]
+        return int(deciding.min()), int(deciding.max()) + 1
+
+
+def view(height: int, width: int, size: int, fit: Fit = "crop") -> View:
+    """Return how a photograph is shown on a square of `size` pixels.
+
+    Args:
+        height: of the upright photograph, in pixels.
+        width: of the upright photograph, in pixels.
+        size: height and width of the view, in pixels.
+        fit: "crop" brings the shorter side to `size` and keeps the middle of the longer one,
+            "squash" brings both to `size`, "pad" the longer one, with mid-grey beside the middle.
+    """
+    if fit == "squash":
+        rows = columns = size
+    elif fit == "pad":
+        rows, columns = (
+            max(1, round(side * size / max(height, width))) for side in (height, width)
+        )
+    else:
+        factor = size / min(height, width)
+        rows, columns = max(size, round(height * factor)), max(size, round(width * factor))
+    # Rounded towards zero: the odd pixel lies below and to the right, cut away or padded.
+    offset = int((rows - size) / 2), int((columns - size) / 2)
+    return View((rows / height, columns / width), offset, (height, width), size)
+
+
+def _bicubic(distances: np.ndarray) -> np.ndarray:
+    """Return the weights of Pillow's bicubic filter (Keys 1981, a = -0.5) at distances."""
+    near, far = np.abs(distances), np.abs(distances)
+    inner = (1.5 * near - 2.5) * near * near + 1
+    outer = (((far - 5) * far + 8) * far - 4) * -0.5
+    return np.where(near < 1, inner, np.where(far < 2, outer, 0.0))
