@@ -16,6 +16,7 @@ PACKAGE = "convscope"
 LEVELS = (
     {"run"},
     {"stages", "multirun"},
+    {"account"},
     {"dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence"},
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
@@ -30,7 +31,8 @@ LEVELS = (
     {
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
         "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
-        "views", "photograph", "field", "density", "auroc", "pruning", "fetch", "whole",
+        "views", "photograph", "label_table", "field", "density", "auroc", "pruning", "fetch",
+        "whole",
     },
     {"backend"},
     {"quiet"},
@@ -42,6 +44,7 @@ BESIDE = {
     ("receptive", "network"),
     ("images", "views"),
     ("images", "photograph"),
+    ("labels", "label_table"),
     ("explorer", "figures"),
     ("parameterization", "spectrum"),
     ("parameterization", "draws"),
@@ -62,12 +65,13 @@ LATE = {"wandb", "matplotlib"}
 PURE = {
     "hypothesis", "circuit", "album", "ascent", "activations", "selectivity", "attribution",
     "kernels", "network", "objectives", "receptive", "precision", "unit", "weights", "images",
-    "labels", "parameterization", "draws", "transforms", "penalties", "spectrum", "figures",
-    "explorer", "sweep", "parallel", "overview", "readings", "memory", "subject", "optimizers",
+    "labels", "label_table", "parameterization", "draws", "transforms", "penalties", "spectrum",
+    "figures", "explorer", "sweep", "parallel", "overview", "readings", "memory", "subject",
+    "optimizers",
     "recipes", "plan", "card", "sheet", "catalogue", "field", "density", "auroc", "pruning",
     "views", "photograph", "panel", "manifest", "survey", "example", "roster", "spread", "quilt",
     "distribution",
-    "exhibit", "census", "evidence",
+    "exhibit", "census", "evidence", "account",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from convscope.labels import ACCEPTED, Labels, Taxonomy, of, taxonomy
+from convscope.labels import Labels, Taxonomy, of, taxonomy
 
 ROOT = Path("/photos")
 CHEETAH, TENCH, DOG = "n02130308", "n01440764", "n02084071"
@@ -168,94 +168,17 @@ def test_any_root_is_understood(root):
     assert found.keys == ("cat", "dog")
 
 
-def written(tmp_path: Path, text: str) -> Path:
-    """A table with this content."""
-    (tmp_path / "labels.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
-    return tmp_path / "labels.csv"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "image,wnid\na.jpg,n02130308\nsub/b.jpg,n01440764\n",
-        "ImageId,PredictionString\na,n02130308 1 2 3 4 n01440764 5 6 7 8\nb,n01440764 9 9 9 9\n",
-        "\ufeffFILE;Synset;more\n./a.jpg;n02130308;x\nb.jpg;n01440764;y\n",
-        "label\tfilename\nn02130308 cheetah\ta.jpg\nn01440764\tb.jpg\n",
-        'name,class\r\n"a.jpg","n02130308"\r\n"other/b.jpg",n01440764\r\nshort\r\n,\r\n',
-        "id,path,label,wnid\n1,a.jpg,x,n02130308\n2,sub\\b.jpg,y,n01440764\n",
-    ],
-)
-def test_a_table_is_matched_by_path_name_or_stem(tmp_path, text):
-    table = written(tmp_path, text)
-    found = of(below("a.jpg", "sub/b.jpg", "c.jpg"), ROOT, table)
-    assert found.keys == (CHEETAH, TENCH, None)
-    assert found.names == {CHEETAH: "cheetah", TENCH: "tench"} and found.source == str(table)
-
-
 def test_a_table_counts_before_names_and_folders_and_may_hold_plain_classes(tmp_path):
-    table = written(tmp_path, "file,label\nn02130308_1.jpg,a cat\nmissing.jpg,dog\n")
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\nn02130308_1.jpg,a cat\nmissing.jpg,dog\n")
     found = of(below("n02130308_1.jpg", "n02130308_2.jpg"), ROOT, table)
     assert found.keys == ("a cat", None) and found.names == {"a cat": "a cat"}
 
 
-def test_a_path_decides_before_a_name_and_a_row_is_used_once(tmp_path):
-    table = written(tmp_path, "file,label\na/1.jpg,cat\n1.jpg,dog\nb/2.jpg,cow\n")
-    assert of(below("a/1.jpg", "b/1.jpg", "c/1.png"), ROOT, table).keys == ("cat", "dog", None)
-    assert of(below("c/2.jpg"), ROOT, table).keys == ("cow",)
-    table = written(tmp_path, "file,label\nb/2.jpg,cow\n")
-    assert of(below("b/2.jpg", "c/2.jpg"), ROOT, table).keys == ("cow", None)
-
-
-def test_names_that_are_no_text_are_matched_too(tmp_path):
-    table = written(tmp_path, "file,label\ncaf\udce9.jpg,tea\udce9\n")
-    assert of(below("caf\udce9.jpg"), ROOT, table).keys == ("tea\\xe9",)
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("", f"is empty. {ACCEPTED}."),
-        ("a,b\n1,2\n", f"has no column for the file, only 'a, b'. {ACCEPTED}."),
-        ("image,sort\n1,2\n", f"has no column for the class, only 'image, sort'. {ACCEPTED}."),
-        (
-            "file,label\na.jpg,cat\na.jpg,dog\n",
-            "gives two classes to 'a.jpg'. Give each photograph one row, with its path below"
-            " images.root.",
-        ),
-        (
-            "file,label\nb.jpg,cat\n",
-            "has one row for several 'b.jpg'. Give each photograph one row, with its path below"
-            " images.root.",
-        ),
-        (
-            "file,label\nz.jpg,cat\n",
-            "names none of the 3 photographs. Its rows give the path below images.root, the file's"
-            " name, or its name without the ending.",
-        ),
-    ],
-)
-def test_a_table_that_cannot_be_used_says_why(tmp_path, text, problem):
-    table = written(tmp_path, text)
-    with pytest.raises(ValueError) as caught:
-        of(below("a.jpg", "sub/b.jpg", "other/b.jpg"), ROOT, table)
-    assert str(caught.value) == f"images.labels={table} {problem}"
-
-
-@pytest.mark.parametrize(
-    ("make", "problem"),
-    [
-        (lambda path: None, "cannot be read: no such file or directory. The first row names"),
-        (lambda path: path.mkdir(), "cannot be read: is a directory. The first row names"),
-        (lambda path: path.write_text('a,"b\n'), "is no CSV: unexpected end of data. The first"),
-    ],
-)
-def test_a_table_that_cannot_be_read_says_why(tmp_path, make, problem):
-    make(tmp_path / "labels.csv")
-    with pytest.raises(ValueError) as caught:
-        of(below("a.jpg"), ROOT, tmp_path / "labels.csv")
-    assert problem in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_rows_that_agree_are_no_contradiction(tmp_path):
-    table = written(tmp_path, "file,label\na.jpg,cat\na.jpg,cat\nx/a.jpg,cat\n")
-    assert of(below("a.jpg"), ROOT, table).keys == ("cat",)
+def test_a_table_names_photographs_below_the_root_and_its_synsets_are_called_by_wordnet(tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("image,wnid\na.jpg,n02130308\nsub/b.jpg,n01440764\nb.jpg,n02084071\n")
+    found = of(below("a.jpg", "sub/b.jpg", "c.jpg"), ROOT, table)
+    assert found == Labels((CHEETAH, TENCH, None), {CHEETAH: "cheetah", TENCH: "tench"}, str(table))
+    with pytest.raises(ValueError, match=r"labels\.csv names none of the 1 photographs\. Its rows"):
+        of(below("c.jpg"), ROOT, table)

@@ -1,6 +1,7 @@
 """The stage on the real network: through the command line once, else through its own door."""
 
 import csv
+import importlib.util
 import json
 import os
 import signal
@@ -275,12 +276,13 @@ def test_files_that_cannot_be_read_are_set_aside_and_listed(tmp_path, pictures):
     assert json.loads((folder / "summary.json").read_text())["images"]["skipped"] == 3
 
 
-def test_jobs_share_the_pass_and_the_last_one_finds_the_answer(tmp_path, photographs):
+@pytest.mark.parametrize("launcher", ["parallel", "submitit_local"])
+def test_jobs_share_the_pass_and_the_last_one_finds_the_answer(tmp_path, photographs, launcher):
     root = photographs[0].parent
     words = ("layer=block1_conv2", "images.size=32", "images=folder", f"images.root={root}",
              "tracker=files")  # fmt: skip
     shared = subprocess.run(
-        command(*words, "hydra/launcher=parallel", "stage.shard=range(0,2)", "stage.shards=3",
+        command(*words, f"hydra/launcher={launcher}", "stage.shard=range(0,2)", "stage.shards=3",
                 "-m"),
         cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True,
     )  # fmt: skip
@@ -301,6 +303,34 @@ def test_jobs_share_the_pass_and_the_last_one_finds_the_answer(tmp_path, photogr
     (mine,) = (tmp_path / "alone" / "index").iterdir()
     for path in sorted((mine / "shards").rglob("*.npy")):
         assert path.read_bytes() == (index / path.relative_to(mine)).read_bytes()
+
+
+def test_a_ray_cluster_starts_a_killed_job_again_and_ends_with_the_whole_index(
+    tmp_path, photographs
+):
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("Ray is an extra: uv sync --extra ray")
+    words = ("layer=block3_conv3", "images=folder", f"images.root={photographs[0].parent}",
+             "images.size=96", "tracker=files")  # fmt: skip
+    process = subprocess.Popen(
+        command(*words, "hydra/launcher=cluster", "stage.shard=range(0,2)", "stage.shards=2",
+                "-m"),
+        cwd=tmp_path, env={**environment(tmp_path), "RAY_AUTH_MODE": "disabled"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 200
+    while len(list(tmp_path.glob("outputs/index/*/shards/0*"))) < 3:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    subprocess.run(["pkill", "-9", "-o", "-f", "ray::_run_job"], check=True)
+    told, _ = process.communicate()
+    assert process.returncode == 0, told
+    assert "2 jobs: 2 done." in told
+    (index,) = tmp_path.glob("outputs/index/*")
+    assert len(list((index / "shards").iterdir())) == 13
+    (sweep,) = tmp_path.glob("outputs/sweeps/*")
+    assert len([path for path in sweep.iterdir() if path.name.endswith("-2")]) == 1
 
 
 def test_a_job_that_was_killed_and_started_again_gets_a_folder_of_its_own(tmp_path):

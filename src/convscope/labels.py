@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import os
@@ -14,18 +13,9 @@ from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 
-# The columns that a table of labels may have, the best first. ImageId and PredictionString are
-# those of ILSVRC's own table of its validation photographs.
-FILE_COLUMNS = ("image", "file", "filename", "path", "name", "imageid", "id")
-CLASS_COLUMNS = ("wnid", "synset", "label", "class", "predictionstring")
-ACCEPTED = (
-    "The first row names the columns: one of image, file, filename, path, name, ImageId and id for"
-    " the file, and one of wnid, synset, label, class and PredictionString for its class"
-)
+from convscope import label_table
+from convscope.label_table import Parts, stem, utf8
 
-Parts = Sequence[str]  # of a path: folders, then the file's name
-
-SYNSET = re.compile(r"(?<![0-9A-Za-z])n\d{8}(?!\d)")
 # "n02130308_cheetah" and "n01440764_10026", as ILSVRC names its photographs; "n02130308" alone.
 NAMED = re.compile(r"(n\d{8})(?:[_-](.*))?", re.DOTALL)
 
@@ -172,11 +162,11 @@ def of(paths: Sequence[Path], root: Path | None, table: Path | None = None) -> L
     """
     inside = _below(paths, root)
     if table is not None:
-        keys = _look_up(inside, _rows(table), table)
+        keys = label_table.classes(table, inside)
         return Labels(keys, _names(keys, {}), str(table))
     home = [root.name] if root else []
     ways: tuple[tuple[str, Callable[[Parts], str | None]], ...] = (
-        ("file names", lambda parts: _synset(_stem(parts[-1]))),
+        ("file names", lambda parts: _synset(stem(parts[-1]))),
         ("folders", lambda parts: _nearest([*home, *parts[:-1]])),
         ("folders", _plain_folder(inside if root else [])),
     )
@@ -205,11 +195,6 @@ def _below(paths: Iterable[Path], root: Path | None) -> list[Parts]:
     return found
 
 
-def _stem(name: str) -> str:
-    """Return a file's name without its ending."""
-    return name.rpartition(".")[0] or name
-
-
 def _synset(name: str) -> str | None:
     """Return the synset that a file or folder is named after."""
     match = NAMED.fullmatch(name)
@@ -223,7 +208,7 @@ def _nearest(folders: Parts) -> str | None:
 
 def _plain_folder(inside: Iterable[Parts]) -> Callable[[Parts], str | None]:
     """Return what names the outermost folder of a photograph, if there are several."""
-    names = {parts[0]: _utf8(parts[0]) for parts in inside if len(parts) > 1}
+    names = {parts[0]: utf8(parts[0]) for parts in inside if len(parts) > 1}
     return lambda parts: names[parts[0]] if len(names) > 1 and len(parts) > 1 else None
 
 
@@ -231,10 +216,10 @@ def _words(inside: Iterable[Parts]) -> dict[str, str]:
     """Return the words that stand behind synsets in the names of files and folders."""
     found: dict[str, str] = {}
     for parts in inside:
-        for name in (_stem(parts[-1]), *reversed(parts[:-1])):
+        for name in (stem(parts[-1]), *reversed(parts[:-1])):
             match = NAMED.fullmatch(name)
             if match and match[2] and not re.fullmatch(r"[\d_]*", match[2]):
-                found.setdefault(match[1], _utf8(match[2].replace("_", " ")))
+                found.setdefault(match[1], utf8(match[2].replace("_", " ")))
     return found
 
 
@@ -245,90 +230,3 @@ def _names(keys: Iterable[str | None], words: Mapping[str, str]) -> dict[str, st
         key: known.name(key) if key in known.words else " ".join(words.get(key, key).split())
         for key in sorted({key for key in keys if key is not None})
     }
-
-
-def _utf8(text: str) -> str:
-    """Return a name in which bytes that are no UTF-8 are escaped."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _rows(table: Path) -> list[tuple[Parts, str]]:
-    """Return the (file, class) pairs of a table, those without a class left out.
-
-    Raises:
-        ValueError: it cannot be read, or lacks a column.
-    """
-    try:
-        with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            header, *rows = csv.reader(file, delimiter=max(",;\t", key=first.count), strict=True)
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise ValueError(f"images.labels={table} cannot be read: {reason}. {ACCEPTED}.") from error
-    except csv.Error as error:
-        raise ValueError(f"images.labels={table} is no CSV: {error}. {ACCEPTED}.") from error
-    except ValueError as error:  # not even a header
-        raise ValueError(f"images.labels={table} is empty. {ACCEPTED}.") from error
-    file_at = _column(header, FILE_COLUMNS, "file", table)
-    class_at = _column(header, CLASS_COLUMNS, "class", table)
-    pairs: list[tuple[Parts, str]] = []
-    for row in rows:
-        if len(row) > max(file_at, class_at) and row[file_at].strip() and row[class_at].strip():
-            match = SYNSET.search(row[class_at])
-            steps = row[file_at].strip().replace("\\", "/").split("/")
-            parts = [step for step in steps if step not in ("", ".")]
-            pairs.append((parts, match[0] if match else _utf8(row[class_at].strip())))
-    return pairs
-
-
-def _column(header: Sequence[str], known: Sequence[str], what: str, table: Path) -> int:
-    """Return where the best column for the file or the class stands.
-
-    Raises:
-        ValueError: there is none.
-    """
-    titles = [title.strip().lower() for title in header]
-    there = [titles.index(title) for title in known if title in titles]
-    if not there:
-        given = ", ".join(filter(None, (title.strip() for title in header)))
-        raise ValueError(
-            f"images.labels={table} has no column for the {what}, only {given!a}. {ACCEPTED}."
-        )
-    return there[0]
-
-
-def _look_up(
-    inside: Sequence[Parts], rows: Sequence[tuple[Parts, str]], table: Path
-) -> tuple[str | None, ...]:
-    """Return each photograph's class: of its path, else of its file's name, else of its stem.
-
-    Raises:
-        ValueError: two rows give one photograph different classes, one row fits several
-            photographs, or none fits any.
-    """
-    keys: list[str | None] = [None] * len(inside)
-    waiting, left = list(range(len(inside))), rows
-    for part in ("/".join, lambda parts: parts[-1], lambda parts: _stem(parts[-1])):
-        classes: dict[str, str | None] = {}
-        for parts, key in left:
-            name = part(parts)
-            classes[name] = key if classes.get(name, key) == key else None
-        many = Counter(part(inside[place]) for place in waiting)
-        for place in waiting:
-            name = part(inside[place])
-            if name in classes and (classes[name] is None or many[name] > 1):
-                what = "has one row for several" if classes[name] else "gives two classes to"
-                raise ValueError(
-                    f"images.labels={table} {what} {name!a}. Give each photograph one row,"
-                    " with its path below images.root."
-                )
-            keys[place] = classes.get(name)
-        left = [row for row in left if part(row[0]) not in many]
-        waiting = [place for place in waiting if keys[place] is None]
-    if inside and not any(keys):
-        raise ValueError(
-            f"images.labels={table} names none of the {len(inside)} photographs. Its rows give the"
-            " path below images.root, the file's name, or its name without the ending."
-        )
-    return tuple(keys)

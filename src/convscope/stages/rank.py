@@ -16,11 +16,12 @@ from convscope.unit import Choice, Unit, filters
 
 if TYPE_CHECKING:
     from convscope.evidence import Evidence
-    from convscope.example import Example, Hit
+    from convscope.example import Hit
     from convscope.index import ActivationIndex
     from convscope.network import Network
 
 TILE = 64  # pixels of a crop in W&B's table of many filters
+VIEWS = ("crop", "whole")  # of each example, in W&B's table
 
 
 @dataclass(frozen=True)
@@ -255,70 +256,36 @@ def consider(
 
 def one(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
     """Rank photographs and classes for one filter, and write the report about it."""
-    from convscope import hypothesis, selectivity
-    from convscope.distribution import distribution_picture
-    from convscope.evidence import SCORES
-    from convscope.exhibit import rank_page
-    from convscope.quilt import quilt_picture, top_picture
+    from convscope import selectivity
+    from convscope.account import COLUMNS, Account
+    from convscope.hypothesis import Claim
 
-    unit, stage, index = settings.units[0], settings.stage, evidence.index
-    optimum = subject.optimum(stage.optimum, settings.model, unit)
+    unit, stage = settings.units[0], settings.stage
     with tracker.timer("statistics"):
         study = evidence.study(unit.filter)
     with tracker.timer("report"):
-        examples = evidence.show(strongest(settings, evidence))
-        quilt = evidence.quilt(unit.filter, stage.bin)
-        histogram, scores = index.histogram([unit.filter])[0], evidence.scores(unit.filter)
-        field, rate = evidence.field, evidence.rate(unit.filter)
-        patch = (field.rows.size, field.columns.size)
-        generated = hypothesis.first(study, patch, rate, evidence.seen, stage.score)
-        own = None
-        if stage.hypothesis:
-            own = hypothesis.Claim(stage.hypothesis, time.strftime("%Y-%m-%dT%H:%M:%S%z"))
-        told = {"generated": asdict(generated), "own": own.record() if own else None}
-        tracker.document("hypothesis", told)
-        record_examples(examples, evidence, unit, tracker)
-        for name, associations in (("classes", study.classes), ("groups", study.groups)):
-            tracker.table(name, selectivity.COLUMNS, selectivity.rows(associations))
-        tracker.image("top", top_picture(str(unit), examples))
-        tracker.image("quantiles", quilt_picture(str(unit), quilt, evidence.seen))
-        tracker.image("distribution", distribution_picture(str(unit), histogram, scores, optimum))
-        tracker.summarize(
-            {
-                "filter": unit.filter,
-                "rank/activation": examples[0].activation,
-                "rank/picture": "images/top.png",
-                "rank/firing_rate": rate,
-                "rank/sparseness": selectivity.sparseness(scores),
-                "rank/fires": [one.name for one in study.fires],
-                "rank/avoids": [one.name for one in study.avoids],
-                "rank/auroc": study.fires[0].auroc if study.fires else None,
-                "rank/q": study.fires[0].q if study.fires else None,
-                "rank/hypothesis": generated.text,
-                "rank/optimum": optimum,
-                "rank/optimum_quantile": index.quantile_of(unit.filter, optimum)
-                if optimum is not None
-                else None,
-            }
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        account = Account(
+            evidence,
+            unit,
+            study,
+            evidence.show(strongest(settings, evidence)),
+            evidence.quilt(unit.filter, stage.bin),
+            Claim(stage.hypothesis, now) if stage.hypothesis else None,
+            subject.optimum(stage.optimum, settings.model, unit),
+            weights.PACKAGED[settings.model.name].source,
         )
-        source = weights.PACKAGED[settings.model.name].source
-        page = rank_page(
-            name=str(unit),
-            examples=examples,
-            quilt=quilt,
-            histogram=histogram,
-            scores=scores,
-            optimum=optimum,
-            score=SCORES[stage.score],
-            selectivity=study,
-            generated=generated,
-            own=own,
-            facts=evidence.facts(unit.filter, source),
-            settings=asdict(settings),
-            notes=evidence.notes(source),
-        )
-        tracker.page("report", page)
-    tracker.say(generated.text)
+        own = account.claim.record() if account.claim else None
+        tracker.document("hypothesis", {"generated": asdict(account.generated), "own": own})
+        shown = {name: [getattr(one, name) for one in account.examples] for name in VIEWS}
+        tracker.table("top_images", COLUMNS, account.rows(), shown)
+        for name, tested in (("classes", study.classes), ("groups", study.groups)):
+            tracker.table(name, selectivity.COLUMNS, selectivity.rows(tested))
+        for name, picture in account.pictures().items():
+            tracker.image(name, picture)
+        tracker.summarize(account.summary())
+        tracker.page("report", account.page(asdict(settings)))
+    tracker.say(account.generated.text)
 
 
 def strongest(settings: Settings, evidence: Evidence) -> Sequence[Hit]:
@@ -345,24 +312,6 @@ def strongest(settings: Settings, evidence: Evidence) -> Sequence[Hit]:
     return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, 1)]
 
 
-def record_examples(
-    examples: Sequence[Example], evidence: Evidence, unit: Unit, tracker: Tracker
-) -> None:
-    """Write the table of the strongest positions, in W&B with their crops."""
-    columns = (
-        "rank", "image", "wnid", "label", "activation", "row", "column", "top", "left", "bottom",
-        "right", "mean",
-    )  # fmt: skip
-    measured = evidence.measured(unit.filter, [one.path for one in examples])
-    rows = [
-        [one.rank, one.image, one.wnid, one.label,
-         one.activation if evidence.score == "peak" else peak, one.row, one.column, *one.box, mean]
-        for one, (peak, mean) in zip(examples, measured, strict=True)
-    ]  # fmt: skip
-    pictures = {name: [getattr(one, name) for one in examples] for name in ("crop", "whole")}
-    tracker.table("top_images", columns, rows, pictures)
-
-
 def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
     """Say for each of several filters what it fires for, and show its strongest crops."""
     from convscope import roster, selectivity
@@ -374,10 +323,10 @@ def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
         for study in evidence.studies(chosen):
             studies.append(study)
             update(len(studies))
-    with tracker.timer("crops"), tracker.progress("crops", len(chosen)) as update:
-        side = cell(len(chosen))
+    side, total = cell(len(chosen)), len(chosen) * min(roster.CROPS, evidence.seen)
+    with tracker.timer("crops"), tracker.progress("crops", total) as update:
         for crops in evidence.crops(chosen, side):
-            update(sum(len(found) == roster.CROPS for found in crops.values()))
+            update(sum(map(len, crops.values())))
     with tracker.timer("report"):
         units = [
             evidence.summary(filter, crops[filter], study, best)
@@ -401,9 +350,9 @@ def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
                 "rank/silent": sum(unit.silent for unit in units),
             }
         )
-        asked = [f"images={settings.images.name}"]
-        if settings.images.root:
-            asked.append(f"images.root={settings.images.root}")
+        shown = asdict(settings.images)
+        asked = [f"images={shown.pop('name')}"]
+        asked += [f"images.{key}={value}" for key, value in shown.items() if value is not None]
         facts, notes = evidence.facts(None, source), evidence.notes(source)
         page = layer_page(units, facts, asdict(settings), [*notes, *studies[0].notes], asked)
         tracker.page("report", page)
