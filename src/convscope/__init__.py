@@ -2,25 +2,34 @@
 
 Reading order, from the bottom of the import rule to its top:
 
-1. ``unit``, ``settings``, ``weights``, ``images``, ``journal``: the address of a filter, the typed
-   values of a request, where weights come from, photographs as batches, what a run has finished.
-2. ``draws``, ``spectrum``, ``parameterization``, ``transforms``, ``penalties``: random numbers,
+1. ``unit``, ``settings``, ``weights``, ``journal``: the address of a filter, the typed values of a
+   request, where weights come from, what a run has finished.
+2. ``photograph``, ``views``, ``images``, ``fetch``, ``labels``, ``label_table``: a file decoded,
+   the square that a network sees of it, batches, a public set, the classes and WordNet above them.
+3. ``draws``, ``spectrum``, ``parameterization``, ``transforms``, ``penalties``: random numbers,
    free numbers that decode to an image, what the image must survive and what it pays for.
-3. ``figures``, ``explorer``, ``folder``, ``tracker``: pictures as arrays, and where results go.
-4. ``network``, ``receptive``, ``objectives``, ``optimizers``, ``precision``: a trained network and
+4. ``figures``, ``explorer``, ``folder``, ``whole``, ``tracker``: pictures as arrays, files that are
+   there whole or not at all, and where results go.
+5. ``field``, ``density``, ``auroc``, ``pruning``: plain numbers: what a position sees, histograms
+   of activations, areas under curves, which of nested names to keep.
+6. ``network``, ``receptive``, ``objectives``, ``optimizers``, ``precision``: a trained network and
    its taps, the pixels that a position sees, what ascends, by which steps, in which number format.
-5. ``readings``, ``memory``, ``subject``: what an objective asks the network at the least cost, how
+7. ``shard``, ``manifest``, ``index``, ``panel``: the activations of a layer on disk, and labelled
+   photographs in two halves.
+8. ``readings``, ``memory``, ``subject``: what an objective asks the network at the least cost, how
    much fits, and whether a request can be answered at all.
-6. ``ascent``, ``activations``, ``kernels``, ``attribution``: gradient ascent, what photographs do,
-   kernel slices, exact contributions one layer back.
-7. ``recipes``, ``plan``, ``card``, ``album``, ``page``, ``sweep``: from settings to an ascent, what
-   is to be made in which batches, an image as it is shown, photographs a network has seen, the
-   ground of all HTML pages, the jobs of a multirun.
-8. ``circuit``, ``report``, ``gallery``, ``sheet``, ``parallel``: the inputs of a unit as data, the
-   pages about them and about images, contact sheets, parallel coordinates.
-9. ``dossier``, ``catalogue``, ``overview``, ``studio``: findings put into words, for a circuit, for
-   images and for a multirun; images on their way from the ascent to the disk.
-10. ``multirun``, ``stages``: the notes of a multirun, and one file for each command.
+9. ``ascent``, ``activations``, ``kernels``, ``attribution``, ``selectivity``: gradient ascent, what
+   photographs do, kernel slices, exact contributions one layer back, which classes excite a unit.
+10. ``recipes``, ``plan``, ``card``, ``album``, ``survey``, ``example``, ``roster``, ``spread``,
+    ``page``, ``sweep``: from settings to an ascent, what is to be made in which batches, an image
+    as it is shown, photographs a network has seen, the pass that fills an index, a position on a
+    photograph, a filter among all of its layer, the ground of all HTML pages, a multirun's jobs.
+11. ``circuit``, ``hypothesis``, ``report``, ``gallery``, ``sheet``, ``quilt``, ``distribution``,
+    ``parallel``: the inputs of a unit as data, what it may be for in words, pages, pictures.
+12. ``dossier``, ``catalogue``, ``evidence``, ``exhibit``, ``census``, ``overview``, ``studio``,
+    ``account``: findings put into words, for a circuit, for images, for photographs, for one
+    filter, for a layer and for a multirun; images on their way from the ascent to the disk.
+13. ``multirun``, ``stages``: the notes of a multirun, and one file for each command.
 
 A module imports only modules below it; ``tests/test_architecture.py`` holds the rule. TensorFlow
 comes from ``backend`` into the modules that make tensors, never into those that only check a

@@ -7,8 +7,8 @@ forward pass on the same batches in memory, in turn in one process; and the deco
 core. What all of ImageNet takes is reckoned from it. The share of the processor's time says the
 same where other work on the machine disturbs the clock.
 memory: the largest resident memory of a process that indexes 1,000 photographs, and 10,000.
-size: a made-up index of 1,281,167 photographs and 512 filters (4.1 GB in the folder for temporary
-files, removed at the end), asked by new processes for the top 100 of a filter.
+size: made-up indices of 512 filters and up to 1,281,167 photographs (4.4 GB in the folder for
+temporary files, removed at the end), asked by new processes for the top 100 of a filter.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from convscope.manifest import Manifest, Request, listing, request
 PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "shared" / "images"
 LAYER, SIZE, BATCH = "block4_conv3", 224, 16
 IMAGENET = 1_281_167  # photographs of its training set
+COUNTS = (1_000, 50_000, IMAGENET)
 FILTERS, TOP = 512, 100
 
 
@@ -224,31 +225,33 @@ def index_small(home: Path) -> None:
 
 
 def size(rounds: int) -> None:
-    """Print how long the top of a filter takes in an index of all of ImageNet, and its memory."""
+    """Print how long the top of a filter takes in indices up to ImageNet's, and its memory."""
     need, free = 4.5e9, shutil.disk_usage(tempfile.gettempdir()).free
     if free < 1.5 * need:
         sys.exit(
             f"{need / 1e9} GB are needed in {tempfile.gettempdir()}; {free / 1e9:.1f} are free"
         )
-    with scratch() as folder:
-        start = time.perf_counter()
-        index = made_up(folder)
-        held = sum(path.stat().st_size for path in index.folder.rglob("*") if path.is_file())
-        print(
-            f"{index.count:,} photographs x {FILTERS} filters in {index.shards} shards,"
-            f" {held / 1e9:.2f} GB, written in {time.perf_counter() - start:.0f} s"
-        )
-        subprocess.run(
-            [sys.executable, __file__, "ask", str(index.folder), "--rounds", str(rounds)],
-            check=True,
-        )
+    for count in COUNTS:
+        with scratch() as folder:
+            start = time.perf_counter()
+            index = made_up(folder, count)
+            held = sum(path.stat().st_size for path in index.folder.rglob("*") if path.is_file())
+            print(
+                f"{index.count:,} photographs x {FILTERS} filters in {index.shards} shards,"
+                f" {held / 1e9:.2f} GB, written in {time.perf_counter() - start:.0f} s",
+                flush=True,
+            )
+            subprocess.run(
+                [sys.executable, __file__, "ask", str(index.folder), "--rounds", str(rounds)],
+                check=True,
+            )
 
 
-def made_up(folder: Path) -> ActivationIndex:
+def made_up(folder: Path, count: int) -> ActivationIndex:
     """Write an index with random activations."""
-    files = b'["n00000000_00000.JPEG",100000,0]\n' * IMAGENET
+    files = b'["n00000000_00000.JPEG",100000,0]\n' * count
     digest = hashlib.sha256(files).hexdigest()
-    how = Request("vgg16", "", LAYER, SIZE, "crop", digest, IMAGENET, {})
+    how = Request("vgg16", "", LAYER, SIZE, "crop", digest, count, {})
     index = create(
         folder, how, files, filters=FILTERS, rows=28, columns=28, field=None, device="none"
     )
