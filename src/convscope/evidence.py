@@ -79,10 +79,13 @@ class Evidence:
             (self.paths[place].name for place in good), (bytes(digests[place]) for place in good)
         )
 
+    def name(self, place: int) -> str:
+        """Return the name of a photograph, as it can be shown."""
+        return images.spelled(self._names[place])
+
     @cached_property
-    def names(self) -> list[str]:
-        """The name of each photograph, as it can be shown."""
-        return [images.spelled(name) for name in self.index.names()]
+    def _names(self) -> list[str]:
+        return self.index.names()
 
     @cached_property
     def panel(self) -> Panel:
@@ -157,7 +160,7 @@ class Evidence:
         return Hit(
             rank=rank,
             path=self.paths[place],
-            image=self.names[place],
+            image=self.name(place),
             activation=activation,
             row=row,
             column=column,

@@ -14,12 +14,18 @@ from convscope.labels import Labels
 from convscope.labels import of as labels_of
 from convscope.precision import device, resolve
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
-from convscope.unit import Unit
+from convscope.unit import Choice, Unit, filters
 from convscope.unit import check as check_unit
 from convscope.weights import Checkpoint
 
 if TYPE_CHECKING:
     from convscope.network import Network
+
+
+def choose(model: ModelSettings, layer: str, choice: Choice) -> tuple[Unit, ...]:
+    """Return the units that a choice of filters names, in its order; None is the whole layer."""
+    count = weights.PACKAGED[model.name].layers.get(layer, 0)
+    return tuple(Unit(layer, number) for number in filters(choice, count))
 
 
 def check_units(model: ModelSettings, units: Sequence[Unit]) -> None:

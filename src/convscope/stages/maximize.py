@@ -16,7 +16,7 @@ from convscope.folder import relative
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 from convscope.sweep import JOBS
 from convscope.tracker import Tracker
-from convscope.unit import WHOLE, Choice, Unit, filters
+from convscope.unit import WHOLE, Choice, Unit
 
 if TYPE_CHECKING:
     from convscope.ascent import Ascent, Goal
@@ -87,8 +87,7 @@ class Settings:
     @property
     def units(self) -> tuple[Unit, ...]:
         """The units whose images are made, in the order asked for."""
-        count = weights.PACKAGED[self.model.name].layers.get(self.layer, 0)
-        return tuple(Unit(self.layer, number) for number in filters(self.filter, count))
+        return subject.choose(self.model, self.layer, self.filter)
 
     @property
     def request(self) -> dict[str, Any]:

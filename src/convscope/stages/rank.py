@@ -12,7 +12,7 @@ from convscope import subject, weights
 from convscope.folder import relative
 from convscope.settings import ImageSettings, ModelSettings
 from convscope.tracker import Tracker
-from convscope.unit import Choice, Unit, filters
+from convscope.unit import Choice, Unit
 
 if TYPE_CHECKING:
     from convscope.evidence import Evidence
@@ -83,8 +83,7 @@ class Settings:
     @property
     def units(self) -> tuple[Unit, ...]:
         """The units that are asked about, in the order asked for."""
-        count = weights.PACKAGED[self.model.name].layers.get(self.layer, 0)
-        return tuple(Unit(self.layer, number) for number in filters(self.filter, count))
+        return subject.choose(self.model, self.layer, self.filter)
 
     @property
     def part(self) -> tuple[int, int]:
@@ -158,12 +157,10 @@ def gather(settings: Settings, paths: Sequence[Path], tracker: Tracker) -> Activ
     )
     index = indices.find(home, request)
     if index and (there := index.shards - len(index.missing())):
-        damaged = 0
         with tracker.progress("checksums", there) as update:
             for done, (number, complaint) in enumerate(index.verify(), 1):
                 update(done)
                 if complaint and index.discard(number):
-                    damaged += 1
                     tracker.say(f"shard {number} is damaged ({complaint}): it is made again")
     if index and not index.missing():
         tracker.say(f"answered from the index {relative(index.folder)}")
@@ -219,7 +216,8 @@ def share(settings: Settings, index: ActivationIndex, tracker: Tracker) -> dict[
         "layer": settings.layer,
         "seed": settings.seed,
         "model": settings.model.name,
-        "index": relative(index.folder),
+        "weights": asdict(weights.PACKAGED[settings.model.name].provenance),
+        "index": {"folder": relative(index.folder)},
         "rank/shard": mine,
         "rank/shards": parts,
         "rank/missing": len(missing),
@@ -243,7 +241,7 @@ def consider(
         settings.seed,
     )
     if skipped := evidence.skipped:
-        rows = [(evidence.names[place], reason) for place, reason in skipped.items()]
+        rows = [(evidence.name(place), reason) for place, reason in skipped.items()]
         tracker.table("skipped", ("image", "reason"), rows)
         tracker.say(f"{subject.aside(len(rows))}: see tables/skipped.csv")
     if not evidence.seen:
