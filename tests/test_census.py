@@ -2,7 +2,6 @@
 
 import html
 import io
-import math
 import re
 from base64 import b64decode
 from dataclasses import replace
@@ -13,113 +12,20 @@ import pytest
 from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
 from cards import texture
 from PIL import Image
+from rosters import NOTHING, layer, unit
 
 from convscope.census import layer_page, sheet
-from convscope.roster import UnitSummary, mosaic, rows
+from convscope.roster import UnitSummary, mosaic
 
 FACTS = {"network": "vgg16"}
 SETTINGS = {"layer": "block4_conv3", "images": {"fit": "crop", "root": None}}
 NOTES = ["Eleven photographs are few."]
 URI = r"data:image/[a-z]+;base64,[\w+/=]+"
-RED, BLUE = (255, 0, 0), (0, 0, 255)
-COLUMNS = (
-    "layer", "filter", "firing_rate", "sparseness", "activation", "group", "side", "auroc", "low",
-    "high", "q", "avoids",
-)  # fmt: skip
-
-
-def unit(filter_: int = 17, **changed: Any) -> UnitSummary:
-    """Return a filter of block4_conv3 that fires for dogs, unless changed."""
-    given: dict[str, Any] = {
-        "layer": "block4_conv3",
-        "filter": filter_,
-        "firing_rate": 0.125,
-        "sparseness": 0.5,
-        "activation": 200.0 + filter_,
-        "best": "hunting dog",
-        "side": "fires",
-        "auroc": 0.875,
-        "low": 0.8,
-        "high": 0.93,
-        "q": 0.002,
-        "avoids": None,
-        "words": ("hunting dog", "dog", "animal"),
-        "crops": tuple(texture(filter_ + place, 20 + place, 31) for place in range(9)),
-        "labels": ("beagle", "tench", None, *["church"] * 6),
-        "activations": tuple(200.0 + filter_ - place for place in range(9)),
-    }
-    return UnitSummary(**(given | changed))
-
-
-NOTHING: dict[str, Any] = {"best": None, "auroc": None, "low": None, "high": None, "q": None}
-
-
-def layer() -> list[UnitSummary]:
-    """Twenty filters: 3 and 4 fire for birds, 4 avoids dogs, 5 only avoids them; 7 is silent."""
-    bird = {"best": "bird", "words": ("bird", "animal"), "auroc": 0.9}
-    plain = {**NOTHING, "words": (), "labels": ("church",) * 9}
-    made = [unit(number, **plain, firing_rate=0.01 * (1 + number * 7 % 20)) for number in range(20)]
-    made[2] = unit(2)
-    made[3] = unit(3, **bird, q=1e-6)
-    made[4] = unit(4, **bird | {"avoids": "dog", "auroc": 0.75})
-    made[5] = unit(5, best="dog", side="avoids", auroc=0.25, avoids="dog", words=())
-    made[6] = unit(6, best="dog", auroc=0.625, q=0.5, words=())
-    made[7] = unit(7, **plain | {"firing_rate": 0.0, "activation": -1.5})
-    return made
 
 
 def page(units: list[UnitSummary], **changed: Any) -> str:
     given: dict[str, Any] = {"facts": FACTS, "settings": SETTINGS, "notes": NOTES}
     return layer_page(units, **(given | changed))
-
-
-def solid(height: int, width: int, colour: tuple[int, int, int] = RED) -> np.ndarray:
-    return np.full((height, width, 3), colour, np.uint8)
-
-
-def test_the_rows_of_the_table_are_what_is_known_of_each_filter():
-    assert [tuple(row) for row in rows([unit(1), unit(2)])] == [COLUMNS] * 2
-    first, second, third = rows([unit(17), unit(3, **NOTHING), layer()[5]])
-    assert list(first.values()) == [
-        "block4_conv3", 17, 0.125, 0.5, 217.0, "hunting dog", "fires", 0.875, 0.8, 0.93, 0.002, None
-    ]  # fmt: skip
-    assert list(second.values())[5:] == [None] * 7
-    assert (third["group"], third["side"], third["avoids"]) == ("dog", "avoids", "dog")
-
-
-def test_a_quilt_has_its_crops_in_rows_and_paper_where_there_is_none():
-    quilt = mosaic([solid(5, 5, (place, 0, 0)) for place in range(7)], 31)
-    assert quilt.dtype == np.uint8
-    assert quilt.shape == (31, 31, 3)
-    centres = quilt[5::10, 5::10][:3, :3].reshape(9, 3)
-    assert centres.tolist() == [[place, 0, 0] for place in range(7)] + [[255] * 3] * 2
-
-
-@pytest.mark.parametrize("shape", [(30, 90), (90, 30), (1, 64), (64, 1), (3, 2), (300, 200)])
-def test_the_middle_of_a_crop_fills_its_square(shape):
-    crop = solid(*shape)
-    long = int(np.argmax(shape))
-    side = min(shape)
-    near = math.ceil(3 * max(side / 20, 1))  # as far as the filter that makes it smaller reaches
-    ends = np.arange(shape[long]) < (shape[long] - side) // 2 - near
-    np.moveaxis(crop, long, 0)[ends] = BLUE
-    quilt = mosaic([crop], 60)
-    assert (quilt[:20, :20] == RED).all()
-    assert (quilt[20:] == 255).all()
-
-
-def test_crops_of_a_few_pixels_are_enlarged_as_pixels():
-    crop = texture(3, 3, 3)
-    quilt = mosaic([crop] * 9, 3 * 3 * 7)
-    assert np.array_equal(quilt[21:42, 42:], crop.repeat(7, axis=0).repeat(7, axis=1))
-
-
-@pytest.mark.parametrize(
-    ("count", "side", "received"), [(10, 30, "10 crops, side=30"), (1, 2, "1 crops, side=2")]
-)
-def test_a_quilt_of_too_many_crops_or_too_few_pixels_is_refused(count, side, received):
-    with pytest.raises(ValueError, match=f"at least 3 pixels. Received: {received}"):
-        mosaic([solid(4, 4)] * count, side)
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
@@ -165,7 +71,8 @@ def test_quilts_of_tiny_crops_are_kept_without_loss_and_shown_as_pixels():
 
 @pytest.mark.parametrize("size", [5, 60])
 def test_the_page_is_seen_where_a_crop_is_missing(size):
-    few = {"labels": ("beagle",) * 4, "activations": (1.0,) * 4, "crops": (solid(size, size),) * 4}
+    square = np.zeros((size, size, 3), np.uint8)
+    few = {"labels": ("beagle",) * 4, "activations": (1.0,) * 4, "crops": (square,) * 4}
     (uri,) = re.findall(URI, page([unit(**few)]))
     image = Image.open(io.BytesIO(b64decode(uri.split(",")[1])))
     assert image.mode == "RGBA"

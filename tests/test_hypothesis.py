@@ -81,11 +81,6 @@ def test_a_long_list_is_cut_and_counted() -> None:
     assert "breed 4." in said(selectivity(many[:5]))
 
 
-def test_an_ambiguous_name_is_told_apart_where_the_caller_can() -> None:
-    found = selectivity((association("crane"), association("dog")))
-    assert said(found, details={"n-crane": "bird"}).startswith("Fires for: crane (bird), dog.")
-
-
 @pytest.mark.parametrize(
     ("rate", "words"),
     [

@@ -14,7 +14,6 @@ from convscope.selectivity import (
     COLUMNS,
     Association,
     Selectivity,
-    class_selectivity,
     jointly,
     rows,
     sparseness,
@@ -366,7 +365,7 @@ def test_a_row_of_the_table_holds_every_figure() -> None:
     }
 
 
-# Sparseness and class selectivity
+# Sparseness
 
 
 def test_sparseness_goes_from_all_alike_to_a_single_photograph() -> None:
@@ -380,13 +379,3 @@ def test_sparseness_goes_from_all_alike_to_a_single_photograph() -> None:
 
 def test_sparseness_of_large_scores_does_not_overflow() -> None:
     assert sparseness(np.array([3e38, 0, 0], np.float32)) == pytest.approx(1)
-
-
-def test_class_selectivity_compares_the_best_class_with_the_mean_of_the_others() -> None:
-    scores = np.array([4, 2, -1, 1, 2, 9, np.nan])
-    keys = ["a", "a", "b", "c", "c", None, "b"]
-    # Means 3, 0, 1.5 of a, b, c.
-    assert class_selectivity(scores, keys) == pytest.approx((3 - 0.75) / (3 + 0.75))
-    assert class_selectivity(-scores[:2], keys[:2]) is None
-    assert class_selectivity(scores[:2], keys[:2]) is None
-    assert class_selectivity(scores[:0], []) is None

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,25 @@ from convscope.unit import Unit
 
 VGG16 = ModelSettings("vgg16", None)
 SAMPLES = ImageSettings("samples", None, 64, "crop", 8, None)
+SHA256 = weights.PACKAGED["vgg16"].sha256
+OPTIMA = """\
+layer,filter,sample,objective,size,steps,activation_start,activation,activation_mean,quantile,\
+alive,seconds,attempt,sign,score,stopped
+block4_conv3,17,0,channel,128,512,-1.5,231.25,40.5,1.0,True,9.25,1,1,120.0,
+block4_conv3,17,1,channel,128,512,-1.25,250.5,41.0,1.0,True,9.5,1,1,121.0,
+block4_conv3,17,0,channel,128,512,-1.5,-80.75,-20.0,0.0,True,9.75,1,-1,90.0,
+block4_conv3,170,0,channel,128,512,-2.0,400.0,60.0,1.0,True,9.0,1,1,200.0,
+block4_conv2,17,0,channel,128,512,-2.0,500.0,70.0,1.0,True,9.0,1,1,300.0,
+"""
+
+
+def test_a_choice_of_filters_names_units_in_its_order():
+    assert subject.choose(VGG16, "block1_conv2", (5, 3)) == (
+        Unit("block1_conv2", 5), Unit("block1_conv2", 3)
+    )  # fmt: skip
+    assert len(subject.choose(VGG16, "block1_conv2", "all")) == 64
+    (whole,) = subject.choose(VGG16, "block1_conv2", None)
+    assert str(whole) == "block1_conv2:whole"
 
 
 def test_units_and_weights_are_checked_before_anything_is_loaded(tmp_path):
@@ -122,3 +142,117 @@ def test_the_provenance_names_weights_photographs_and_processor(vgg16, monkeypat
     mine = ImageSettings("imagenet_samples", "/copy", 64, "crop", 8, None)
     found = subject.provenance(vgg16, mine, paths, 0, "float32")
     assert found["images"]["commit"] == "of /copy"
+
+
+def maximized(folder: Path, sha256: str = SHA256, table: str = OPTIMA) -> Path:
+    """The folder of a run of stage=maximize, as far as it is asked for an optimum."""
+    said = {
+        "stage": "maximize",
+        "status": "done",
+        "layer": "block4_conv3",
+        "filter": [17, 170],
+        "model": "vgg16",
+        "weights": {"source": "packaged", "sha256": sha256},
+        "maximize/activation": 400.0,
+    }
+    (folder / "tables").mkdir(parents=True)
+    (folder / "summary.json").write_text(json.dumps(said, indent=2))
+    (folder / "tables" / "optima.csv").write_text(table)
+    return folder
+
+
+@pytest.mark.parametrize("given", [None, 250.5, -3.0, 0.0])
+def test_an_optimum_that_is_given_as_a_number_is_taken_as_it_is(given):
+    assert subject.optimum(given, VGG16, Unit("block4_conv3", 17)) == given
+
+
+def test_the_optimum_of_a_run_is_the_largest_activation_of_the_units_own_images(tmp_path):
+    folder = str(maximized(tmp_path / "run"))
+    assert subject.optimum(folder, VGG16, Unit("block4_conv3", 17)) == 250.5
+    assert subject.optimum(folder, VGG16, Unit("block4_conv3", 170)) == 400
+    assert subject.optimum(folder, VGG16, Unit("block4_conv2", 17)) == 500
+
+
+def test_the_folder_of_a_run_may_lie_in_the_users_home(tmp_path, monkeypatch):
+    maximized(tmp_path / "run")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert subject.optimum("~/run", VGG16, Unit("block4_conv3", 17)) == 250.5
+
+
+def test_an_optimum_of_other_weights_or_another_filter_is_refused(tmp_path):
+    mine, other = maximized(tmp_path / "mine"), maximized(tmp_path / "other", "0" * 64)
+    with pytest.raises(ValueError) as caught:
+        subject.optimum(str(other), VGG16, Unit("block4_conv3", 17))
+    assert str(caught.value) == f"stage.optimum={other} is of other weights than vgg16's."
+    for unit in (Unit("block4_conv3", 1), Unit("block4_conv1", 17)):
+        with pytest.raises(ValueError) as caught:
+            subject.optimum(str(mine), VGG16, unit)
+        assert str(caught.value) == f"stage.optimum={mine} has no optimum of {unit}."
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("summary.json", None), ("summary.json", b""), ("summary.json", b"[]"),
+        ("summary.json", b"null"), ("summary.json", b'{"weights": "packaged"}'),
+        ("summary.json", b'{"stage": "maximize", "status": "running"}'),
+        ("summary.json", b"\xff\xfe"),
+        ("tables/optima.csv", None), ("tables/optima.csv", b"layer,filter\nblock4_conv3,17\n"),
+        ("tables/optima.csv", b"layer,filter,activation\nblock4_conv3,17\n"),
+        ("tables/optima.csv", b"layer,filter,activation\nblock4_conv3,17,high\n"),
+        ("tables/optima.csv", b"name\nblock4_conv3\n"), ("tables/optima.csv", b"\xff,\xfe\n1,2\n"),
+    ],
+)  # fmt: skip
+def test_an_optimum_of_a_damaged_run_is_refused(tmp_path, name, content):
+    folder = maximized(tmp_path / "run")
+    if content is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes(content)
+    with pytest.raises(ValueError) as caught:
+        subject.optimum(str(folder), VGG16, Unit("block4_conv3", 17))
+    assert str(caught.value) == (
+        f"stage.optimum={folder} holds no finished run of stage=maximize. Give the folder of one,"
+        " or an activation."
+    )
+
+
+def test_an_optimum_is_not_a_file_and_not_nowhere(tmp_path):
+    for given in (tmp_path / "nowhere", photograph(tmp_path / "cat.png")):
+        with pytest.raises(ValueError, match=r"holds no finished run of stage=maximize\. Give"):
+            subject.optimum(str(given), VGG16, Unit("block4_conv3", 17))
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [
+        (1, "1 file was set aside"), (2, "2 files were set aside"),
+        (1234, "1,234 files were set aside"),
+    ],
+)  # fmt: skip
+def test_files_set_aside_are_counted_in_words(count, words):
+    assert subject.aside(count) == words
+
+
+def test_what_was_shown_is_told_with_the_commit_of_a_set_that_was_fetched(monkeypatch):
+    asked: list[Path] = []
+
+    def commit(folder: Path) -> str:
+        asked.append(folder)
+        return "0a1b"
+
+    monkeypatch.setattr(fetch, "commit", commit)
+    monkeypatch.setattr(fetch, "home", lambda: Path("cache"))
+    own = folder_of(Path("photographs"))
+    assert subject.shown(own, 7, "89ab", 2) == {
+        "name": "folder", "commit": None, "fit": "pad", "count": 7, "sha256": "89ab", "skipped": 2,
+    }  # fmt: skip
+    assert subject.shown(SAMPLES, 17, "89ab", 0)["commit"] is None
+    assert asked == []
+    fetched = replace(SAMPLES, name="imagenet_samples")
+    assert subject.shown(fetched, 1000, "89ab", 0) == {
+        "name": "imagenet_samples", "commit": "0a1b", "fit": "crop", "count": 1000,
+        "sha256": "89ab", "skipped": 0,
+    }  # fmt: skip
+    subject.shown(replace(fetched, root="copy"), 1, "", 0)
+    assert asked == [Path("cache"), Path("copy")]

@@ -91,9 +91,9 @@ class Evidence:
     def panel(self) -> Panel:
         """The labelled photographs, divided into two halves."""
         known = taxonomy()
-        groups = known.groups({key for key in self.labels.keys if key})
+        groups = known.groups({key for key in self._keys if key})
         return panel.prepare(
-            self.labels.keys,
+            self._keys,
             groups,
             {**self.labels.names, **{wnid: known.name(wnid) for wnid in groups}},
             panel.halves(self.index.digests()),
@@ -104,8 +104,18 @@ class Evidence:
 
     @property
     def labelled(self) -> bool:
-        """Whether any photograph has a class."""
-        return any(key is not None for key in self.labels.keys)
+        """Whether any photograph that could be read has a class."""
+        return any(key is not None for key in self._keys)
+
+    @cached_property
+    def _keys(self) -> list[str | None]:
+        """The class of each photograph; None for those set aside, too.
+
+        A class of which nothing could be read would tell groups apart that are the same.
+        """
+        return [
+            None if place in self.skipped else key for place, key in enumerate(self.labels.keys)
+        ]
 
     # One filter
 
@@ -284,7 +294,6 @@ class Evidence:
         if skipped := len(self.skipped):
             said.append(f"{subject.aside(skipped)}: tables/skipped.csv says why.")
         if clipped := self.index.clipped():
-            said.append(
-                f"{clipped:,} activations lie beyond what the index can hold and count as 65504."
-            )
+            many = "1 activation lies" if clipped == 1 else f"{clipped:,} activations lie"
+            said.append(f"{many} beyond what the index can hold: kept as 65504.")
         return said

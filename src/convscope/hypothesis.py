@@ -6,11 +6,11 @@ The paragraph is drawn from what is significant and from nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convscope.panel import LEVEL
-from convscope.selectivity import Association, Selectivity
+from convscope.selectivity import Selectivity
 
 SAID = 5  # names that a sentence lists before it only counts
 
@@ -100,7 +100,6 @@ def first(
     rate: float | None,
     images: int,
     score: str,
-    details: Mapping[str, str] | None = None,
 ) -> Generated:
     """Return the first hypothesis on a filter.
 
@@ -110,11 +109,10 @@ def first(
         rate: the share of positions at which it is active, from 0 to 1; None: not measured.
         images: the photographs looked at, with labels or without.
         score: what stands for a photograph, such as "peak".
-        details: {key: what tells it from others of its name}, such as "bird" for a `crane`.
     """
     findings = tuple(
         Finding(
-            name=_name(one, details or {}),
+            name=one.name,
             wnid=one.wnid,
             fires=one.auroc > 0.5,
             auroc=one.auroc,
@@ -134,10 +132,6 @@ def first(
     ]
     text = " ".join([*(sentences or _nothing(selectivity, images)), _outlook(field, rate)])
     return Generated(text, findings, field, rate, images, score)
-
-
-def _name(one: Association, details: Mapping[str, str]) -> str:
-    return f"{one.name} ({details[one.wnid]})" if one.wnid in details else one.name
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -18,13 +18,12 @@ from typing import Any, Literal
 import numpy as np
 
 from convscope import density, shard
-from convscope.field import Box, ReceptiveField
+from convscope.field import ReceptiveField
 from convscope.manifest import MANIFEST, Manifest, Request
 from convscope.shard import BINS, Draft, Layout
 from convscope.whole import clear, save, scratch, settle
 
 FILES, SHARDS = "files.jsonl", "shards"
-MEMORY = 64 * 2**20  # bytes of a block of filters, as float16
 
 By = Literal["peak", "mean"]
 What = Literal["peak", "mean", "row", "column"]
@@ -126,15 +125,7 @@ class ActivationIndex:
 
     def top(self, filter: int, count: int, by: By = "peak") -> Ranking:
         """Return the photographs that a filter responds to most."""
-        return self._ranking(filter, self.column(filter, by), count)
-
-    def tops(self, count: int, by: By = "peak") -> Iterator[tuple[int, Ranking]]:
-        """Yield each filter of the layer with the photographs it responds to most."""
-        for start, values in self.blocks(by):
-            for offset, row in enumerate(values):
-                yield start + offset, self._ranking(start + offset, row, count)
-
-    def _ranking(self, filter: int, values: np.ndarray, count: int) -> Ranking:
+        values = self.column(filter, by)
         places = strongest(values, count)
         return Ranking(places, values[places].astype(np.float32), *self.where(filter, places))
 
@@ -152,32 +143,16 @@ class ActivationIndex:
 
         Activations are float16; those of photographs set aside are NaN.
         """
-        return self._rows(filter, 1, what)[0]
-
-    def blocks(self, what: What = "peak", memory: int = MEMORY) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield the first filter and the values `(filters, count)` of some filters after another.
-
-        Args:
-            what: see `column`.
-            memory: bytes of activations held at a time, if one filter's are no more.
-        """
-        together = max(1, memory // (2 * max(1, self.count)))
-        for start in range(0, self.manifest.filters, together):
-            count = min(together, self.manifest.filters - start)
-            yield start, self._rows(start, count, what)
-
-    def _rows(self, start: int, count: int, what: What) -> np.ndarray:
-        """Return some filters' rows, put together from all shards `(count, photographs)`."""
-        if not 0 <= start < self.manifest.filters:
+        if not 0 <= filter < self.manifest.filters:
             raise ValueError(
-                f"{self.manifest.request.layer} has no filter {start}. Its filters are 0 to"
+                f"{self.manifest.request.layer} has no filter {filter}. Its filters are 0 to"
                 f" {self.manifest.filters - 1}."
             )
         dtype = Layout(0, 0, 1, 1, self.manifest.rows, self.manifest.columns).arrays[what][1]
-        whole = np.empty((count, self.count), dtype)
+        whole = np.empty(self.count, dtype)
         for layout in self._layouts:
-            part = self._ask(shard.rows, layout.number, what, start, count)
-            whole[:, layout.first : layout.first + layout.count] = part
+            part = self._ask(shard.rows, layout.number, what, filter, 1)
+            whole[layout.first : layout.first + layout.count] = part[0]
         return whole
 
     def histogram(self, filters: Sequence[int] | None = None) -> np.ndarray:
@@ -267,12 +242,6 @@ class ActivationIndex:
                 " run builds it anew."
             )
         return [json.loads(line)[0] for line in names]
-
-    def box(self, row: int, column: int) -> Box:
-        """Return the pixels of the square that a position sees, padding included."""
-        side = self.manifest.request.size
-        field = self.manifest.field
-        return field.box(row, column) if field else Box(0, 0, side, side)
 
     def _record(self, number: int) -> dict[str, Any]:
         try:

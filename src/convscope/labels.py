@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 from collections import Counter
@@ -44,10 +43,6 @@ class Taxonomy:
     def leaves(self, wnid: str) -> frozenset[str]:
         """Return the classes of ImageNet at or below a synset."""
         return self._leaves[wnid]
-
-    def information(self, wnid: str) -> float:
-        """Return how much a synset says: -log of its share of ImageNet's classes."""
-        return -math.log(len(self.leaves(wnid)) / len(self.classes))
 
     def groups(
         self, present: Collection[str], least: int = 8, share: float = 0.4

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import compress
 from typing import Literal
 
 import numpy as np
@@ -217,25 +216,6 @@ def sparseness(scores: np.ndarray) -> float | None:
         return None
     rates /= rates.max()
     return float((1 - rates.mean() ** 2 / np.mean(rates**2)) / (1 - 1 / len(rates)))
-
-
-def class_selectivity(scores: np.ndarray, keys: Sequence[str | None]) -> float | None:
-    """Return how far the best class's mean rectified score is above the mean of the others'.
-
-    It is their difference over their sum, from 0 to 1; None where the unit is silent or there is
-    no second class. It tells little of how much a network needs the unit.
-
-    Source: Morcos, Barrett, Rabinowitz and Botvinick, On the importance of single directions for
-    generalization, 2018.
-    """
-    known = np.array([key is not None for key in keys], bool) & ~np.isnan(scores)
-    _, codes = np.unique(np.array(list(compress(keys, known)), str), return_inverse=True)
-    rates = np.maximum(scores[known], 0).astype(np.float64)
-    if not rates.any() or codes.max() == 0:
-        return None
-    means = np.sort(np.bincount(codes, rates) / np.bincount(codes))
-    best, rest = means[-1], means[:-1].mean()
-    return float((best - rest) / (best + rest))
 
 
 def _tests(half: Half, order: auroc.Ranking) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
