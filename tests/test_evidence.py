@@ -419,7 +419,7 @@ def test_facts_state_the_network_the_photographs_and_the_filter(layer, means):
         "network": "tiny",
         "weights": "own weights",
         "filter": "1 of conv",
-        "receptive field": "9 x 13 pixels, a position every 4",
+        "receptive field": "9 x 13 pixels, a position every 4 x 5",
         "photographs": "25 at 33 x 33 (crop)",
         "fires at": f"{100 * (MAPS[GOOD][..., FIRES] > 0).mean():.1f} % of positions on the"
         " photographs",

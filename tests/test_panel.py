@@ -211,7 +211,7 @@ def test_enough_photographs_of_enough_classes_need_no_note() -> None:
 def test_unlabelled_photographs_are_left_out_and_counted() -> None:
     keys = ["a", None, "b", None, None] * 8
     panel = prepare(keys, {}, {}, alternating(40))
-    assert panel.notes[0] == "24 of 40 photographs have no label: left out."
+    assert panel.notes[0] == "24 of 40 photographs have no label, or could not be read: left out."
     assert panel.counts.tolist() == [[4, 4], [4, 4]]
 
 

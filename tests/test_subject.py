@@ -16,11 +16,12 @@ SHA256 = weights.PACKAGED["vgg16"].sha256
 OPTIMA = """\
 layer,filter,sample,objective,size,steps,activation_start,activation,activation_mean,quantile,\
 alive,seconds,attempt,sign,score,stopped
-block4_conv3,17,0,channel,128,512,-1.5,231.25,40.5,1.0,True,9.25,1,1,120.0,
-block4_conv3,17,1,channel,128,512,-1.25,250.5,41.0,1.0,True,9.5,1,1,121.0,
-block4_conv3,17,0,channel,128,512,-1.5,-80.75,-20.0,0.0,True,9.75,1,-1,90.0,
-block4_conv3,170,0,channel,128,512,-2.0,400.0,60.0,1.0,True,9.0,1,1,200.0,
-block4_conv2,17,0,channel,128,512,-2.0,500.0,70.0,1.0,True,9.0,1,1,300.0,
+block4_conv3,17,0,channel,128,512,-1.5,231.25,40.5,1.0,true,9.25,1,1,120.0,
+block4_conv3,17,1,channel,128,512,-1.25,250.5,41.0,1.0,true,9.5,1,1,121.0,
+block4_conv3,17,0,channel,128,512,-1.5,-80.75,-20.0,0.0,true,9.75,1,-1,90.0,
+block4_conv3,17,2,channel,128,512,-1.5,300.0,-20.0,0.0,false,9.75,3,1,90.0,
+block4_conv3,170,0,channel,128,512,-2.0,400.0,60.0,1.0,true,9.0,1,1,200.0,
+block4_conv2,17,0,channel,128,512,-2.0,500.0,70.0,1.0,true,9.0,1,1,300.0,
 """
 
 
@@ -187,7 +188,7 @@ def test_an_optimum_of_other_weights_or_another_filter_is_refused(tmp_path):
     for unit in (Unit("block4_conv3", 1), Unit("block4_conv1", 17)):
         with pytest.raises(ValueError) as caught:
             subject.optimum(str(mine), VGG16, unit)
-        assert str(caught.value) == f"stage.optimum={mine} has no optimum of {unit}."
+        assert str(caught.value) == f"stage.optimum={mine} has no optimum of {unit} that is alive."
 
 
 @pytest.mark.parametrize(
@@ -195,8 +196,10 @@ def test_an_optimum_of_other_weights_or_another_filter_is_refused(tmp_path):
     [
         ("summary.json", None), ("summary.json", b""), ("summary.json", b"[]"),
         ("summary.json", b"null"), ("summary.json", b'{"weights": "packaged"}'),
-        ("summary.json", b'{"stage": "maximize", "status": "running"}'),
+        ("summary.json", b'{"status": "interrupted", "weights": {"sha256": "%s"}}' % SHA256.encode()),
         ("summary.json", b"\xff\xfe"),
+        ("tables/optima.csv", OPTIMA.replace("250.5", "nan").encode()),
+        ("tables/optima.csv", b"layer,filter\n" + b"x" * 200_000),
         ("tables/optima.csv", None), ("tables/optima.csv", b"layer,filter\nblock4_conv3,17\n"),
         ("tables/optima.csv", b"layer,filter,activation\nblock4_conv3,17\n"),
         ("tables/optima.csv", b"layer,filter,activation\nblock4_conv3,17,high\n"),

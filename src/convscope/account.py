@@ -87,7 +87,7 @@ class Account:
         name = str(self.unit)
         score, seen = SCORES[self.evidence.score], self.evidence.seen
         return {
-            "top": top_picture(name, self.examples),
+            "top": top_picture(name, self.examples, score),
             "quantiles": quilt_picture(name, self.quilt, seen, score),
             "distribution": distribution_picture(name, self.histogram, self.scores, self.optimum),
         }

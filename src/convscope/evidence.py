@@ -103,9 +103,9 @@ class Evidence:
         )
 
     @property
-    def labelled(self) -> bool:
-        """Whether any photograph that could be read has a class."""
-        return any(key is not None for key in self._keys)
+    def labelled(self) -> int:
+        """How many photographs that could be read have a class."""
+        return sum(key is not None for key in self._keys)
 
     @cached_property
     def _keys(self) -> list[str | None]:
@@ -263,9 +263,10 @@ class Evidence:
         said = {"network": request.model, "weights": source}
         if filter is not None:
             said["filter"] = f"{filter} of {self.layer}"
-        said["receptive field"] = (
-            f"{field.rows.size} x {field.columns.size} pixels, a position every {field.rows.stride}"
-        )
+        said["receptive field"] = f"{field.rows.size} x {field.columns.size} pixels"
+        if self.index.manifest.rows * self.index.manifest.columns > 1:
+            strides = dict.fromkeys([field.rows.stride, field.columns.stride])
+            said["receptive field"] += f", a position every {' x '.join(map(str, strides))}"
         said["photographs"] = f"{self.seen:,} at {request.size} x {request.size} ({request.fit})"
         if filter is not None:
             rate = self.rate(filter)

@@ -98,6 +98,7 @@ def rank_page(
         photographs=int(np.isfinite(scores).sum()),
         firing=firing(histogram),
         score=score,
+        several=len({example.path for example in examples}) < len(examples),
         drawings={
             "broad": spread(histogram, scores, optimum, WIDE),
             "slim": spread(histogram, scores, optimum, NARROW),

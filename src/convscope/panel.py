@@ -172,7 +172,10 @@ class Panel:
         found = []
         if labelled < len(self.codes):
             gone = len(self.codes) - labelled
-            found.append(f"{gone:,} of {len(self.codes):,} photographs have no label: left out.")
+            found.append(
+                f"{gone:,} of {len(self.codes):,} photographs have no label, or could not be read:"
+                " left out."
+            )
         if present == 1:
             return (*found, "All photographs are of one class: there is nothing to compare.")
         return (*found, *self._about_classes(counts, present), *self._about_groups())

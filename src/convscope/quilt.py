@@ -213,7 +213,9 @@ def framed(example: Example, side: int) -> np.ndarray:
     return np.asarray(whole)
 
 
-def top_picture(name: str, examples: Sequence[Example]) -> np.ndarray:
+def top_picture(
+    name: str, examples: Sequence[Example], score: str = "peak activation"
+) -> np.ndarray:
     """Return the strongest photographs, uint8 `(height, width, 3)`.
 
     Each is shown as the part that the unit saw, and whole with that part framed.
@@ -221,6 +223,7 @@ def top_picture(name: str, examples: Sequence[Example]) -> np.ndarray:
     Args:
         name: the unit.
         examples: the photographs, strongest first.
+        score: what the number of each is, in words.
 
     Raises:
         ValueError: there are no examples.
@@ -233,9 +236,7 @@ def top_picture(name: str, examples: Sequence[Example]) -> np.ndarray:
     tall = SIDE + 60
     page = Page(width, 96 + -(-len(examples) // columns) * tall, scale=2)
     page.text(MARGIN, 40, f"What excites {name} most", 22, weight="bold", fit=width - 2 * MARGIN)
-    words = (
-        "the part that the unit saw, the photograph it is from, and the unit's preactivation there"
-    )
+    words = f"the part that the unit saw, the photograph it is from, and its {score}"
     page.text(MARGIN, 70, words, 13, color=QUIET, fit=width - 2 * MARGIN)
     for index, example in enumerate(examples):
         left = MARGIN + index % columns * (tile + 2 * GAP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -192,9 +193,11 @@ def optimum(given: float | str | None, model: ModelSettings, unit: Unit) -> floa
         found = [
             float(row["activation"])
             for row in rows
-            if (row["layer"], row["filter"]) == (unit.layer, str(unit.filter))
+            if (row["layer"], row["filter"], row["alive"]) == (unit.layer, str(unit.filter), "true")
         ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if summary["status"] != "done" or not all(map(math.isfinite, found)):
+            raise ValueError("it is not finished")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise ValueError(
             f"stage.optimum={given} holds no finished run of stage=maximize. Give the folder of"
             " one, or an activation."
@@ -202,7 +205,7 @@ def optimum(given: float | str | None, model: ModelSettings, unit: Unit) -> floa
     if made != weights.PACKAGED[model.name].sha256:
         raise ValueError(f"stage.optimum={given} is of other weights than {model.name}'s.")
     if not found:
-        raise ValueError(f"stage.optimum={given} has no optimum of {unit}.")
+        raise ValueError(f"stage.optimum={given} has no optimum of {unit} that is alive.")
     return max(found)
 
 

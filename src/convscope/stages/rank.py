@@ -376,5 +376,5 @@ def summary(settings: Settings, evidence: Evidence) -> dict[str, object]:
             "versions": dict(manifest.request.versions),
         },
         "rank/photographs": evidence.seen,
-        "rank/labelled": sum(key is not None for key in evidence.labels.keys),
+        "rank/labelled": evidence.labelled,
     }
