@@ -196,7 +196,7 @@ def test_an_optimum_of_other_weights_or_another_filter_is_refused(tmp_path):
     [
         ("summary.json", None), ("summary.json", b""), ("summary.json", b"[]"),
         ("summary.json", b"null"), ("summary.json", b'{"weights": "packaged"}'),
-        ("summary.json", b'{"status": "interrupted", "weights": {"sha256": "%s"}}' % SHA256.encode()),
+        ("summary.json", f'{{"status": "failed", "weights": {{"sha256": "{SHA256}"}}}}'.encode()),
         ("summary.json", b"\xff\xfe"),
         ("tables/optima.csv", OPTIMA.replace("250.5", "nan").encode()),
         ("tables/optima.csv", b"layer,filter\n" + b"x" * 200_000),
