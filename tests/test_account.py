@@ -116,6 +116,7 @@ def test_the_summary_has_every_scalar_result(layer):
     assert made.summary() == {
         "filter": 0,
         "rank/activation": PEAKS[GOOD, FIRES].max(),
+        "rank/score": PEAKS[GOOD, FIRES].max(),
         "rank/picture": "images/top.png",
         "rank/firing_rate": (MAPS[GOOD][..., FIRES] > 0).mean(),
         "rank/sparseness": selectivity.sparseness(PEAKS[GOOD, FIRES]),

@@ -115,7 +115,7 @@ def test_what_is_not_significant_is_told_with_its_q():
     assert "<dt>group</dt><dd>dog: not significant</dd>" in text
     assert '<span class="caption"><span class="group">dog, q 0.50</span>' in text
     assert 'class="caption found"' not in text
-    assert "No filter fires for a group of classes beyond chance (q &lt; 0.05)." in text
+    assert "No filter fires for a class or group beyond chance (q &lt; 0.05)." in text
     none = page([unit(**NOTHING, words=())])
     assert "<dt>group</dt><dd>none stands out</dd>" in none
     assert "AUROC</dt>" not in none
@@ -128,11 +128,16 @@ def test_what_is_not_a_number_is_a_dash():
     assert 'data-numbers="[17.0, 0.125, null, null, 0.5, 217.0]"' in text
 
 
+def test_the_head_says_so_where_nothing_could_be_tested() -> None:
+    text = layer_page(layer(), {}, {}, [], tested=False)
+    assert "No class or group could be tested; 1 is silent on every photograph." in text
+
+
 def test_the_head_counts_what_was_found():
-    assert "3 of 20 filters fire for a group of classes (q &lt; 0.05); 1 is silent" in page(layer())
+    assert "3 of 20 filters fire for a class or group (q &lt; 0.05); 1 is silent" in page(layer())
     assert "<h1>Which photographs excite 20 filters of block4_conv3</h1>" in page(layer())
     one = page([unit()])
-    assert "1 of 1 filter fires for a group of classes (q &lt; 0.05)." in one
+    assert "1 of 1 filter fires for a class or group (q &lt; 0.05)." in one
     assert "<h1>Which photographs excite block4_conv3:17</h1>" in one
 
 

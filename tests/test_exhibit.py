@@ -131,7 +131,7 @@ def test_what_is_known_of_a_photograph_is_written_beside_it():
         assert words in made  # fmt: skip
     bare = page(count=1, quilt=[], examples=[example(1, label=None, wnid=None)])
     assert "no label" in bare
-    assert "Of 206 photographs the strongest reaches 59.25." in bare
+    assert "Of 206 photographs the strongest reaches 59.25 (peak activation)." in bare
 
 
 def test_a_frame_too_small_to_be_seen_is_drawn_larger_around_the_same_middle():

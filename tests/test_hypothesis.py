@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,12 @@ def selectivity(
 ) -> Selectivity:
     groups = tuple(one for one in tested if one.kind == "group")
     return Selectivity((), groups, fires, avoids, images // 2, images - images // 2, ())
+
+
+def test_photographs_of_one_class_are_not_called_too_few() -> None:
+    text = said(replace(selectivity(images=56), present=1))
+    assert text.startswith("56 labelled photographs of one class: there is nothing to compare. It ")
+    assert "too few" not in text
 
 
 def said(found: Selectivity, rate: float | None = 0.1, **more: dict[str, str]) -> str:
@@ -84,7 +91,7 @@ def test_a_long_list_is_cut_and_counted() -> None:
 @pytest.mark.parametrize(
     ("rate", "words"),
     [
-        (0.0, "at 0 % of positions"),
+        (0.0, "nowhere on these photographs"),
         (0.00003, "at less than 0.01 % of positions"),
         (0.00042, "at 0.042 % of positions"),
         (0.0149, "at 1.5 % of positions"),

@@ -80,6 +80,17 @@ def test_a_folder_that_does_not_exist_or_is_none_is_refused(tmp_path):
         folder(tmp_path / "pipe")
 
 
+def test_folders_of_results_hold_no_photographs_unless_one_is_asked_for_by_name(tmp_path):
+    for name in ("a.png", "outputs/rank/1/images/top.png", "outputs/sweeps/2/sweep.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "outputs/rank/1/.hydra").mkdir()
+    (tmp_path / "outputs/sweeps/2/jobs.jsonl").touch()
+    assert folder(tmp_path) == (tmp_path / "a.png",)
+    one = tmp_path / "outputs" / "rank" / "1"
+    assert folder(one) == (one / "images" / "top.png",)
+
+
 def test_links_to_folders_are_followed_once_and_never_in_circles(tmp_path):
     for name in ("real/z/a.jpg", "elsewhere/b.jpg", "elsewhere/deep/c.jpg"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -223,7 +234,7 @@ def test_a_stream_gives_a_batch_for_each_part_in_order(tmp_path, threads):
     assert [len(batch.places) for batch in found] == [1, 6, 0, 12, 19, 0]
     assert found[1].places == (0, 1, 2, 3, 4, 5)
     assert found[1].skipped == ((paths[7], "an empty file"),)
-    assert found[5].skipped == ((paths[39], "no such file (a dangling link)"),)
+    assert found[5].skipped == ((paths[39], "no such file"),)
     greys = [pixel for batch in found for pixel in batch.pixels[:, 1, 1, 1]]
     kept = [index for index in range(39) if index != 7]
     np.testing.assert_array_equal(greys, np.float32(kept) / np.float32(255))

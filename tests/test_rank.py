@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import asked
@@ -394,6 +395,11 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path, photographs):
         (("filter=[3,4]", "stage.hypothesis=dogs"), "stage.hypothesis=dogs is about one filter; 2"),
         (("filter=3", "stage.per_image=2", "stage.score=mean"), "per_image=2 has no effect on"),
         (("filter=3", "stage.top=0"), "stage.top=0 is too small"),
+        (("filter=3", "stage.top=1001"), "stage.top=1001 is too large. At most 1000."),
+        (("filter=3", "stage.permutations=1000000"), "permutations=1000000 is too large."),
+        (("filter=3", "seed=-1"), "seed=-1 is too small"),
+        (("filter=3", "stage.index=/dev/null/index"), "/dev/null is a file. Give a folder."),
+        (("filter=3", "images.size=5000"), "images.size=5000 is too large. At most 4096 pixels."),
         (("filter=3", "stage.optimum=nowhere"), "stage.optimum=nowhere holds no finished run of"),
         (("filter=3", "images=folder", "images.root=none"), "images.root=none does not exist"),
     ],
@@ -403,6 +409,12 @@ def test_what_cannot_be_answered_is_refused_in_one_line(tmp_path, words, told):
         rank.check(settings(tmp_path, *words))
     assert told in str(refusal.value)
     assert not (tmp_path / "index").exists()
+
+
+def test_a_sentence_of_no_known_encoding_is_refused(tmp_path):
+    stage = settings(tmp_path, "filter=3").stage
+    with pytest.raises(ValueError, match="hypothesis='caf.udce9' is no text in UTF-8"):
+        replace(stage, hypothesis="caf\udce9")
 
 
 def test_a_setting_of_another_stage_is_refused(tmp_path):

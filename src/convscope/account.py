@@ -24,6 +24,9 @@ COLUMNS = (
 )  # fmt: skip
 """Of the table of the strongest positions."""
 
+DRAWN = 100
+"""Examples in the picture of the strongest; the table and the page have all."""
+
 
 @dataclass(frozen=True)
 class Account:
@@ -62,10 +65,11 @@ class Account:
     @cached_property
     def generated(self) -> Generated:
         """The first hypothesis, made from what is significant."""
-        field, evidence = self.evidence.field, self.evidence
+        evidence, view = self.evidence, self.evidence.index.manifest.request.size
+        field = evidence.field
         return first(
             self.study,
-            (field.rows.size, field.columns.size),
+            (min(field.rows.size, view), min(field.columns.size, view)),
             evidence.rate(self.unit.filter),
             evidence.seen,
             evidence.score,
@@ -87,7 +91,7 @@ class Account:
         name = str(self.unit)
         score, seen = SCORES[self.evidence.score], self.evidence.seen
         return {
-            "top": top_picture(name, self.examples, score),
+            "top": top_picture(name, self.examples[:DRAWN], score),
             "quantiles": quilt_picture(name, self.quilt, seen, score),
             "distribution": distribution_picture(name, self.histogram, self.scores, self.optimum),
         }
@@ -98,7 +102,8 @@ class Account:
         below = None if optimum is None else self.evidence.index.quantile_of(filter, optimum)
         return {
             "filter": filter,
-            "rank/activation": self.examples[0].activation,
+            "rank/activation": self.evidence.peak(filter),
+            "rank/score": self.examples[0].activation,
             "rank/picture": "images/top.png",
             "rank/firing_rate": self.generated.rate,
             "rank/sparseness": selectivity.sparseness(self.scores),

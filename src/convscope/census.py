@@ -66,6 +66,7 @@ def layer_page(
     settings: Mapping[str, object],
     notes: Sequence[str],
     asked: Sequence[str] = (),
+    tested: bool = True,
 ) -> str:
     """Return the filters of a layer as one HTML page that makes no network request.
 
@@ -79,6 +80,7 @@ def layer_page(
         notes: what to keep in mind, one sentence or two each.
         asked: what the command of this run said beside the layer and the filters; the page repeats
             it in the command for one filter.
+        tested: whether any class or group could be tested.
 
     Raises:
         ValueError: there are no filters, one is there twice, or its crops, their labels and
@@ -96,6 +98,7 @@ def layer_page(
         marks=marks,
         chips=_chips(units),
         orders=ORDERS,
+        tested=tested,
         least=Q,
         facts=facts,
         settings=flat(settings),

@@ -158,6 +158,10 @@ class Evidence:
         """Return the share of positions at which a filter is above zero."""
         return firing(self.index.histogram([filter])[0])
 
+    def peak(self, filter: int) -> float:
+        """Return a filter's largest activation on any photograph."""
+        return float(np.nanmax(self.index.column(filter, "peak").astype(np.float32)))
+
     def measured(self, filter: int, paths: Sequence[Path]) -> list[tuple[float, float]]:
         """Return peak and mean of a filter on some of the photographs that excite it most."""
         places = self.index.top(filter, len(paths), self.score).places
@@ -224,7 +228,7 @@ class Evidence:
             filter=filter,
             firing_rate=float(self._rates[filter]),
             sparseness=selectivity.sparseness(self.scores(filter)),
-            activation=float(np.nanmax(self.index.column(filter, "peak").astype(np.float32))),
+            activation=self.peak(filter),
             best=one.name if one else None,
             side="avoids" if one and one.auroc < 0.5 else "fires",
             auroc=one.auroc if one else None,
@@ -291,6 +295,11 @@ class Evidence:
             said.append(
                 "Names are chosen on one half of the photographs and tested on the other; a hash"
                 " of each file decides which half it is in. What is not tested may still be true."
+            )
+        if self.index.manifest.request.fit == "pad":
+            said.append(
+                "Positions above the grey padding count too. Where the field of one lies on padding"
+                " alone, the nearest pixels are shown, which had no part in the activation."
             )
         if skipped := len(self.skipped):
             said.append(f"{subject.aside(skipped)}: tables/skipped.csv says why.")

@@ -86,12 +86,12 @@ def rank_page(
     return render(
         "rank.html",
         name=name,
-        examples=[_view(example, many) for example in examples],
+        examples=[_view(example, many, score) for example in examples],
         quilt=[
             {
                 "bin": bin_,
                 "stretch": _stretch(bin_, [one for one, _ in quilt]),
-                "examples": [_view(example, many) for example in inside],
+                "examples": [_view(example, many, score) for example in inside],
             }
             for bin_, inside in quilt
         ],
@@ -122,7 +122,7 @@ def verdict(association: Association) -> str:
     return "not confirmed" if association.chosen else "not chosen"
 
 
-def _view(example: Example, many: int) -> dict[str, object]:
+def _view(example: Example, many: int, score: str) -> dict[str, object]:
     """Return one example as the template shows it; `many` of them share the page."""
     part = min(1.0, math.sqrt(FULL / many))
     whole = shrunk(example.whole, max(LEAST, round(WHOLE * part)))
@@ -137,17 +137,17 @@ def _view(example: Example, many: int) -> dict[str, object]:
         "crop": picture(example.crop, max(LEAST, round(CROP * part))),
         "whole": data_uri(whole, format="WEBP", quality=82, method=4),
         "frame": ((left + right - across) / 2, (top + bottom - down) / 2, across, down),
-        "facts": _facts(example),
+        "facts": _facts(example, score),
     }
 
 
-def _facts(example: Example) -> dict[str, str]:
+def _facts(example: Example, score: str) -> dict[str, str]:
     """Return what is known about an example, label to words."""
     top, left, bottom, right = example.box
     height, width = example.size
     key = f" ({example.wnid})" if example.wnid and example.wnid != example.label else ""
     return {
-        "activation": number(example.activation, digits=4),
+        score: number(example.activation, digits=4),
         "class": (example.label or example.wnid or "no label") + key * bool(example.label),
         "file": example.image,
         "position": f"row {example.row}, column {example.column} of the map",

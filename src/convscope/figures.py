@@ -6,6 +6,7 @@ Every picture is uint8 RGB of shape `(height, width, 3)`; nothing is shown, kept
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -196,6 +197,12 @@ class Page:
         """Write `words` centred on the height `top`, made smaller until no wider than `fit`."""
         look: dict[str, Any] = {"color": INK, "va": "center", "family": "DejaVu Sans", **style}
         text = self.axes.text(left, top, words, size=0.72 * size, parse_math=False, **look)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of letters that the font lacks: a box stands for them
+            self._fit(text, size, fit)
+
+    def _fit(self, text: Any, size: float, fit: float | None) -> None:
+        """Make words smaller until they are no wider than `fit`."""
         # Letters keep to whole pixels, so the width does not follow the size exactly.
         for _ in range(8):
             width = text.get_window_extent().width / self.scale if fit else 0
@@ -231,7 +238,9 @@ class Page:
 
     def array(self) -> np.ndarray:
         """Return the finished page, uint8 `(height, width, 3)`."""
-        self.canvas.draw()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # see `text`
+            self.canvas.draw()
         page = np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
         for x, y, image in self.pasted:
             page[y : y + image.shape[0], x : x + image.shape[1]] = image

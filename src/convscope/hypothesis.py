@@ -145,6 +145,8 @@ def _outlook(field: tuple[int, int], rate: float | None) -> str:
     patch = f"It looks at a patch of {field[0]} x {field[1]} pixels"
     if rate is None:
         return f"{patch}."
+    if not rate:
+        return f"{patch} and is active nowhere on these photographs."
     return f"{patch} and is active at {_percent(rate)} of positions."
 
 
@@ -173,6 +175,11 @@ def _nothing(selectivity: Selectivity, images: int) -> list[str]:
         )
         if part
     )
+    if selectivity.present == 1:
+        return [
+            f"{_count(labelled, 'labelled photograph')} of one class: there is nothing to compare.",
+            "It would take photographs of other classes beside it.",
+        ]
     if not tested:
         return [
             f"{_count(labelled, 'labelled photograph')} are too few to test any class or group."

@@ -21,6 +21,8 @@ from convscope.photograph import digest, read
 from convscope.views import Fit, View, view
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+# What a folder of results holds, whose pictures are no photographs: of one run, and of several.
+OWN = frozenset({".hydra", "jobs.jsonl"})
 # The photographs that ship inside scikit-image's own wheel: the colour ones, then the natural
 # greys. Its diagrams, masks, charts and the second picture of its stereo pair are left out.
 SAMPLES = (
@@ -78,8 +80,9 @@ def folder(root: Path) -> tuple[Path, ...]:
     """Return every image file below `root`, in the order of their names; or `root`, if a file.
 
     Links to folders are followed, but each folder counts once, under its own name rather than a
-    link's. What has a photograph's ending and is none is returned too, and so is a folder that may
-    not be opened: reading them says why they are none.
+    link's. Folders of results are left out, unless one is `root`. What has a photograph's ending
+    and is none is returned too, and so is a folder that may not be opened: reading them says why
+    they are none.
 
     Raises:
         FileNotFoundError: there is no such folder, or it holds no image.
@@ -258,14 +261,17 @@ def _walk(root: Path) -> set[str]:
                 continue
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(root / name) as entries:
-                for entry in entries:
-                    below = f"{name}/{entry.name}" if name else entry.name
-                    if os.path.splitext(entry.name)[1].lower() in ENDINGS:  # noqa: PTH122
-                        found.add(below)
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(below)
-                    elif entry.is_symlink() and (root / below).is_dir():
-                        links.append(below)
+                inside = list(entries)
+            if name and any(entry.name in OWN for entry in inside):
+                continue
+            for entry in inside:
+                below = f"{name}/{entry.name}" if name else entry.name
+                if os.path.splitext(entry.name)[1].lower() in ENDINGS:  # noqa: PTH122
+                    found.add(below)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(below)
+                elif entry.is_symlink() and (root / below).is_dir():
+                    links.append(below)
         except OSError:
             found.add(name)
     return found

@@ -96,7 +96,7 @@ class ActivationIndex:
 
     def missing(self) -> list[int]:
         """Return the shards that are still to be written."""
-        there = {entry.name for entry in os.scandir(self.folder / SHARDS)}
+        there = {entry.name for entry in os.scandir(self.folder / SHARDS) if entry.is_dir()}
         return [number for number in range(self.shards) if f"{number:06d}" not in there]
 
     def begin(self, number: int) -> Draft:

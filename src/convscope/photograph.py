@@ -144,7 +144,8 @@ def _no_file(path: Path, mode: int) -> str:
 def _unread(error: Exception) -> str:
     """Return in a few words why the system did not let a file be read, without its path."""
     if isinstance(error, FileNotFoundError):
-        return "no such file (a dangling link)"
+        link = Path(error.filename or "").is_symlink()
+        return "no such file (a dangling link)" if link else "no such file"
     if isinstance(error, PermissionError):
         return "no permission to read it"
     return (getattr(error, "strerror", None) or type(error).__name__).lower()

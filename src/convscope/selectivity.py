@@ -85,6 +85,7 @@ class Selectivity:
         shared: whether classes have photographs in both halves; then every tested group counts in
             the family that q and p_max are adjusted for, chosen or not.
         min_images: photographs that a class needs to be tested.
+        present: classes that have photographs.
     """
 
     classes: tuple[Association, ...]
@@ -96,6 +97,7 @@ class Selectivity:
     notes: tuple[str, ...]
     shared: bool = False
     min_images: int = 10
+    present: int = 0
 
     @property
     def tested(self) -> tuple[Association, ...]:
@@ -142,6 +144,7 @@ def study(scores: np.ndarray, panel: Panel) -> Selectivity:
         notes=tuple(notes),
         shared=panel.shared,
         min_images=panel.min_images,
+        present=int(np.count_nonzero(panel.counts.sum(axis=0))),
     )
 
 

@@ -13,6 +13,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+LARGEST_VIEW = 4096  # pixels of a side that a photograph is shown at; 50 million numbers already
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class ImageSettings:
     def __post_init__(self) -> None:
         """Raise ValueError for a size or batch below 1 and for a root that does not fit."""
         _at_least(1, size=self.size, batch=self.batch)
+        if self.size > LARGEST_VIEW:
+            raise ValueError(f"size={self.size} is too large. At most {LARGEST_VIEW} pixels.")
         if self.name == "folder" and not self.root:
             raise ValueError("root is missing. Add images.root=... (a folder with photographs).")
         if self.name == "samples" and self.root is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -49,6 +51,14 @@ class RankSettings:
         ):  # fmt: skip
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} is too small. At least {least}.")
+        for name, most in (
+            ("top", 1000),
+            ("per_image", 1000),
+            ("bin", 50),
+            ("permutations", 10**5),
+        ):
+            if getattr(self, name) > most:
+                raise ValueError(f"{name}={getattr(self, name)} is too large. At most {most}.")
         if self.per_image > 1 and self.score == "mean":
             raise ValueError(
                 f"per_image={self.per_image} has no effect on stage.score=mean, which is one number"
@@ -64,7 +74,13 @@ class RankSettings:
                 f"shard={self.shard} is no part of {self.shards}. Parts are 0 to stage.shards - 1."
             )
         if self.hypothesis is not None and not self.hypothesis.strip():
-            raise ValueError("hypothesis='' says nothing. Give a sentence, or leave it out.")
+            raise ValueError(
+                f"hypothesis={self.hypothesis!r} says nothing. Give a sentence, or leave it out."
+            )
+        if self.hypothesis and any("\ud800" <= letter <= "\udfff" for letter in self.hypothesis):
+            raise ValueError(
+                f"hypothesis={self.hypothesis!a} is no text in UTF-8. Give it in that encoding."
+            )
         if not self.index:
             raise ValueError("index='' names no folder. Give one, like stage.index=outputs/index.")
 
@@ -79,6 +95,11 @@ class Settings:
     stage: RankSettings
     model: ModelSettings
     images: ImageSettings
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a seed that no generator takes."""
+        if self.seed < 0:
+            raise ValueError(f"seed={self.seed} is too small. It must be at least 0.")
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -118,15 +139,29 @@ def check(settings: Settings) -> None:
     if named:
         subject.optimum(stage.optimum, settings.model, named[0])
     home = Path(stage.index).expanduser()
-    if home.exists() and not home.is_dir():
-        raise ValueError(f"stage.index={stage.index} is a file. Give a folder.")
+    there = next(place for place in (home, *home.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise ValueError(f"stage.index={stage.index}: {there} is a file. Give a folder.")
+    if not os.access(there, os.W_OK | os.X_OK) and not (there == home and any(home.iterdir())):
+        raise ValueError(
+            f"stage.index={stage.index} cannot be written: no permission in {there}. Give another"
+            " folder."
+        )
 
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """Let every photograph pass once, and say what it tells of the filters asked for."""
     paths = subject.photographs(settings.images)
     with tracker.timer("index"):
-        index = gather(settings, paths, tracker)
+        try:
+            index = gather(settings, paths, tracker)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise ValueError(
+                f"stage.index={settings.stage.index} cannot be used: {error}. Remove what is"
+                " damaged there, or give another folder"
+            ) from error
     if settings.stage.shard is not None:
         tracker.summarize(share(settings, index, tracker))
         return
@@ -163,6 +198,7 @@ def gather(settings: Settings, paths: Sequence[Path], tracker: Tracker) -> Activ
                 if complaint and index.discard(number):
                     tracker.say(f"shard {number} is damaged ({complaint}): it is made again")
     if index and not index.missing():
+        index.names()  # raises where the listing is damaged
         tracker.say(f"answered from the index {relative(index.folder)}")
         return index
     with tracker.timer("load"):
@@ -211,6 +247,10 @@ def share(settings: Settings, index: ActivationIndex, tracker: Tracker) -> dict[
     left = f"; still missing: {ranges(missing)}" if missing else ""
     tracker.say(f"{index.shards - len(missing)} of {index.shards} shards are there{left}")
     mine, parts = settings.part
+    tracker.say(
+        f"part {mine} of {parts} is done, for all filters; when all are, the same command without"
+        " stage.shard and stage.shards has the answer"
+    )
     return {
         "stage": "rank",
         "layer": settings.layer,
@@ -352,7 +392,9 @@ def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
         asked = [f"images={shown.pop('name')}"]
         asked += [f"images.{key}={value}" for key, value in shown.items() if value is not None]
         facts, notes = evidence.facts(None, source), evidence.notes(source)
-        page = layer_page(units, facts, asdict(settings), [*notes, *studies[0].notes], asked)
+        notes += studies[0].notes
+        tested = any(study.tested for study in studies)
+        page = layer_page(units, facts, asdict(settings), notes, asked, tested)
         tracker.page("report", page)
 
 
