@@ -413,7 +413,7 @@ def test_what_cannot_be_answered_is_refused_in_one_line(tmp_path, words, told):
 
 def test_a_sentence_of_no_known_encoding_is_refused(tmp_path):
     stage = settings(tmp_path, "filter=3").stage
-    with pytest.raises(ValueError, match="hypothesis='caf.udce9' is no text in UTF-8"):
+    with pytest.raises(ValueError, match=r"hypothesis='caf.udce9' is no text in UTF-8"):
         replace(stage, hypothesis="caf\udce9")
 
 
