@@ -109,6 +109,19 @@ def test_the_pictures_are_drawn_from_what_was_found(layer):
     )
 
 
+def test_of_many_examples_the_picture_has_the_first_and_says_how_many_more_there_are(
+    layer, monkeypatch
+):
+    made = told(layer)
+    many = len(made.examples)
+    monkeypatch.setattr("convscope.account.DRAWN", 2)
+    found = made.pictures()["top"]
+    expected = top_picture("conv:0", made.examples[:2], "peak activation", many - 2)
+    np.testing.assert_array_equal(found, expected)
+    unsaid = top_picture("conv:0", made.examples[:2], "peak activation")
+    assert found.shape == unsaid.shape and (found != unsaid).any()
+
+
 def test_the_summary_has_every_scalar_result(layer):
     made = told(layer, optimum=2.0)  # where a bin begins, so that the quantile is exact
     (fires,) = made.study.fires

@@ -90,8 +90,9 @@ class Account:
         """Return the pictures of the run by their names, uint8 `(height, width, 3)`."""
         name = str(self.unit)
         score, seen = SCORES[self.evidence.score], self.evidence.seen
+        drawn = self.examples[:DRAWN]
         return {
-            "top": top_picture(name, self.examples[:DRAWN], score),
+            "top": top_picture(name, drawn, score, len(self.examples) - len(drawn)),
             "quantiles": quilt_picture(name, self.quilt, seen, score),
             "distribution": distribution_picture(name, self.histogram, self.scores, self.optimum),
         }

@@ -214,7 +214,7 @@ def framed(example: Example, side: int) -> np.ndarray:
 
 
 def top_picture(
-    name: str, examples: Sequence[Example], score: str = "peak activation"
+    name: str, examples: Sequence[Example], score: str = "peak activation", more: int = 0
 ) -> np.ndarray:
     """Return the strongest photographs, uint8 `(height, width, 3)`.
 
@@ -224,6 +224,7 @@ def top_picture(
         name: the unit.
         examples: the photographs, strongest first.
         score: what the number of each is, in words.
+        more: how many examples there are beside these.
 
     Raises:
         ValueError: there are no examples.
@@ -237,6 +238,7 @@ def top_picture(
     page = Page(width, 96 + -(-len(examples) // columns) * tall, scale=2)
     page.text(MARGIN, 40, f"What excites {name} most", 22, weight="bold", fit=width - 2 * MARGIN)
     words = f"the part that the unit saw, the photograph it is from, and its {score}"
+    words += f"; {more} more are in the table" * bool(more)
     page.text(MARGIN, 70, words, 13, color=QUIET, fit=width - 2 * MARGIN)
     for index, example in enumerate(examples):
         left = MARGIN + index % columns * (tile + 2 * GAP)
