@@ -16,7 +16,7 @@ PACKAGE = "convscope"
 LEVELS = (
     {"run"},
     {"stages", "multirun"},
-    {"account"},
+    {"account", "passage"},
     {"dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence"},
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",

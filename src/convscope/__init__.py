@@ -27,8 +27,9 @@ Reading order, from the bottom of the import rule to its top:
 11. ``circuit``, ``hypothesis``, ``report``, ``gallery``, ``sheet``, ``quilt``, ``distribution``,
     ``parallel``: the inputs of a unit as data, what it may be for in words, pages, pictures.
 12. ``dossier``, ``catalogue``, ``evidence``, ``exhibit``, ``census``, ``overview``, ``studio``,
-    ``account``: findings put into words, for a circuit, for images, for photographs, for one
-    filter, for a layer and for a multirun; images on their way from the ascent to the disk.
+    ``account``, ``passage``: findings put into words, for a circuit, for images, for photographs,
+    for one filter, for a layer and for a multirun; images on their way from the ascent to the disk;
+    the pass over photographs as a run makes it.
 13. ``multirun``, ``stages``: the notes of a multirun, and one file for each command.
 
 A module imports only modules below it; ``tests/test_architecture.py`` holds the rule. TensorFlow

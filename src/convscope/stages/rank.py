@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import time
 from collections.abc import Sequence
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from convscope.evidence import Evidence
     from convscope.example import Hit
     from convscope.index import ActivationIndex
-    from convscope.network import Network
 
 TILE = 64  # pixels of a crop in W&B's table of many filters
 VIEWS = ("crop", "whole")  # of each example, in W&B's table
@@ -106,11 +104,6 @@ class Settings:
         """The units that are asked about, in the order asked for."""
         return subject.choose(self.model, self.layer, self.filter)
 
-    @property
-    def part(self) -> tuple[int, int]:
-        """The part of the pass that this job does, and how many there are."""
-        return self.stage.shard or 0, self.stage.shards
-
 
 def check(settings: Settings) -> None:
     """Raise for a request that cannot be answered, before TensorFlow is loaded.
@@ -151,117 +144,23 @@ def check(settings: Settings) -> None:
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """Let every photograph pass once, and say what it tells of the filters asked for."""
-    paths = subject.photographs(settings.images)
+    from convscope.passage import Passage
+
+    paths, stage = subject.photographs(settings.images), settings.stage
+    home = Path(stage.index).expanduser()
+    part = (stage.shard or 0, stage.shards)
+    passage = Passage(settings.model, settings.layer, settings.images, home, part, tracker)
     with tracker.timer("index"):
-        try:
-            index = gather(settings, paths, tracker)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise ValueError(
-                f"stage.index={settings.stage.index} cannot be used: {error}. Remove what is"
-                " damaged there, or give another folder"
-            ) from error
-    if settings.stage.shard is not None:
-        tracker.summarize(share(settings, index, tracker))
+        index = passage.index(paths)
+    tracker.summarize(origin(settings))
+    if stage.shard is not None:
+        tracker.summarize(passage.conclude(index))
         return
     evidence = consider(settings, index, paths, tracker)
     if len(settings.units) == 1:
         one(settings, evidence, tracker)
     else:
         many(settings, evidence, tracker)
-
-
-def gather(settings: Settings, paths: Sequence[Path], tracker: Tracker) -> ActivationIndex:
-    """Return the index of the layer's activations, the shards that are missing computed first.
-
-    Where none is missing, TensorFlow is not loaded.
-    """
-    from convscope import index as indices
-    from convscope import manifest
-
-    home, shown = Path(settings.stage.index).expanduser(), settings.images
-    files = manifest.listing(paths, subject.root(shown))
-    request = manifest.request(
-        model=settings.model.name,
-        weights=weights.PACKAGED[settings.model.name].sha256,
-        layer=settings.layer,
-        size=shown.size,
-        fit=shown.fit,
-        files=files,
-    )
-    index = indices.find(home, request)
-    if index and (there := index.shards - len(index.missing())):
-        with tracker.progress("checksums", there) as update:
-            for done, (number, complaint) in enumerate(index.verify(), 1):
-                update(done)
-                if complaint and index.discard(number):
-                    tracker.say(f"shard {number} is damaged ({complaint}): it is made again")
-    if index and not index.missing():
-        index.names()  # raises where the listing is damaged
-        tracker.say(f"answered from the index {relative(index.folder)}")
-        return index
-    with tracker.timer("load"):
-        from convscope.network import LOADERS
-        from convscope.survey import begin
-
-        network = LOADERS[settings.model.name](subject.weight_file(settings.model))
-        index = begin(home, request, files, network)
-    fill(settings, index, network, paths, tracker)
-    return index
-
-
-def fill(
-    settings: Settings,
-    index: ActivationIndex,
-    network: Network,
-    paths: Sequence[Path],
-    tracker: Tracker,
-) -> None:
-    """Compute the missing shards of this job's part, and say how fast."""
-    from convscope.index import ranges
-    from convscope.survey import survey
-
-    mine, parts = settings.part
-    missing = [number for number in index.missing() if number % parts == mine]
-    if not missing:
-        return
-    if len(missing) < index.shards:
-        tracker.say(f"missing of {index.shards} shards, computed now: {ranges(missing)}")
-    total = sum(index.layout(number).count for number in missing)
-    # From here on an interrupted run has shards to go on from.
-    tracker.resumes = True
-    start = time.perf_counter()
-    with tracker.progress("photographs", total) as update:
-        for step in survey(index, network, paths, settings.images.batch, settings.part):
-            rate = step.done / (time.perf_counter() - start)
-            aside = f", {step.skipped} set aside" if step.skipped else ""
-            update(step.done, f"{rate:.1f} a second{aside}")
-
-
-def share(settings: Settings, index: ActivationIndex, tracker: Tracker) -> dict[str, object]:
-    """Say how far the shared pass has come, and return it for the summary."""
-    from convscope.index import ranges
-
-    missing = index.missing()
-    left = f"; still missing: {ranges(missing)}" if missing else ""
-    tracker.say(f"{index.shards - len(missing)} of {index.shards} shards are there{left}")
-    mine, parts = settings.part
-    tracker.say(
-        f"part {mine} of {parts} is done, for all filters; when all are, the same command without"
-        " stage.shard and stage.shards has the answer"
-    )
-    return {
-        "stage": "rank",
-        "layer": settings.layer,
-        "seed": settings.seed,
-        "model": settings.model.name,
-        "weights": asdict(weights.PACKAGED[settings.model.name].provenance),
-        "index": {"folder": relative(index.folder)},
-        "rank/shard": mine,
-        "rank/shards": parts,
-        "rank/missing": len(missing),
-    }
 
 
 def consider(
@@ -398,15 +297,21 @@ def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
         tracker.page("report", page)
 
 
-def summary(settings: Settings, evidence: Evidence) -> dict[str, object]:
-    """Return where the results of a run come from, for its summary."""
-    manifest = evidence.index.manifest
+def origin(settings: Settings) -> dict[str, object]:
+    """Return what the results of a run are about, for its summary."""
     return {
         "stage": "rank",
         "layer": settings.layer,
         "seed": settings.seed,
         "model": settings.model.name,
         "weights": asdict(weights.PACKAGED[settings.model.name].provenance),
+    }
+
+
+def summary(settings: Settings, evidence: Evidence) -> dict[str, object]:
+    """Return which photographs they are drawn from, and how those passed."""
+    manifest = evidence.index.manifest
+    return {
         "images": subject.shown(
             settings.images, evidence.seen, evidence.fingerprint, len(evidence.skipped)
         ),
