@@ -1,6 +1,7 @@
 """The stage on the real network: through the command line once, else through its own door."""
 
 import csv
+import importlib
 import importlib.util
 import json
 import os
@@ -334,12 +335,13 @@ def test_a_ray_cluster_starts_a_killed_job_again_and_ends_with_the_whole_index(
     assert len([path for path in sweep.iterdir() if path.name.endswith("-2")]) == 1
 
 
-def test_a_job_that_was_killed_and_started_again_gets_a_folder_of_its_own(tmp_path):
+def test_a_job_that_was_killed_and_started_again_gets_a_folder_of_its_own(tmp_path, monkeypatch):
     from omegaconf import OmegaConf
 
-    import run as entry
     from convscope import multirun
 
+    monkeypatch.syspath_prepend(ROOT)
+    entry = importlib.import_module("run")
     home = tmp_path / "sweep"
     (home / "1").mkdir(parents=True)
     (home / "1" / "run.log").touch()
