@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -276,6 +277,24 @@ def test_files_that_cannot_be_read_are_set_aside_and_listed(tmp_path, pictures):
     assert "empty" in aside["empty.jpg"]
     assert "no such file" in aside["gone.png"]
     assert json.loads((folder / "summary.json").read_text())["images"]["skipped"] == 3
+
+
+def test_a_damaged_shard_is_made_again_and_an_unusable_index_is_named(tmp_path, pictures):
+    words = (*FAST, f"stage.index={tmp_path}/index", "filter=5", "images=folder",
+             f"images.root={pictures}")  # fmt: skip
+    first = asked.run(rank, tmp_path / "1", *words)
+    (shard,) = tmp_path.glob("index/*/shards/000000")
+    whole = (shard / "peak.npy").read_bytes()
+    (shard / "peak.npy").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    second = asked.run(rank, tmp_path / "2", *words)
+    told = (second / "run.log").read_text()
+    assert "shard 0 is damaged (peak.npy is not what was written" in told
+    assert "missing of 2 shards, computed now: 0" in told
+    assert (shard / "peak.npy").read_bytes() == whole
+    assert rows(second, "top_images") == rows(first, "top_images")
+    shutil.rmtree(shard.parent)
+    with pytest.raises(ValueError, match=r"^stage\.index=.* cannot be used: .* Remove what is"):
+        asked.run(rank, tmp_path / "3", *words)
 
 
 @pytest.mark.parametrize("launcher", ["parallel", "submitit_local"])

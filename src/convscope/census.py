@@ -12,7 +12,8 @@ import numpy as np
 
 from convscope.figures import number
 from convscope.page import data_uri, flat, render
-from convscope.roster import CROPS, MARKS, Q, UnitSummary, mosaic
+from convscope.panel import LEVEL
+from convscope.roster import CROPS, MARKS, UnitSummary, mosaic
 from convscope.sheet import WIDE, contact_sheet
 
 PIXELS = 27_000_000
@@ -99,7 +100,7 @@ def layer_page(
         chips=_chips(units),
         orders=ORDERS,
         tested=tested,
-        least=Q,
+        least=LEVEL,
         facts=facts,
         settings=flat(settings),
         notes=notes,

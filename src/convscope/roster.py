@@ -10,11 +10,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from convscope.figures import PAPER
+from convscope.panel import LEVEL
 
 CROPS = 9
 """That a filter is shown by."""
-Q = 0.05
-"""Share of false discoveries below which a group counts as found."""
 GRAIN = 4
 """Enlargement from which a crop is shown as the pixels it has."""
 MARKS = ("selective", "avoiding", "silent")
@@ -77,7 +76,7 @@ class UnitSummary:
     @property
     def significant(self) -> bool:
         """Whether its best group is more than chance would find."""
-        return self.best is not None and self.q is not None and self.q < Q
+        return self.best is not None and self.q is not None and self.q < LEVEL
 
     @property
     def selective(self) -> bool:
