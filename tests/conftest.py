@@ -16,7 +16,7 @@ PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "images"
 @pytest.fixture(scope="session")
 def vgg16() -> Network:
     """The real network with its packaged weights; nobody may change it."""
-    from convscope.network import vgg16
+    from convscope.packaged import vgg16
 
     return vgg16()
 

@@ -23,10 +23,10 @@ LEVELS = (
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread"},
     {"ascent", "activations", "selectivity", "attribution", "kernels"},
-    {"readings", "memory", "subject", "index"},
+    {"readings", "memory", "subject", "index", "packaged"},
     {
         "network", "objectives", "receptive", "precision", "optimizers", "panel", "shard",
-        "manifest",
+        "manifest", "preprocess",
     },
     {
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
@@ -42,6 +42,7 @@ LEVELS = (
 BESIDE = {
     ("activations", "attribution"),
     ("receptive", "network"),
+    ("network", "preprocess"),
     ("images", "views"),
     ("images", "photograph"),
     ("labels", "label_table"),
@@ -71,7 +72,7 @@ PURE = {
     "recipes", "plan", "card", "sheet", "catalogue", "field", "density", "auroc", "pruning",
     "views", "photograph", "panel", "manifest", "survey", "example", "roster", "spread", "quilt",
     "distribution",
-    "exhibit", "census", "evidence", "account",
+    "preprocess", "packaged", "exhibit", "census", "evidence", "account",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

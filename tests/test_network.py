@@ -14,8 +14,8 @@ from convscope.network import (
     preactivation,
     segment,
     tap,
-    vgg16,
 )
+from convscope.packaged import LOADERS, vgg16
 from convscope.unit import IMAGE, Unit
 from convscope.weights import PACKAGED, Provenance, load
 
@@ -213,7 +213,7 @@ def test_the_weights_can_come_from_a_copy_and_are_checked(tmp_path):
     (tmp_path / "other.ckpt").write_bytes(b"short")
     with pytest.raises(ValueError, match=r"other\.ckpt is truncated: 5 of 58,866,625 bytes"):
         vgg16(tmp_path / "other.ckpt")
-    assert list(networks.LOADERS) == list(PACKAGED)
+    assert list(LOADERS) == list(PACKAGED)
 
 
 @pytest.mark.parametrize(

@@ -343,7 +343,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from test_survey import start
-from convscope.network import vgg16
+from convscope.packaged import vgg16
 from convscope.survey import survey
 network = vgg16()
 paths = sorted(Path(sys.argv[2]).iterdir())

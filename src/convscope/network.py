@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-import numpy as np
 
 from convscope import weights
 from convscope.backend import keras, tf
+from convscope.preprocess import preprocess
 from convscope.unit import IMAGE, Unit
-
-# Statistics of ImageNet's RGB values in [0, 1], as torchvision's networks expect them.
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 CONVOLUTIONS = (keras.layers.Conv2D,)
 POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
@@ -35,9 +29,12 @@ class Network:
         name: as in the config: `vgg16`.
         model: the Keras model; its input is what `preprocess` returns.
         preprocess: RGB images `(samples, height, width, 3)` in [0, 1] -> the model's input,
-            differentiable. Nobody outside this module knows about means and ranges.
+            differentiable. Nobody outside knows about means and ranges.
         weights: which trained weights the model holds.
         dtype: the number format of the model's arithmetic.
+        classes: the class of each logit: a synset like n02130308, or a plain name; empty for a
+            network without classifier.
+        size: height and width in pixels of the images it was trained on; None where unknown.
     """
 
     name: str
@@ -45,46 +42,34 @@ class Network:
     preprocess: Callable[[tf.Tensor], tf.Tensor]
     weights: weights.Provenance
     dtype: str = "float32"
+    classes: tuple[str, ...] = ()
+    size: int | None = None
 
 
-class Normalize(keras.layers.Layer):
-    """RGB in [0, 1] minus a mean, over a deviation, each a number per colour."""
-
-    def __init__(self, mean: Sequence[float], deviation: Sequence[float], **options: object):
-        """Keep the numbers; they are not trained."""
-        super().__init__(**options)
-        self.mean, self.deviation = tuple(mean), tuple(deviation)
-
-    def call(self, image: tf.Tensor) -> tf.Tensor:
-        """Return the normalized image, same shape."""
-        return (image - np.asarray(self.mean, np.float32)) / np.asarray(self.deviation, np.float32)
-
-
-def vgg16(path: Path | None = None) -> Network:
-    """Return VGG16's thirteen convolutions with the packaged torchvision weights.
-
-    The graph and the layer names are those of `keras.applications.VGG16(include_top=False)`, for
-    images of any size.
+def build(
+    name: str,
+    model: keras.Model,
+    mode: str,
+    provenance: weights.Provenance,
+    classes: Sequence[str] = (),
+    size: int | None = None,
+) -> Network:
+    """Return a Keras model as a network.
 
     Args:
-        path: a copy of the packaged checkpoint; None takes the installed one.
+        name: what it is called in results.
+        model: the trained model, with one input `(samples, height, width, 1 or 3)`.
+        mode: the name of its preprocessing in `preprocess.MODES`.
+        provenance: which weights it holds.
+        classes: the class of each logit; none for a network without classifier.
+        size: height and width in pixels of the images it was trained on, where it is known.
 
     Raises:
-        FileNotFoundError, ValueError: see `weights.load`.
+        ValueError: the mode does not fit to the model's input.
     """
-    checkpoint = weights.PACKAGED["vgg16"]
-    arrays = weights.load(checkpoint, path)
-    model = keras.applications.VGG16(
-        include_top=False, weights=None, input_shape=(None, None, 3), name="vgg16"
-    )
-    for name, values in arrays.items():
-        model.get_layer(name).set_weights(values)
     model.trainable = False
-    normalize = Normalize(IMAGENET_MEAN, IMAGENET_DEVIATION, dtype="float32", name="normalize")
-    return Network("vgg16", model, normalize, checkpoint.provenance)
-
-
-LOADERS: dict[str, Callable[[Path | None], Network]] = {"vgg16": vgg16}
+    made = preprocess(mode, model.inputs[0].shape[-1])
+    return Network(name, model, made, provenance, classes=tuple(classes), size=size)
 
 
 def cast(network: Network, dtype: str) -> Network:

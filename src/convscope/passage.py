@@ -76,7 +76,7 @@ class Passage:
                 self.tracker.say(f"answered from the index {relative(index.folder)}")
                 return index
         with self.tracker.timer("load"):
-            from convscope.network import LOADERS
+            from convscope.packaged import LOADERS
             from convscope.survey import begin
 
             network = LOADERS[self.model.name](subject.weight_file(self.model))

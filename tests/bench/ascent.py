@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import OmegaConf
 
-from convscope import network as networks
+from convscope import packaged
 from convscope.ascent import Ascent, Goal, ascend
 from convscope.backend import keras, tf
 from convscope.network import Network, tap
@@ -106,7 +106,7 @@ def main() -> None:
     arguments.add_argument("--steps", type=int, default=512, help="of Lucid's recipe")
     arguments.add_argument("--size", type=int, default=128)
     given = arguments.parse_args()
-    network = networks.vgg16()
+    network = packaged.vgg16()
     goals = [Goal(Unit(LAYER, filter)) for filter in FILTERS[: given.units]]
     settings = read(AscentSettings, OmegaConf.to_container(OmegaConf.load(CONF)), "ascent")
     climb = recipe(settings, network, aim("channel"), (given.size, given.size))

@@ -83,7 +83,8 @@ def demand(network: object, paths: Sequence[Path], layer: str, size: int) -> tup
 def throughput(rounds: int, count: int) -> None:
     """Print images per second of the pass and of the bare forward, in turn."""
     from convscope.backend import tf
-    from convscope.network import look, preactivation, vgg16
+    from convscope.network import look, preactivation
+    from convscope.packaged import vgg16
     from convscope.survey import begin, survey
 
     network = vgg16()
@@ -209,7 +210,7 @@ def memory() -> None:
 
 def index_small(home: Path) -> None:
     """Index the photographs of a folder with an early layer at a small size."""
-    from convscope.network import vgg16
+    from convscope.packaged import vgg16
     from convscope.survey import begin, survey
 
     network = vgg16()

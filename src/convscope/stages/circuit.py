@@ -84,7 +84,8 @@ def run(settings: Settings, tracker: Tracker) -> None:
         from convscope import circuit as circuits
         from convscope import kernels
         from convscope.dossier import Dossier
-        from convscope.network import LOADERS, inputs_of
+        from convscope.network import inputs_of
+        from convscope.packaged import LOADERS
 
         network = LOADERS[settings.model.name](subject.weight_file(settings.model))
         layer = network.model.get_layer(unit.layer)

@@ -162,7 +162,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
     """Make the images, measure what they truly do, and show them."""
     with tracker.timer("load"):
         from convscope.gallery import maximize_page
-        from convscope.network import LOADERS
+        from convscope.packaged import LOADERS
         from convscope.plan import goals
         from convscope.sheet import optima_sheet
 

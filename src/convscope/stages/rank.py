@@ -234,7 +234,7 @@ def strongest(settings: Settings, evidence: Evidence) -> Sequence[Hit]:
     # Each position among the strongest lies on a photograph whose peak is among the strongest.
     from convscope import images
     from convscope.activations import summits
-    from convscope.network import LOADERS
+    from convscope.packaged import LOADERS
 
     network = LOADERS[settings.model.name](subject.weight_file(settings.model))
     climb = summits(network, unit.layer, unit.filter, stage.per_image)
