@@ -23,11 +23,15 @@ LEVELS = (
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread"},
     {"ascent", "activations", "selectivity", "attribution", "kernels"},
-    {"readings", "memory", "subject", "index", "packaged"},
+    {"subject"},
+    {"readings", "memory", "index", "outline"},
+    {"packaged", "applications", "keras_file"},
     {
         "network", "objectives", "receptive", "precision", "optimizers", "panel", "shard",
-        "manifest", "preprocess",
+        "manifest", "linear",
     },
+    {"flow", "preprocess"},
+    {"graph"},
     {
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
         "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
@@ -42,7 +46,6 @@ LEVELS = (
 BESIDE = {
     ("activations", "attribution"),
     ("receptive", "network"),
-    ("network", "preprocess"),
     ("images", "views"),
     ("images", "photograph"),
     ("labels", "label_table"),
@@ -72,7 +75,8 @@ PURE = {
     "recipes", "plan", "card", "sheet", "catalogue", "field", "density", "auroc", "pruning",
     "views", "photograph", "panel", "manifest", "survey", "example", "roster", "spread", "quilt",
     "distribution",
-    "preprocess", "packaged", "exhibit", "census", "evidence", "account",
+    "preprocess", "packaged", "graph", "flow", "linear", "outline",
+    "exhibit", "census", "evidence", "account",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

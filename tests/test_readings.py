@@ -6,7 +6,7 @@ from convscope import weights
 from convscope.backend import tf
 from convscope.network import Network
 from convscope.objectives import Reading
-from convscope.readings import own_map, reader, separable, span
+from convscope.readings import own_map, reader, separable
 
 RANDOM = np.random.default_rng(7)
 CASES = [
@@ -52,14 +52,6 @@ def test_a_filter_of_a_layer_without_bias_has_none():
     layer.set_weights([np.arange(6, dtype=np.float32).reshape(1, 1, 3, 2)])
     found = own_map(layer, tf.ones((1, 2, 2, 3)), tf.constant([1]))
     np.testing.assert_array_equal(found, np.full((1, 2, 2), 1 + 3 + 5))
-
-
-def test_a_span_is_what_the_framework_pads():
-    assert span(8, 3, 1, 1, "same") == (8, 1, 1)
-    assert span(8, 4, 1, 1, "same") == (8, 1, 2)
-    assert span(9, 3, 2, 1, "same") == (5, 1, 1)
-    assert span(8, 3, 2, 1, "valid") == (3, 0, 0)
-    assert span(7, 3, 1, 2, "same") == (7, 2, 2)
 
 
 def test_grouped_and_other_convolutions_are_computed_whole():

@@ -42,8 +42,8 @@ def test_an_unknown_layer_is_refused_with_the_range_and_the_nearest_name():
     with pytest.raises(ValueError) as caught:
         check(Unit("block4_conv4", 17), LAYERS, "vgg16")
     assert str(caught.value) == (
-        "vgg16 has no layer 'block4_conv4'. Its convolutions are block1_conv1, ..., block5_conv3. "
-        "Did you mean 'block4_conv3'?"
+        "vgg16 has no layer 'block4_conv4'. Its layers are block1_conv1, ..., block5_conv3;"
+        " stage=layers lists them. Did you mean 'block4_conv3'?"
     )
 
 
@@ -51,7 +51,8 @@ def test_a_layer_unlike_any_other_is_refused_without_a_suggestion():
     with pytest.raises(ValueError) as caught:
         check(Unit("xyz", 17), LAYERS, "vgg16")
     assert str(caught.value) == (
-        "vgg16 has no layer 'xyz'. Its convolutions are block1_conv1, ..., block5_conv3."
+        "vgg16 has no layer 'xyz'. Its layers are block1_conv1, ..., block5_conv3; stage=layers"
+        " lists them."
     )
 
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from convscope.attribution import patch_sum, positions
 from convscope.backend import tf
+from convscope.flow import Window, window
+from convscope.linear import obstacle
 from convscope.network import Network, look, preactivation
 from convscope.shard import BINS, HALF
 
@@ -34,18 +36,20 @@ class Peaks:
 
 @dataclass(frozen=True)
 class Observation:
-    """What some photographs do to one convolution and the layers before it.
+    """What some photographs do to one layer and the layers before it.
 
     Attributes:
         peaks: {layer: peaks of all its filters}.
-        patch_sum: what each tap of the convolution sees of each input channel, summed over
-            photographs and positions `(height, width, C)`.
-        fired: positions at which each filter of the convolution has a preactivation above zero.
+        patch_sum: what each tap of the layer sees of each input channel, summed over photographs
+            and positions `(height, width, C)`.
+        lowest: the smallest value of each input channel `(C,)`.
+        fired: positions at which each filter of the layer has a preactivation above zero.
         count: positions in all, over the photographs.
     """
 
     peaks: dict[str, Peaks]
     patch_sum: np.ndarray
+    lowest: np.ndarray
     fired: np.ndarray
     count: int
 
@@ -67,28 +71,45 @@ def observer(
 
     Args:
         network: the network, in float32.
-        target: the convolution whose inputs are asked for; its peaks are observed too.
+        target: the linear layer whose inputs are asked for; its peaks are observed too.
         sources: layers before it whose peaks are observed.
+
+    Raises:
+        ValueError: the target is not linear in its inputs.
     """
-    layer = network.model.get_layer(target)
-    tensors = {name: preactivation(network.model.get_layer(name)) for name in (*sources, target)}
-    model = look(network, {**tensors, "": layer.input})
+    graph = network.graph([*sources, target])
+    if why := obstacle(graph[target]):
+        raise ValueError(why)
+    tensors = {name: preactivation(graph[name]) for name in (*sources, target)}
+    model = look(network, {**tensors, "": graph[target].input})
+    seen_by = window(graph[target]) or Window()
 
     @tf.function(reduce_retracing=True)
     def forward(pixels: tf.Tensor) -> tuple[dict[str, tuple[tf.Tensor, ...]], tf.Tensor, tf.Tensor]:
-        maps = model(pixels)
+        maps = {name: mapped(values) for name, values in model(pixels).items()}
         inputs = maps.pop("")
         fired = tf.reduce_sum(tf.cast(maps[target] > 0, tf.int64), axis=(0, 1, 2))
         return {name: _peak(values) for name, values in maps.items()}, fired, inputs
 
     def observe(pixels: np.ndarray) -> Observation:
-        found, fired, inputs = forward(tf.constant(pixels))
+        found, fired, symbolic = forward(tf.constant(pixels))
         peaks = {name: Peaks(*(part.numpy() for part in parts)) for name, parts in found.items()}
-        rows, columns = positions(inputs.shape[1:3], layer)
-        count = len(pixels) * rows * columns
-        return Observation(peaks, patch_sum(inputs.numpy(), layer), fired.numpy(), count)
+        inputs = symbolic.numpy()
+        rows, columns = positions(inputs.shape[1:3], seen_by)
+        return Observation(
+            peaks,
+            patch_sum(inputs, seen_by),
+            inputs.min(axis=(0, 1, 2)),
+            fired.numpy(),
+            len(pixels) * rows * columns,
+        )
 
     return observe
+
+
+def mapped(values: tf.Tensor) -> tf.Tensor:
+    """Return a layer's values as a map; a classifier's, `(samples, classes)`, as one of 1 x 1."""
+    return values[:, None, None, :] if len(values.shape) == 2 else values
 
 
 def counter(
@@ -104,12 +125,12 @@ def counter(
         layer: the filters' layer.
         filters: the filter of each activation; one may stand here several times.
     """
-    model = look(network, {layer: preactivation(network.model.get_layer(layer))})
+    model = look(network, {layer: preactivation(network.find(layer))})
     chosen = tf.constant(filters)
 
     @tf.function(reduce_retracing=True)
     def forward(pixels: tf.Tensor, activations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        maps = model(pixels)[layer]
+        maps = mapped(model(pixels)[layer])
         flat = tf.reshape(maps, (-1, maps.shape[-1]))
         below = tf.gather(flat, chosen, axis=1) < activations
         return tf.reduce_sum(tf.cast(below, tf.int64), axis=0), tf.shape(flat)[0]
@@ -144,6 +165,7 @@ def join(observations: Sequence[Observation]) -> Observation:
     return Observation(
         peaks,
         np.sum([part.patch_sum for part in observations], axis=0),
+        np.min([part.lowest for part in observations], axis=0),
         np.sum([part.fired for part in observations], axis=0),
         sum(part.count for part in observations),
     )
@@ -177,14 +199,12 @@ def summarizer(network: Network, layer: str) -> Callable[[np.ndarray], Summary]:
         network: the network, in float32.
         layer: a convolution or the classifier; nothing beyond it is computed.
     """
-    model = look(network, {layer: preactivation(network.model.get_layer(layer))})
+    model = look(network, {layer: preactivation(network.find(layer))})
 
     # One graph for batches of any length: another one might round in another way.
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec(model.inputs[0].shape, tf.float32)])
     def forward(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        maps = model(pixels)[layer]
-        if maps.shape.rank == 2:
-            maps = maps[:, None, None, :]
+        maps = mapped(model(pixels)[layer])
         shape = tf.shape(maps)
         flat = tf.reshape(maps, (shape[0], -1, maps.shape[3]))
         peak = tf.reduce_max(flat, axis=1)
@@ -239,11 +259,11 @@ def summits(
         filter: its number.
         count: summits of a photograph at most.
     """
-    model = look(network, {layer: preactivation(network.model.get_layer(layer))})
+    model = look(network, {layer: preactivation(network.find(layer))})
 
     @tf.function(reduce_retracing=True)
     def forward(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        maps = model(pixels)[layer][..., filter : filter + 1]
+        maps = mapped(model(pixels)[layer])[..., filter : filter + 1]
         around = tf.nn.max_pool2d(maps, 3, 1, "SAME")
         shape = tf.shape(maps)
         flat = tf.reshape(tf.where(maps >= around, maps, -np.inf), (shape[0], -1))

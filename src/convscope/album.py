@@ -11,7 +11,8 @@ import numpy as np
 from convscope import images, photograph
 from convscope.activations import Observation, join, observer
 from convscope.attribution import expected_contributions
-from convscope.field import ReceptiveField
+from convscope.field import ReceptiveField, sees_all
+from convscope.linear import Linear
 from convscope.network import Network
 from convscope.receptive import receptive_field
 from convscope.unit import Unit
@@ -60,9 +61,10 @@ class Album:
             self.pages = [join(self.pages)]
         return self.pages[0]
 
-    def contributions(self, kernel: np.ndarray) -> np.ndarray:
-        """Return each input's mean contribution `(C,)` through a kernel `(height, width, C)`."""
-        return expected_contributions(kernel, self.observation.patch_mean)
+    def contributions(self, linear: Linear) -> np.ndarray:
+        """Return the mean contribution `(C,)` of each input that a filter reads."""
+        seen = self.observation.patch_mean[..., linear.channels]
+        return expected_contributions(linear.kernel, seen)
 
     def crops(self, unit: Unit, count: int) -> tuple[Crop, ...]:
         """Return the crops that excite a unit most, strongest first, one of each photograph.
@@ -97,7 +99,7 @@ def fill(
 
     Args:
         network: the network, in float32.
-        target: the convolution whose inputs and peaks are observed.
+        target: the linear layer whose inputs and peaks are observed.
         sources: layers before it whose peaks are observed too.
         paths: the photographs' files.
         size: pixels of the square view that the network gets.
@@ -105,7 +107,11 @@ def fill(
         fit: how photographs that are no squares are shown.
     """
     observe = observer(network, target, sources)
-    album = Album(fields={name: receptive_field(network, name) for name in (target, *sources)})
+    whole = sees_all(size)
+    fields = {
+        name: receptive_field(network, name, (size, size)) or whole for name in (target, *sources)
+    }
+    album = Album(fields=fields)
     for seen in images.batches(paths, size, batch, fit):
         album.skipped.extend(seen.skipped)
         if seen.paths:

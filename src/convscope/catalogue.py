@@ -58,8 +58,7 @@ def facts(
         "network": network.name,
         "weights": network.weights.source,
         "layer": cards[0].layer,
-        "receptive field": f"{field.rows.size} x {field.columns.size} pixels, a position every "
-        f"{field.rows.stride}",
+        "receptive field": field.words if field else "all of the image",
         "objective": objective,
         "images": str(len(cards)),
     }

@@ -113,8 +113,7 @@ class Dossier:
             "network": self.network.name,
             "weights": self.network.weights.source,
             "filter": f"{root.filter} of {root.layer}",
-            "receptive field": f"{field.rows.size} x {field.columns.size} pixels, a position every "
-            f"{field.rows.stride}",
+            "receptive field": field.words,
             "bias": number(self.circuit.bias, signed=True),
             "fires at": f"{100 * rate:.1f} % of positions on the photographs",
             "photographs": str(len(self.album.paths)),

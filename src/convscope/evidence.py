@@ -267,10 +267,11 @@ class Evidence:
         said = {"network": request.model, "weights": source}
         if filter is not None:
             said["filter"] = f"{filter} of {self.layer}"
-        said["receptive field"] = f"{field.rows.size} x {field.columns.size} pixels"
-        if self.index.manifest.rows * self.index.manifest.columns > 1:
-            strides = dict.fromkeys([field.rows.stride, field.columns.stride])
-            said["receptive field"] += f", a position every {' x '.join(map(str, strides))}"
+        said["receptive field"] = field.words
+        if self.index.manifest.rows * self.index.manifest.columns == 1:
+            said["receptive field"] = (
+                f"{field.rows.size} x {field.columns.size} pixels{field.besides}"
+            )
         said["photographs"] = f"{self.seen:,} at {request.size} x {request.size} ({request.fit})"
         if filter is not None:
             rate = self.rate(filter)

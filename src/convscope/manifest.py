@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from convscope.views import Fit
 
 MANIFEST = "manifest.json"
-FORMAT = 1  # of the files; another one is another index
+FORMAT = 2  # of the files; another one is another index
 PACKAGES = ("tensorflow", "keras", "pillow")  # whose versions may change an activation
 PARTS, STEP, MOST = 64, 16, 4096  # shards aimed at; photographs in one: multiple of, at most
 
@@ -31,6 +31,7 @@ class Request:
     Attributes:
         model: the network's name.
         weights: SHA-256 of its weights.
+        preprocess: how an image becomes what the network takes.
         layer: whose filters are observed.
         size: pixels of the square that the network sees.
         fit: how a photograph becomes that square.
@@ -41,6 +42,7 @@ class Request:
 
     model: str
     weights: str
+    preprocess: str
     layer: str
     size: int
     fit: Fit
@@ -81,11 +83,14 @@ def listing(paths: Sequence[Path], root: Path | None) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def request(*, model: str, weights: str, layer: str, size: int, fit: Fit, files: bytes) -> Request:
+def request(
+    *, model: str, weights: str, preprocess: str, layer: str, size: int, fit: Fit, files: bytes
+) -> Request:
     """Return a request for the photographs of a listing, with the versions installed here."""
     versions = {name: metadata.version(name) for name in PACKAGES} | {"format": str(FORMAT)}
     digest = hashlib.sha256(files).hexdigest()
-    return Request(model, weights, layer, size, fit, digest, files.count(b"\n"), versions)
+    count = files.count(b"\n")
+    return Request(model, weights, preprocess, layer, size, fit, digest, count, versions)
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,8 @@ class Manifest:
             said = unsealed(folder / MANIFEST)
             field, size = said.pop("field"), said.pop("shard")
             if field:
-                field = ReceptiveField(Axis(**field["rows"]), Axis(**field["columns"]))
+                rows, columns = Axis(**field["rows"]), Axis(**field["columns"])
+                field = ReceptiveField(rows, columns, tuple(field["whole"]))
             found = cls(request=Request(**said.pop("request")), field=field, **said)
             if found.shard != size:
                 raise ValueError(f"its shards hold {size} photographs, not {found.shard}")

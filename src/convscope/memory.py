@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from convscope.backend import keras
+from convscope.flow import POINTWISE, sizes
+from convscope.graph import before
 from convscope.network import Network
 
 MEMINFO = Path("/proc/meminfo")
@@ -36,12 +37,14 @@ def batch(network: Network, layer: str, height: int, width: int, views: int, mem
 
 
 def numbers(network: Network, layer: str, height: int, width: int) -> int:
-    """Return how many activations an image makes on its way to a layer."""
-    outputs = {}
-    for part in network.model.layers:
-        outputs[part.name] = part.output
-        if part.name == layer:
-            break
-    model = keras.Model(network.model.inputs, outputs)
-    made = model(keras.KerasTensor((1, height, width, 3)))
-    return sum(math.prod(value.shape) for value in made.values())
+    """Return how many activations an image makes on its way to a layer.
+
+    What an activation function makes of a map counts with the map.
+    """
+    graph, total = network.until(layer), 0
+    for name, (rows, columns) in sizes(graph, (height, width)).items():
+        if before(graph[name]) and type(graph[name]) in POINTWISE:
+            continue
+        shape = graph[name].output.shape
+        total += rows * columns * (shape[-1] if len(shape) in (2, 4) else math.prod(shape[1:]))
+    return total

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convscope import index as indices
-from convscope import manifest, subject, weights
+from convscope import manifest, subject
+from convscope import outline as outlines
 from convscope.folder import relative
 from convscope.index import ActivationIndex, ranges
 from convscope.settings import ImageSettings, ModelSettings
@@ -60,11 +61,13 @@ class Passage:
 
     def _index(self, paths: Sequence[Path]) -> ActivationIndex:
         files = manifest.listing(paths, subject.root(self.images))
+        found = outlines.outline(self.model)
         request = manifest.request(
-            model=self.model.name,
-            weights=weights.PACKAGED[self.model.name].sha256,
+            model=found.name,
+            weights=found.weights.sha256,
+            preprocess=found.preprocess,
             layer=self.layer,
-            size=self.images.size,
+            size=self.images.side,
             fit=self.images.fit,
             files=files,
         )
@@ -76,10 +79,9 @@ class Passage:
                 self.tracker.say(f"answered from the index {relative(index.folder)}")
                 return index
         with self.tracker.timer("load"):
-            from convscope.packaged import LOADERS
             from convscope.survey import begin
 
-            network = LOADERS[self.model.name](subject.weight_file(self.model))
+            network = outlines.network(self.model)
             index = begin(self.home, request, files, network)
         self._fill(index, network, paths)
         return index

@@ -60,12 +60,13 @@ class Preprocess(keras.layers.Layer):
         deviation: Sequence[float],
         reverse: bool,
         grey: bool = False,
+        mode: str = "none",
         **options: object,
     ):
-        """Keep the numbers of a `Mode`; they are not trained. `grey` makes one channel of three."""
+        """Keep the numbers and name of a `Mode`. `grey` makes one channel of three first."""
         super().__init__(dtype="float32", **options)
         self.scale, self.mean, self.deviation = scale, tuple(mean), tuple(deviation)
-        self.reverse, self.grey = reverse, grey
+        self.reverse, self.grey, self.mode = reverse, grey, mode
 
     def call(self, image: tf.Tensor) -> tf.Tensor:
         """Return the preprocessed image, `(samples, height, width, 3)`, or 1 channel of grey."""
@@ -97,4 +98,4 @@ def preprocess(mode: str, channels: int = 3) -> Preprocess:
             f"model.preprocess={mode} treats each colour by itself, but the network takes greys."
             " Take none, byte or tf."
         )
-    return Preprocess(**vars(found), grey=channels == 1, name="preprocess")
+    return Preprocess(**vars(found), grey=channels == 1, mode=mode, name="preprocess")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from convscope.backend import keras, tf
-from convscope.network import CONVOLUTIONS, Network, look, preactivation
+from convscope.flow import Window, window
+from convscope.network import Network, look, preactivation
 from convscope.objectives import Reading, own
 
 Reader = Callable[[tf.Tensor, tf.Tensor | None, tf.Tensor], dict[Reading, tf.Tensor]]
@@ -22,8 +23,9 @@ def reader(network: Network, readings: Sequence[Reading]) -> Reader:
         network: the network to look into.
         readings: what to read, without repetition.
     """
-    layers = dict.fromkeys(reading.layer for reading in readings)
-    found = {name: network.model.get_layer(name) for name in layers}
+    layers = list(dict.fromkeys(reading.layer for reading in readings))
+    graph = network.graph(layers)
+    found = {name: graph[name] for name in layers}
     alone = {
         name: layer
         for name, layer in found.items()
@@ -58,7 +60,7 @@ def reader(network: Network, readings: Sequence[Reading]) -> Reader:
 def separable(layer: keras.layers.Layer) -> bool:
     """Return whether one filter of a layer can be computed without the others."""
     # The type itself: a subclass may compute something else.
-    return type(layer) in CONVOLUTIONS and layer.groups == 1
+    return type(layer) is keras.layers.Conv2D and layer.groups == 1
 
 
 def own_map(layer: keras.layers.Conv2D, inputs: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
@@ -72,13 +74,14 @@ def own_map(layer: keras.layers.Conv2D, inputs: tf.Tensor, filters: tf.Tensor) -
         inputs: what goes into it, float32 `(samples, height, width, C)`.
         filters: the filter of each sample `(samples,)`.
     """
-    (height, width), strides, rates = layer.kernel_size, layer.strides, layer.dilation_rate
+    seen_by = window(layer) or Window()
+    (height, width), strides, rates = seen_by.taps, seen_by.strides, seen_by.rates
     kernel = tf.cast(tf.gather(layer.kernel, filters, axis=3), tf.float32)
     taps = tf.reshape(tf.transpose(kernel, (3, 2, 0, 1)), (-1, inputs.shape[3], height * width))
     size = inputs.shape[1:3]
     flat = tf.reshape(inputs, (-1, size[0] * size[1], inputs.shape[3]))
     seen = tf.reshape(tf.matmul(flat, taps), (-1, *size, height * width))
-    (rows, above, below), (columns, left, right) = spans(size, layer)
+    (rows, above, below), (columns, left, right) = seen_by.spans(size)
     seen = tf.pad(seen, [[0, 0], [above, below], [left, right], [0, 0]])
     total = tf.gather(layer.bias, filters) if layer.use_bias else tf.zeros_like(taps[:, 0, 0])
     total = tf.cast(total, tf.float32)[:, None, None]
@@ -87,19 +90,3 @@ def own_map(layer: keras.layers.Conv2D, inputs: tf.Tensor, filters: tf.Tensor) -
         last = down + (rows - 1) * strides[0] + 1, across + (columns - 1) * strides[1] + 1
         total += seen[:, down : last[0] : strides[0], across : last[1] : strides[1], tap]
     return total
-
-
-def spans(size: Sequence[int], layer: keras.layers.Conv2D) -> list[tuple[int, int, int]]:
-    """Return the `span` of rows and of columns of a convolution on an input of `size`."""
-    axes = zip(size, layer.kernel_size, layer.strides, layer.dilation_rate, strict=True)
-    return [span(*axis, layer.padding) for axis in axes]
-
-
-def span(size: int, taps: int, stride: int, rate: int, padding: str) -> tuple[int, int, int]:
-    """Return how many positions one axis has, and the zeros before and behind it."""
-    extent = (taps - 1) * rate + 1
-    if padding != "same":
-        return -(-(size - extent + 1) // stride), 0, 0
-    count = -(-size // stride)
-    zeros = max((count - 1) * stride + extent - size, 0)
-    return count, zeros // 2, zeros - zeros // 2

@@ -4,50 +4,72 @@ from __future__ import annotations
 
 from convscope.backend import keras
 from convscope.field import Axis, ReceptiveField
-from convscope.network import CONVOLUTIONS, POINTWISE, POOLINGS, Network, walk_back
+from convscope.flow import Sizes, sizes, window
+from convscope.graph import before
+from convscope.network import Network
 
 
-def receptive_field(network: Network, name: str) -> ReceptiveField:
-    """Return the receptive field of a layer's positions.
+def receptive_field(
+    network: Network, name: str, size: tuple[int, int] | None = None
+) -> ReceptiveField | None:
+    """Return the receptive field of a layer's positions; None: each sees all of the image.
 
-    Raises:
-        ValueError: a layer on the way back to the image is of a kind this cannot follow.
+    Where ways back divide, the field is the smallest box that holds what is seen through each of
+    them. Where one of them goes through all of the image, as in squeeze-and-excitation, the field
+    names the layer in `whole`, and the box is that of the other ways.
+
+    Args:
+        network: the network.
+        name: the layer.
+        size: rows and columns of the image. Where a layer strides with "same" padding, they decide
+            where its field begins. None takes sides that all strides divide.
 
     Source: Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks",
     Distill, 2019.
     """
-    rows, columns = Axis(), Axis()
-    for layer in walk_back(network.model.get_layer(name).output):
-        if isinstance(layer, keras.layers.InputLayer):
-            return ReceptiveField(rows, columns)
-        (row, column) = window(layer)
-        rows, columns = rows.behind(*row), columns.behind(*column)
-    raise ValueError(f"{name} of {network.name} does not lead back to the image.")
+    graph = network.until(name)
+    given = None if size is None else sizes(graph, size)
+    fields: dict[str, tuple[Axis, Axis]] = {name: (Axis(), Axis())}
+    whole: list[str] = []
+    for operation in reversed(graph.values()):
+        if operation.name not in fields:  # behind one that sees all of the image
+            continue
+        if isinstance(operation, keras.layers.InputLayer):
+            return ReceptiveField(*fields[operation.name], tuple(whole))
+        found = _through(operation, fields.pop(operation.name), given)
+        if found is None or isinstance(operation, keras.layers.GroupNormalization):
+            whole.append(operation.name)
+        if found is None:
+            continue
+        for source in before(operation):
+            already = fields.get(source.name, found)
+            try:
+                rows, columns = (ours.hull(its) for ours, its in zip(already, found, strict=True))
+                fields[source.name] = rows, columns
+            except ValueError:  # a way that lies askew: through an image made smaller and larger
+                whole.append(operation.name)
+    return None
 
 
-def window(layer: keras.layers.Layer) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Return (extent, stride, padding) of a layer for rows and for columns, in its input's steps.
-
-    Raises:
-        ValueError: the layer's kind is unknown, or it pads by an amount that depends on the size
-            of the image.
-    """
-    if isinstance(layer, POINTWISE):
-        return (1, 1, 0), (1, 1, 0)
-    if isinstance(layer, CONVOLUTIONS):
-        sizes, strides, dilations = layer.kernel_size, layer.strides, layer.dilation_rate
-    elif isinstance(layer, POOLINGS):
-        sizes, strides, dilations = layer.pool_size, layer.strides, (1, 1)
+def _through(
+    operation: keras.Operation, field: tuple[Axis, Axis], given: Sizes | None
+) -> tuple[Axis, Axis] | None:
+    """Return a field seen through one operation more; None where that sees all of its input."""
+    seen = window(operation)
+    if seen is None:
+        return None
+    if seen.padding == "same" and given is None:
+        # Sides that the stride divides have as few zeros as can be.
+        starts = [max(e - s, 0) // 2 for e, s in zip(seen.extents, seen.strides, strict=True)]
+    elif given is None:
+        starts = [0, 0] if isinstance(seen.padding, str) else [pair[0] for pair in seen.padding]
     else:
-        raise ValueError(
-            f"The receptive field cannot be followed through {layer.name} ({type(layer).__name__})."
+        size = max(given[source.name] for source in before(operation))
+        starts = [start for _, start, _ in seen.spans(size)]
+    rows, columns = (
+        axis.behind(extent, stride, start)
+        for axis, extent, stride, start in zip(
+            field, seen.extents, seen.strides, starts, strict=True
         )
-    extents = [(size - 1) * rate + 1 for size, rate in zip(sizes, dilations, strict=True)]
-    if layer.padding == "same" and max(strides) > 1:
-        raise ValueError(
-            f"{layer.name} strides with 'same' padding, so its receptive field shifts with the "
-            "size of the image."
-        )
-    padding = [(extent - 1) // 2 if layer.padding == "same" else 0 for extent in extents]
-    row, column = zip(extents, strides, padding, strict=True)
-    return row, column
+    )
+    return rows, columns

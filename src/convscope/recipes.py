@@ -110,6 +110,8 @@ def penalties(settings: AscentSettings) -> list[tuple[float, Penalty]]:
 def canvas_size(settings: AscentSettings, network: Network, layer: str) -> tuple[int, int]:
     """Return rows and columns of the canvas for units of a layer."""
     if settings.size == "auto":
+        if demanded := network.demands(layer):
+            return demanded
         side = canvas(receptive_field(network, layer))
         return side, side
     if isinstance(settings.size, int):
@@ -134,8 +136,7 @@ def batch_size(
     """Return how many images ascend together."""
     if settings.batch != "auto":
         return settings.batch
-    order = [layer.name for layer in network.model.layers]
-    deepest = max(layers, key=order.index)
+    deepest = max(layers, key=list(network.graph(layers)).index)
     height, width = (seen(settings, size),) * 2 if settings.crops else size
     text = MEMINFO.read_text() if MEMINFO.exists() else ""
     return batch(network, deepest, height, width, max(settings.crops, 1), text)

@@ -18,10 +18,49 @@ LARGEST_VIEW = 4096  # pixels of a side that a photograph is shown at; 50 millio
 
 @dataclass(frozen=True)
 class ModelSettings:
-    """Which network is looked at, and the file its weights come from (None: the packaged one)."""
+    """Which network is looked at, and where its weights come from.
 
-    name: Literal["vgg16"]
+    Attributes:
+        kind: packaged, one of keras.applications, or a file of the user's own.
+        name: of the network, as it stands in results; of a file, None takes the file's own.
+        weights: a file, or what the kind has a word for; None: the packaged file.
+        path: of the user's own network.
+        preprocess: what such a network takes.
+        labels: where the classes of such a network stand.
+        custom: whether code inside of such a file may run.
+    """
+
+    kind: Literal["packaged", "application", "file"]
+    name: str | None
     weights: str | None
+    path: str | None
+    preprocess: Literal["none", "unit", "byte", "tf", "torch", "caffe"] | None
+    labels: str | None
+    custom: bool
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that is missing, or without effect on the kind."""
+        if self.kind == "file":
+            for name, what in (
+                ("path", "PATH (your own .keras file)"),
+                ("preprocess", "none, byte, tf, torch or caffe (what the network takes; --help)"),
+            ):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{name} is missing. Add model.{name}={what}.")
+            if self.weights is not None:
+                raise ValueError(
+                    f"weights={self.weights!r} has no effect on model=file, whose file holds them."
+                    " Leave it out."
+                )
+            return
+        if not self.name:
+            raise ValueError("name is missing. Add model.name=..., like model.name=VGG16.")
+        for name in ("path", "preprocess", "labels", "custom"):
+            if value := getattr(self, name):
+                raise ValueError(
+                    f"{name}={value} has an effect on model=file alone. Leave it out, or add"
+                    " model=file."
+                )
 
 
 @dataclass(frozen=True)
@@ -30,16 +69,18 @@ class ImageSettings:
 
     name: Literal["samples", "folder", "imagenet_samples"]
     root: str | None
-    size: int
-    fit: Literal["crop", "squash", "pad"]
+    size: int | Literal["auto"]
+    fit: Literal["crop", "squash", "pad", "center"]
     batch: int
     labels: str | None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a size or batch below 1 and for a root that does not fit."""
-        _at_least(1, size=self.size, batch=self.batch)
-        if self.size > LARGEST_VIEW:
-            raise ValueError(f"size={self.size} is too large. At most {LARGEST_VIEW} pixels.")
+        _at_least(1, batch=self.batch)
+        if self.size != "auto":
+            _at_least(1, size=self.size)
+            if self.size > LARGEST_VIEW:
+                raise ValueError(f"size={self.size} is too large. At most {LARGEST_VIEW} pixels.")
         if self.name == "folder" and not self.root:
             raise ValueError("root is missing. Add images.root=... (a folder with photographs).")
         if self.name == "samples" and self.root is not None:
@@ -52,6 +93,17 @@ class ImageSettings:
                 f"labels={self.labels!r} has no effect on images=samples, whose photographs have"
                 " no classes. Add images=folder to use yours."
             )
+
+    @property
+    def side(self) -> int:
+        """The size as a number.
+
+        Raises:
+            ValueError: it is still `auto`: only the network knows.
+        """
+        if self.size == "auto":
+            raise ValueError("images.size=auto is a number only beside a network.")
+        return self.size
 
 
 @dataclass(frozen=True)

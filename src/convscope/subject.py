@@ -6,26 +6,52 @@ import csv
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from convscope import fetch, images, photograph, weights
+from convscope import outline as outlines
 from convscope.labels import Labels
 from convscope.labels import of as labels_of
+from convscope.outline import Outline
 from convscope.precision import device, resolve
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 from convscope.unit import Choice, Unit, filters
-from convscope.unit import check as check_unit
-from convscope.weights import Checkpoint
 
 if TYPE_CHECKING:
     from convscope.network import Network
 
+USUAL = 224  # pixels of a side, for a network of which no other size is known
+
+
+class Asking(Protocol):
+    """The settings of a stage that shows photographs to a network."""
+
+    @property
+    def model(self) -> ModelSettings:
+        """The network."""
+
+    @property
+    def images(self) -> ImageSettings:
+        """The photographs."""
+
+
+Asked = TypeVar("Asked", bound=Asking)
+
+
+def settled(settings: Asked) -> Asked:
+    """Return the settings with a number for images.size=auto: what the network was trained on."""
+    if settings.images.size != "auto":
+        return settings
+    size = outlines.outline(settings.model).size or USUAL
+    shown = replace(settings.images, size=size)
+    return replace(settings, images=shown)  # type: ignore[type-var]
+
 
 def choose(model: ModelSettings, layer: str, choice: Choice) -> tuple[Unit, ...]:
     """Return the units that a choice of filters names, in its order; None is the whole layer."""
-    count = weights.PACKAGED[model.name].layers.get(layer, 0)
+    count = outlines.outline(model).layers.get(layer, 0)
     return tuple(Unit(layer, number) for number in filters(choice, count))
 
 
@@ -35,33 +61,52 @@ def check_units(model: ModelSettings, units: Sequence[Unit]) -> None:
     Raises:
         ValueError, FileNotFoundError: unknown layer or filter, missing or damaged weights.
     """
-    checkpoint = weights.PACKAGED[model.name]
     for unit in units:
-        check_unit(unit, checkpoint.layers, model.name)
-    weights.verify(checkpoint, weight_file(model) or weights.locate(checkpoint))
+        outlines.check(unit, model)
+    check_weights(model)
+
+
+def check_weights(model: ModelSettings) -> None:
+    """Raise unless the weights of a network are there and intact.
+
+    Raises:
+        ValueError, FileNotFoundError: they are missing or damaged.
+    """
+    if model.kind == "packaged":
+        checkpoint = weights.PACKAGED[outlines.packaged(model)]
+        weights.verify(checkpoint, outlines.weight_file(model) or weights.locate(checkpoint))
 
 
 def check_size(
-    name: str, size: int | str | tuple[int, ...] | None, checkpoint: Checkpoint, layer: str
+    name: str, size: int | str | tuple[int, ...] | None, found: Outline, layer: str
 ) -> None:
-    """Raise ValueError if images of `size` pixels, the setting `name`, leave a layer no place."""
-    least = checkpoint.strides[layer]
+    """Raise ValueError if images of `size` pixels, the setting `name`, do not suit a layer."""
+    demanded = found.demands(layer)
     for side in size if isinstance(size, tuple) else (size,):
-        if isinstance(side, int) and side < least:
+        if not isinstance(side, int):
+            continue
+        if demanded and side != demanded:
             raise ValueError(
-                f"{name}={side} leaves no position at {layer}, where they lie {least} pixels"
-                f" apart. Give {name}={4 * least} or more."
+                f"{name}={side} does not suit {layer}, which takes images of {demanded} x"
+                f" {demanded} pixels alone. Give {name}={demanded}, or leave it out."
+            )
+        if not demanded and side < (least := found.least(layer)):
+            raise ValueError(
+                f"{name}={side} leaves no position at {layer}, which needs {least} pixels. Give"
+                f" {name}={least} or more."
             )
 
 
 def check_canvas(ascent: AscentSettings, model: ModelSettings, layer: str) -> None:
-    """Raise ValueError if the canvas, or what is cut from it, is too small for a layer."""
-    checkpoint = weights.PACKAGED[model.name]
-    check_size("ascent.size", ascent.size, checkpoint, layer)
-    check_size("ascent.view", ascent.view, checkpoint, layer)
+    """Raise ValueError if the canvas, or what is cut from it, does not suit a layer."""
+    found = outlines.outline(model)
+    check_size("ascent.size", ascent.size, found, layer)
+    check_size("ascent.view", ascent.view, found, layer)
 
 
-def check_photographs(settings: ImageSettings, model: ModelSettings, layer: str) -> None:
+def check_photographs(
+    settings: ImageSettings, model: ModelSettings, layer: str | None = None
+) -> None:
     """Raise unless there is a photograph that can be read, shown large enough for a layer.
 
     What images=imagenet_samples needs is fetched here, where it has not been before.
@@ -70,7 +115,8 @@ def check_photographs(settings: ImageSettings, model: ModelSettings, layer: str)
         ValueError, FileNotFoundError: no folder, no image in it, none that can be read, or a table
             of labels that does not fit them.
     """
-    check_size("images.size", settings.size, weights.PACKAGED[model.name], layer)
+    if layer is not None:
+        check_size("images.size", settings.size, outlines.outline(model), layer)
     paths = photographs(settings)
     if settings.labels is not None:
         labels(settings, paths)
@@ -99,11 +145,6 @@ def check_picture(name: str, given: str | None) -> None:
         raise ValueError(
             f"{name}={given} is no picture: {error}. Give the path of a PNG, JPEG or WebP file."
         ) from error
-
-
-def weight_file(model: ModelSettings) -> Path | None:
-    """Return the file that the weights come from; None is the packaged one."""
-    return Path(model.weights).expanduser() if model.weights else None
 
 
 def photographs(settings: ImageSettings) -> tuple[Path, ...]:
@@ -202,8 +243,10 @@ def optimum(given: float | str | None, model: ModelSettings, unit: Unit) -> floa
             f"stage.optimum={given} holds no finished run of stage=maximize. Give the folder of"
             " one, or an activation."
         ) from error
-    if made != weights.PACKAGED[model.name].sha256:
-        raise ValueError(f"stage.optimum={given} is of other weights than {model.name}'s.")
+    if made != outlines.outline(model).weights.sha256:
+        raise ValueError(
+            f"stage.optimum={given} is of other weights than {outlines.named(model)}'s."
+        )
     if not found:
         raise ValueError(f"stage.optimum={given} has no optimum of {unit} that is alive.")
     return max(found)

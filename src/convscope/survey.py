@@ -17,7 +17,7 @@ from convscope.backend import keras
 from convscope.images import Batch
 from convscope.index import ActivationIndex
 from convscope.manifest import Request
-from convscope.network import Network, classifier, look, preactivation
+from convscope.network import Network, look, preactivation
 from convscope.precision import device
 from convscope.receptive import receptive_field
 from convscope.shard import Draft
@@ -54,7 +54,6 @@ def begin(home: Path, request: Request, files: bytes, network: Network) -> Activ
     """
     _check(request, network)
     rows, columns, filters = shape(network, request.layer, request.size)
-    whole = request.layer == classifier(network)
     return indices.create(
         home,
         request,
@@ -62,7 +61,7 @@ def begin(home: Path, request: Request, files: bytes, network: Network) -> Activ
         filters=filters,
         rows=rows,
         columns=columns,
-        field=None if whole else receptive_field(network, request.layer),
+        field=receptive_field(network, request.layer, (request.size, request.size)),
         device=device(),
     )
 
@@ -153,7 +152,7 @@ def _take(
 
 def shape(network: Network, layer: str, size: int) -> tuple[int, int, int]:
     """Return rows, columns and filters of a layer's map for a square image of `size` pixels."""
-    model = look(network, {layer: preactivation(network.model.get_layer(layer))})
+    model = look(network, {layer: preactivation(network.find(layer))})
     found = model(keras.KerasTensor((1, size, size, 3)))[layer].shape
     return (found[1], found[2], found[3]) if len(found) == 4 else (1, 1, found[1])
 

@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-COLOURS = ("red", "green", "blue")
+COLOURS = ("red", "green", "blue", "grey")
+GREY = 3
+"""The number that stands for the brightness of an image, where a network sees no colours."""
 IMAGE = "image"
 """The name that stands for the network's input where a layer's name would stand."""
 
@@ -50,8 +52,8 @@ def check(unit: Unit, layers: Mapping[str, int], network: str) -> None:
         names = list(layers)
         near = difflib.get_close_matches(unit.layer, names, 1)
         raise ValueError(
-            f"{network} has no layer {unit.layer!r}. Its convolutions are {names[0]}, ..., "
-            f"{names[-1]}." + (f" Did you mean {near[0]!r}?" if near else "")
+            f"{network} has no layer {unit.layer!r}. Its layers are {names[0]}, ..., {names[-1]};"
+            " stage=layers lists them." + (f" Did you mean {near[0]!r}?" if near else "")
         )
     count = layers[unit.layer]
     if not 0 <= unit.filter < count:

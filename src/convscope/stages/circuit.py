@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from convscope import images, subject
+from convscope import outline as outlines
 from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 from convscope.tracker import Tracker
@@ -71,6 +72,7 @@ def check(settings: Settings) -> None:
         ValueError, FileNotFoundError: unknown layer or filter, missing or damaged weights, no
             photographs.
     """
+    settings = subject.settled(settings)
     subject.check_units(settings.model, [settings.unit])
     subject.check_canvas(settings.ascent, settings.model, settings.layer)
     subject.check_photographs(settings.images, settings.model, settings.layer)
@@ -79,25 +81,26 @@ def check(settings: Settings) -> None:
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """Measure every input of the unit, show what excites the strongest, and write the report."""
+    settings = subject.settled(settings)
     unit = settings.unit
     with tracker.timer("load"):
         from convscope import circuit as circuits
         from convscope import kernels
         from convscope.dossier import Dossier
+        from convscope.linear import linear
         from convscope.network import inputs_of
-        from convscope.packaged import LOADERS
 
-        network = LOADERS[settings.model.name](subject.weight_file(settings.model))
-        layer = network.model.get_layer(unit.layer)
-        kernel = layer.kernel.numpy()[..., unit.filter]
-        bias = float(layer.bias.numpy()[unit.filter]) if layer.use_bias else 0.0
-        sources = inputs_of(network, unit.layer)
+        network = outlines.network(settings.model)
+        found = linear(network.find(unit.layer), unit.filter)
+        kernel, bias = found.kernel, found.bias
+        every = inputs_of(network, unit.layer)
+        sources = [every[channel] for channel in found.channels]
     tracker.say(f"{unit} of {network.weights.source}: {len(sources)} inputs")
     tracker.array("kernels", kernel=kernel, bias=np.asarray(bias, np.float32))
     with tracker.timer("index"):
         album = see(settings, network, sources, tracker)
     table = kernels.measure(kernel, settings.stage.mixed, settings.stage.negligible)
-    mean = album.contributions(kernel)
+    mean = album.contributions(found)
     circuit = circuits.trace(unit, kernel, bias, sources, table, mean, settings.stage.inputs)
     record_kernels(circuit, tracker)
     shown = [unit, *(edge.source for edge in circuit.edges if edge.source.layer != IMAGE)]
@@ -120,7 +123,7 @@ def see(settings: Settings, network: Network, sources: Sequence[Unit], tracker: 
     ]
     with tracker.progress("photographs", len(paths)) as update:
         for album in fill(
-            network, settings.layer, layers, paths, shown.size, shown.batch, shown.fit
+            network, settings.layer, layers, paths, shown.side, shown.batch, shown.fit
         ):
             update(len(album.paths) + len(album.skipped))
     if album.skipped:

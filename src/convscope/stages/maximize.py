@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from convscope import images, journal, subject, weights
+from convscope import images, journal, subject
+from convscope import outline as outlines
 from convscope.folder import relative
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 from convscope.sweep import JOBS
@@ -99,8 +100,9 @@ class Settings:
         given = [self.stage.image, self.ascent.picture]
         pictures = [Path(name).expanduser() for name in given if name]
         asked = {
-            "model": self.model.name,
-            "weights": weights.PACKAGED[self.model.name].sha256,
+            "model": outlines.named(self.model),
+            "weights": outlines.outline(self.model).weights.sha256,
+            "preprocess": outlines.outline(self.model).preprocess,
             "layer": self.layer,
             "filter": self.filter,
             "seed": self.seed,
@@ -121,6 +123,7 @@ def check(settings: Settings) -> None:
             missing or damaged weights, no photographs, an unreadable image, a canvas too small,
             a run to go on with that was asked for something else.
     """
+    settings = subject.settled(settings)
     stage = settings.stage
     whole = stage.objective in WHOLE_LAYER
     if whole and settings.filter is not None:
@@ -133,18 +136,23 @@ def check(settings: Settings) -> None:
     # Filter 0 first: of a layer that is not there no other can be counted.
     units = [Unit(settings.layer, 0), *(() if whole else settings.units)]
     subject.check_units(settings.model, units)
-    if stage.objective == "logit":
+    if stage.objective == "logit" and settings.layer != (
+        last := outlines.outline(settings.model).classifier
+    ):
+        way = f"Ask for its layer={last}" if last else "Take stage.objective=channel"
         raise ValueError(
-            f"stage.objective=logit needs a network with a classifier; {settings.model.name} with"
-            " these weights ends in its last convolution. Take stage.objective=channel."
+            "stage.objective=logit is about the layer that classifies, which"
+            f" {outlines.named(settings.model)} {'has' if last else 'with these weights lacks'}."
+            f" {way}."
         )
     subject.check_canvas(settings.ascent, settings.model, settings.layer)
     if stage.position and isinstance(settings.ascent.size, int):
-        rows = settings.ascent.size // weights.PACKAGED[settings.model.name].strides[settings.layer]
-        if max(stage.position) >= rows:
+        side = settings.ascent.size
+        rows, columns = outlines.positions(settings.model, settings.layer, (side, side))
+        if stage.position[0] >= rows or stage.position[1] >= columns:
             raise ValueError(
                 f"stage.position={list(stage.position)} lies outside the map of {settings.layer},"
-                f" which has {rows} rows and columns on {settings.ascent.size} pixels."
+                f" which has {rows} rows and columns on {side} pixels."
             )
     subject.check_photographs(settings.images, settings.model, settings.layer)
     subject.check_picture("ascent.start", settings.ascent.picture)
@@ -160,13 +168,13 @@ def check(settings: Settings) -> None:
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """Make the images, measure what they truly do, and show them."""
+    settings = subject.settled(settings)
     with tracker.timer("load"):
         from convscope.gallery import maximize_page
-        from convscope.packaged import LOADERS
         from convscope.plan import goals
         from convscope.sheet import optima_sheet
 
-        network = LOADERS[settings.model.name](subject.weight_file(settings.model))
+        network = outlines.network(settings.model)
     tracker.append(journal.JOURNAL, settings.request)
     tracker.resumes = True
     every = goals(settings.units, settings.stage.signs, settings.stage.samples)
@@ -244,7 +252,7 @@ def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
     magnitudes: Callable[[int, int], np.ndarray] = spectrum.natural
     if settings.ascent.spectrum == "photographs":
         paths, shown = subject.photographs(settings.images), settings.images
-        batches = images.batches(paths, shown.size, shown.batch, shown.fit)
+        batches = images.batches(paths, shown.side, shown.batch, shown.fit)
         magnitudes = spectrum.of_photographs(batch.pixels for batch in batches if batch.paths)
     aim = plan.aim(
         stage.objective,
@@ -282,7 +290,7 @@ def compare(
     seen: list[Path] = []
     skipped, latest = 0, (cards, 0)
     if cards[0].filter != WHOLE:
-        batches = images.batches(paths, shown.size, shown.batch, shown.fit)
+        batches = images.batches(paths, shown.side, shown.batch, shown.fit)
         with tracker.progress("photographs", len(paths)) as update:
             for batch, judged, positions in judge(network, cards, batches):
                 seen += batch.paths

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from convscope import subject, weights
+from convscope import outline as outlines
+from convscope import subject
 from convscope.folder import relative
 from convscope.settings import ImageSettings, ModelSettings
 from convscope.tracker import Tracker
@@ -112,6 +113,7 @@ def check(settings: Settings) -> None:
         ValueError, FileNotFoundError: unknown layer or filter, missing or damaged weights, no
             photographs, labels that do not fit them, no such optimum.
     """
+    settings = subject.settled(settings)
     stage = settings.stage
     if settings.filter is None and stage.shard is None:
         raise ValueError("filter is missing. Add filter=17, a list, a range like 0-31, or all.")
@@ -144,6 +146,7 @@ def check(settings: Settings) -> None:
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """Let every photograph pass once, and say what it tells of the filters asked for."""
+    settings = subject.settled(settings)
     from convscope.passage import Passage
 
     paths, stage = subject.photographs(settings.images), settings.stage
@@ -185,7 +188,11 @@ def consider(
         tracker.say(f"{subject.aside(len(rows))}: see tables/skipped.csv")
     if not evidence.seen:
         raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
-    facts = {"model": settings.model.name, "layer": settings.layer, "photographs": evidence.seen}
+    facts = {
+        "model": outlines.named(settings.model),
+        "layer": settings.layer,
+        "photographs": evidence.seen,
+    }
     tracker.reference(index.folder.name, "index", index.folder, facts)
     tracker.summarize(summary(settings, evidence))
     return evidence
@@ -210,7 +217,7 @@ def one(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
             evidence.quilt(unit.filter, stage.bin),
             Claim(stage.hypothesis, now) if stage.hypothesis else None,
             subject.optimum(stage.optimum, settings.model, unit),
-            weights.PACKAGED[settings.model.name].source,
+            outlines.outline(settings.model).weights.source,
         )
         own = account.claim.record() if account.claim else None
         tracker.document("hypothesis", {"generated": asdict(account.generated), "own": own})
@@ -234,14 +241,13 @@ def strongest(settings: Settings, evidence: Evidence) -> Sequence[Hit]:
     # Each position among the strongest lies on a photograph whose peak is among the strongest.
     from convscope import images
     from convscope.activations import summits
-    from convscope.packaged import LOADERS
 
-    network = LOADERS[settings.model.name](subject.weight_file(settings.model))
+    network = outlines.network(settings.model)
     climb = summits(network, unit.layer, unit.filter, stage.per_image)
     shown, paths = settings.images, [hit.path for hit in hits]
     found = [
         replace(hits[place], activation=value, row=row, column=column)
-        for batch in images.batches(paths, shown.size, shown.batch, shown.fit)
+        for batch in images.batches(paths, shown.side, shown.batch, shown.fit)
         for place, summit in zip(batch.places, climb(batch.pixels), strict=True)
         for value, row, column in summit
     ]
@@ -276,7 +282,7 @@ def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
         table = [list(row.values()) for row in rows]
         tracker.table("units", list(rows[0]), table, {"crops": quilts})
         tracker.image("units", sheet(units))
-        source = weights.PACKAGED[settings.model.name].source
+        source = outlines.outline(settings.model).weights.source
         tracker.summarize(
             {
                 "filter": settings.filter if isinstance(settings.filter, str) else chosen,
@@ -303,8 +309,8 @@ def origin(settings: Settings) -> dict[str, object]:
         "stage": "rank",
         "layer": settings.layer,
         "seed": settings.seed,
-        "model": settings.model.name,
-        "weights": asdict(weights.PACKAGED[settings.model.name].provenance),
+        "model": outlines.named(settings.model),
+        "weights": asdict(outlines.outline(settings.model).weights),
     }
 
 
