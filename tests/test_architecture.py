@@ -23,16 +23,16 @@ LEVELS = (
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread"},
     {"ascent", "activations", "selectivity", "attribution", "kernels"},
-    {"readings", "memory", "subject", "index", "packaged"},
+    {"readings", "memory", "subject", "index", "packaged", "applications", "keras_file"},
     {
         "network", "objectives", "receptive", "precision", "optimizers", "panel", "shard",
-        "manifest", "preprocess",
+        "manifest", "preprocess", "published",
     },
     {
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
         "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
         "views", "photograph", "label_table", "field", "density", "auroc", "pruning", "fetch",
-        "whole",
+        "whole", "class_names", "weight_file",
     },
     {"backend"},
     {"quiet"},
@@ -46,6 +46,7 @@ BESIDE = {
     ("images", "views"),
     ("images", "photograph"),
     ("labels", "label_table"),
+    ("class_names", "labels"),
     ("explorer", "figures"),
     ("parameterization", "spectrum"),
     ("parameterization", "draws"),
@@ -73,6 +74,7 @@ PURE = {
     "views", "photograph", "panel", "manifest", "survey", "example", "roster", "spread", "quilt",
     "distribution",
     "preprocess", "packaged", "exhibit", "census", "evidence", "account",
+    "applications", "keras_file", "class_names", "weight_file",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}
