@@ -51,7 +51,8 @@ def built(name: str = SMALL, seed: int = 3, **options: object) -> keras.Model:
 
 def legacy(model: keras.Model, path: Path, group: str = "") -> Path:
     """The model's weights in the format in which keras.applications publishes them."""
-    with h5py.File(path, "w") as file:
+    with h5py.File(path, "w") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras writes, which NumPy 2 warns of
         save_weights_to_hdf5_group(file.create_group(group) if group else file, model)
     return path
 
@@ -250,11 +251,14 @@ def forget(file: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (turn, "it lacks conv_1/kernel (1, 1, 96, 576) and it has conv_1/conv_1/kernel (1, 1, 576"),
+        (
+            turn,
+            "its conv_1/conv_1/kernel is (1, 1, 576, 96) where conv_1/kernel is (1, 1, 96, 576)",
+        ),
         (swap, "its conv/conv/kernel is (1, 1, 96, 576) where conv/kernel is (3, 3, 3, 16)"),
         (blank, "it leaves conv/kernel without numbers"),
         (drop, "lists conv_1/conv_1/kernel without holding it"),
-        (forget, "it lacks conv_1/kernel (1, 1, 96, 576)."),
+        (forget, "its conv_1_bn/conv_1_bn/gamma is (576,) where conv_1/kernel is (1, 1, 96, 576)"),
     ],
 )
 def test_a_file_that_does_not_fit_says_where(tmp_path, change, problem):
@@ -267,7 +271,7 @@ def test_a_file_that_does_not_fit_says_where(tmp_path, change, problem):
 def test_a_file_of_another_network_is_refused(tmp_path):
     other = built("MobileNetV3Large")
     for path in (legacy(other, tmp_path / "l.h5"), saved(other, tmp_path / "l.weights.h5")):
-        with pytest.raises(ValueError, match=f"{path} does not fit {SMALL}: it lacks ") as error:
+        with pytest.raises(ValueError, match=f"{path} does not fit {SMALL}: it") as error:
             application(SMALL, str(path))
         line(error)
 

@@ -63,10 +63,10 @@ def keras_file(path: Path, mode: str, name: str, classes: str | None, custom: bo
     found = class_names.numbered(count or 0) if classes is None else class_names.read(classes)
     if len(found) != (count or 0):
         label = Path(str(classes)).name
-        has = f"{count} outputs" if count else "does not exist"
+        has = f"the classifier {count} outputs" if count else f"{path.name} has no classifier"
         raise ValueError(
-            f"{label} has {len(found)} names, the classifier {has}. Give a name for each output of"
-            f" {path.name}, or leave model.classes out."
+            f"{label} has {len(found)} names, {has}. Give a name for each output, or leave"
+            " model.classes out."
         )
     return build(name, model, mode, Provenance(path.name, checksum(path)), found, size)
 
@@ -95,8 +95,8 @@ def _load(path: Path, custom: bool) -> keras.Model:
     # A damaged or foreign file may fail anywhere in Keras, and code of its own in any way.
     except Exception as error:
         raise ValueError(f"{path} cannot be loaded: {reason(error)}. {ACCEPTED}.") from error
-    if isinstance(model, keras.Sequential) and model.inputs:
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
+    if isinstance(model, keras.Sequential) and getattr(model, "inputs", None):
+        model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     if not getattr(model, "operations", None):
         raise ValueError(
             f"{path} holds a {type(model).__name__} without a graph of layers. Build it with"
@@ -147,7 +147,7 @@ def _code(config: Any) -> Iterator[str]:
         elif not isinstance(module, str) or not (
             module in ("keras", "builtins") or f"{module}.".startswith(MODULES)
         ):
-            yield f"{kind} {called!r} of the module {module}"
+            yield f"{kind} {called!r} of {f'the module {module}' if module else 'no module'}"
         elif ">" in kind or ">" in str(registered or ""):
             yield f"{registered or kind}, a class or function of its author's"
     for part in config.values():

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,17 @@ def contents(path: Path) -> Contents:
 
 
 def misfit(model: keras.Model, file: Contents) -> str:
-    """Return which array the model and a file do not share, in words; "" if they fit."""
+    """Return in words what a model and a file do not share, "" if they fit."""
+    if file.ordered:
+        wanted = ((weight.path, tuple(weight.shape)) for weight in _in_order(model))
+        for ours, theirs in zip_longest(wanted, file.shapes.items()):
+            if ours is None or theirs is None:
+                return _unshared(*(ours or ("", ())), *(theirs or ("", ())))
+            if ours[1] != theirs[1]:
+                return f"its {theirs[0]} is {theirs[1]} where {ours[0]} is {ours[1]}"
+        return ""
     asked, given = Counter(shapes(model).values()), Counter(file.shapes.values())
-    missing = _first(shapes(model), asked - given)
-    extra = _first(file.shapes, given - asked)
-    said = [f"it lacks {missing}"] if missing else []
-    said += [f"it has {extra} that the network does not know"] if extra else []
-    return " and ".join(said)
+    return _unshared(*_first(shapes(model), asked - given), *_first(file.shapes, given - asked))
 
 
 def shapes(model: keras.Model) -> dict[str, Shape]:
@@ -131,27 +136,28 @@ def checksum(path: Path, algorithm: str = "sha256") -> str:
 
 
 def reason(error: BaseException) -> str:
-    """Return the first line of what an error says, without its full stop."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    first = lines[0] if lines else type(error).__name__
-    return (first if len(first) <= 200 else f"{first[:200]}...").rstrip(".")
+    """Return what an error of Keras says first, in one line without a full stop."""
+    # Keras wraps an error in others, which repeat all that was to be built.
+    text = str(error).rpartition("Exception encountered: ")[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
+    return (said if len(said) <= 300 else f"{said[:300]}...").rstrip(".")
 
 
-def _fill_in_order(model: keras.Model, file: Contents) -> None:
-    """Take over the arrays of each layer in turn, as the old format wants it."""
-    targets = [
+def _in_order(model: keras.Model) -> list[keras.Variable]:
+    """Return the weights of a model in the order of the old format."""
+    return [
         weight
         for layer in model.layers
         for weight in layer.trainable_weights + layer.non_trainable_weights
     ]
+
+
+def _fill_in_order(model: keras.Model, file: Contents) -> None:
+    """Take over the arrays of each layer in turn, as the old format wants it."""
     with _open(file.path) as stored:
-        home = stored.get("model_weights", stored)
-        arrays = _ordered(home, file.path)
-        for weight, (name, array) in zip(targets, arrays, strict=True):
-            if tuple(weight.shape) != array.shape:
-                raise _MisfitError(
-                    f"its {name} is {array.shape} where {weight.path} is {tuple(weight.shape)}"
-                )
+        arrays = _ordered(stored.get("model_weights", stored), file.path)
+        for weight, (_, array) in zip(_in_order(model), arrays, strict=True):
             weight.assign(array[()])
 
 
@@ -175,9 +181,16 @@ def _numbers(model: keras.Model) -> list[keras.Variable]:
     return [weight for weight in model.weights if "float" in weight.dtype]
 
 
-def _first(named: Mapping[str, Shape], wanted: Counter[Shape]) -> str:
-    """Return the first array of a wanted shape, in words."""
-    return next((f"{name} {shape}" for name, shape in named.items() if wanted[shape]), "")
+def _first(named: Mapping[str, Shape], wanted: Counter[Shape]) -> tuple[str, Shape]:
+    """Return the name and shape of the first array of a wanted shape, "" if there is none."""
+    return next(((name, shape) for name, shape in named.items() if wanted[shape]), ("", ()))
+
+
+def _unshared(missing: str, its: Shape, extra: str, other: Shape) -> str:
+    """Return in words what only one of a model and a file has."""
+    said = [f"it lacks {missing} {its}"] if missing else []
+    said += [f"it has {extra} {other} that the network does not know"] if extra else []
+    return " and ".join(said)
 
 
 def _broken(path: Path, error: BaseException) -> str:
