@@ -28,7 +28,7 @@ LEVELS = (
     {"packaged", "applications", "keras_file"},
     {
         "network", "objectives", "receptive", "precision", "optimizers", "panel", "shard",
-        "manifest", "linear",
+        "manifest", "linear", "published",
     },
     {"flow", "preprocess"},
     {"graph"},
@@ -36,7 +36,7 @@ LEVELS = (
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
         "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
         "views", "photograph", "label_table", "field", "density", "auroc", "pruning", "fetch",
-        "whole",
+        "whole", "class_names", "weight_file",
     },
     {"backend"},
     {"quiet"},
@@ -49,6 +49,7 @@ BESIDE = {
     ("images", "views"),
     ("images", "photograph"),
     ("labels", "label_table"),
+    ("class_names", "labels"),
     ("explorer", "figures"),
     ("parameterization", "spectrum"),
     ("parameterization", "draws"),
@@ -77,6 +78,7 @@ PURE = {
     "distribution",
     "preprocess", "packaged", "graph", "flow", "linear", "outline",
     "exhibit", "census", "evidence", "account",
+    "applications", "keras_file", "class_names", "weight_file",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

@@ -20,7 +20,10 @@ from convscope.backend import keras
 L = keras.layers
 
 LINEAR = (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D, L.Conv2DTranspose, L.Dense)
-"""Layers whose output is linear in their input, but for an activation of their own."""
+"""Layers whose output is linear in their input, but for an activation of their own.
+
+Their types are compared, since a class made from one may compute something else.
+"""
 
 IDLE = (
     L.Dropout, L.SpatialDropout2D, L.GaussianDropout, L.GaussianNoise, L.AlphaDropout,
@@ -288,7 +291,7 @@ def _folded(calls: Sequence[Call], results: Sequence[Value]) -> list[Call]:
         if (
             source is None
             or type(call.operation) is not L.BatchNormalization
-            or not isinstance(source.operation, LINEAR)
+            or type(source.operation) not in LINEAR
             or activation_of(source.operation) != "linear"
             or readers[call.inputs[0]] > 1
             or call.inputs[0] in results
@@ -363,7 +366,7 @@ def _placed(call: Call, name: str, dtype: str, made: Mapping[Value, Any]) -> lis
             operation.operation, *operation._call, operation.values, name=name, dtype=dtype
         )
         return list(keras.tree.flatten(again(*given)))
-    linear, activation = isinstance(operation, LINEAR), activation_of(operation)
+    linear, activation = type(operation) in LINEAR, activation_of(operation)
     config = {**operation.get_config(), "name": name, "dtype": dtype}
     if linear:
         config |= {"activation": "linear", "use_bias": operation.use_bias or bool(call.scale)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -118,12 +119,12 @@ def build(
             image.
     """
     made = preprocess(mode, model.inputs[0].shape[-1])
-    if None in model.inputs[0].shape[1:3]:
-        body, fixed = flat(model, size=(None, None)), None
-    else:
-        fixed = flat(model)
-        body = flat(fixed, size=(None, None))
-        if operations(body).keys() == operations(fixed).keys():
+    body, fixed = flat(model), None
+    if None not in model.inputs[0].shape[1:3]:
+        # If nothing of it can be freed, it stays as it is.
+        with suppress(ValueError):
+            body, fixed = flat(body, size=(None, None)), body
+        if fixed and operations(body).keys() == operations(fixed).keys():
             fixed = None
     return Network(name, body, made, provenance, classes=tuple(classes), size=size, fixed=fixed)
 
@@ -163,14 +164,19 @@ def maker(operation: Any) -> Any:
 def classifier(network: Network) -> str | None:
     """Return the layer that gives a logit for each class, or None if the network has none.
 
-    It is the last layer that makes channels, if it is linear and has no places left.
+    It is the last layer that makes channels, if it is linear and has no places left. Of a network
+    with several such ends none is the one.
     """
-    *_, last = network.graphs[-1].values()
-    while type(last) is L.Softmax or _softmax(last) or (before(last) and keeps(last)):
-        (last,) = before(last)
-    shape = last.output.shape
-    pooled = len(shape) == 2 or (len(shape) == 4 and shape[1:3] == (1, 1))
-    return last.name if pooled and type(last) in (L.Dense, L.Conv2D) else None
+    found = []
+    for tensor in (network.fixed or network.model).outputs:
+        last = tensor._keras_history.operation
+        while type(last) is L.Softmax or _softmax(last) or (before(last) and keeps(last)):
+            (last,) = before(last)
+        shape = last.output.shape
+        pooled = len(shape) == 2 or (len(shape) == 4 and shape[1:3] == (1, 1))
+        if pooled and type(last) in (L.Dense, L.Conv2D):
+            found.append(last.name)
+    return found[0] if len(found) == 1 else None
 
 
 def _softmax(operation: Any) -> bool:

@@ -92,13 +92,10 @@ def _loaded(model: ModelSettings, _: object) -> Network:
         from convscope.applications import application
 
         return application(str(model.name), model.weights or "imagenet")
-    from convscope import class_names
     from convscope.keras_file import keras_file
 
     path = Path(str(model.path)).expanduser()
-    classes = class_names.read(model.labels) if model.labels else None
-    name = model.name or path.stem
-    return keras_file(path, str(model.preprocess), name, classes, model.custom)
+    return keras_file(path, str(model.preprocess), named(model), model.labels, model.custom)
 
 
 def packaged(model: ModelSettings) -> str:

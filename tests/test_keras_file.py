@@ -1,0 +1,316 @@
+"""The user's own model: what is taken over from it, and that nothing of its code runs unasked."""
+
+import hashlib
+import json
+import re
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convscope.backend import keras
+from convscope.keras_file import keras_file
+from convscope.labels import taxonomy
+from convscope.network import Network
+
+layers = keras.layers
+Shape = tuple[int | None, ...]
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Doubled(layers.Layer):
+    """A layer of the author's own."""
+
+    def call(self, values):
+        return 2 * values
+
+
+@keras.saving.register_keras_serializable("zoo")
+class Subclassed(keras.Model):
+    """A model without a graph."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.conv = layers.Conv2D(2, 3)
+
+    def call(self, image):
+        return self.conv(image)
+
+
+def model(shape: Shape = (9, 9, 3), classes: int = 10, **options) -> keras.Model:
+    """A tiny classifier with a convolution."""
+    image = keras.Input(shape, **options)
+    values = layers.Conv2D(4, 3, activation="relu", name="conv")(image)
+    values = layers.GlobalAveragePooling2D()(values)
+    return keras.Model(image, layers.Dense(classes, activation="softmax", name="top")(values))
+
+
+def saved(made: keras.Model, path: Path) -> Path:
+    """The model in a file."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras writes, which NumPy 2 warns of
+        made.save(path)
+    return path
+
+
+def load(path: Path, classes: str | None = None, custom: bool = False) -> Network:
+    """The network in a file."""
+    return keras_file(path, "unit", "mine", classes, custom)
+
+
+def edited(path: Path, change: Callable[[dict], None]) -> Path:
+    """The .keras file with its config changed."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(parts["config.json"])
+    change(config)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, json.dumps(config) if name == "config.json" else content)
+    return path
+
+
+def refused(path: Path, problem: str, **options) -> None:
+    """See a file refused in one line that names it."""
+    with pytest.raises(ValueError, match=re.escape(problem)) as error:
+        load(path, **options)
+    message = str(error.value)
+    assert str(path) in message and "\n" not in message and len(message) < 600
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_model_is_taken_over_as_it_is(tmp_path, ending):
+    made = model()
+    path = saved(made, tmp_path / f"own{ending}")
+    network = load(path)
+    image = np.random.default_rng(0).random((2, 9, 9, 3), np.float32)
+    np.testing.assert_array_equal(network.model(image), made(image))
+    ours = [layer.name for layer in network.model.layers if "." not in layer.name]
+    assert ours == [layer.name for layer in made.layers]
+    assert network.classes == tuple(f"class {index}" for index in range(10))
+    assert (network.name, network.size) == ("mine", 9)
+    assert network.weights.source == path.name
+    assert network.weights.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_compiled_model_is_loaded_without_what_it_was_trained_with(tmp_path):
+    made = model()
+    made.compile("adam", loss=lambda truth, guess: guess)
+    image, truth = np.zeros((2, 9, 9, 3)), np.zeros((2, 10))
+    made.fit(image, truth, verbose=0)
+    network = load(saved(made, tmp_path / "own.keras"))
+    assert not network.model.compiled
+
+
+def test_a_sequential_model_becomes_a_graph(tmp_path):
+    made = keras.Sequential(
+        [keras.Input((None, None, 1)), layers.Conv2D(4, 3), layers.GlobalMaxPooling2D()]
+    )
+    network = load(saved(made, tmp_path / "own.keras"))
+    assert not isinstance(network.model, keras.Sequential)
+    assert isinstance(network.model.layers[0], layers.InputLayer)
+    image = np.random.default_rng(0).random((2, 7, 8, 1), np.float32)
+    np.testing.assert_array_equal(network.model(image), made(image))
+    assert (network.classes, network.size) == ((), None)
+    assert network.preprocess(np.ones((1, 7, 8, 3), np.float32)).shape == (1, 7, 8, 1)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        (layers.GlobalAveragePooling2D, lambda: layers.Dense(5)),
+        (layers.GlobalAveragePooling2D, lambda: layers.Dense(5), layers.Softmax),
+        (layers.Flatten, lambda: layers.Dense(5), lambda: layers.Activation("softmax")),
+        (lambda: layers.Conv2D(5, 7), layers.Flatten, layers.Softmax),
+        (lambda: keras.Sequential([layers.Flatten(), layers.Dense(5)]),),
+    ],
+)
+def test_a_classifier_is_known_by_its_outputs(tmp_path, head):
+    values = image = keras.Input((9, 9, 3))
+    for make in (lambda: layers.Conv2D(4, 3), *head):
+        values = make()(values)
+    network = load(saved(keras.Model(image, values), tmp_path / "own.keras"))
+    assert network.classes == tuple(f"class {index}" for index in range(5))
+
+
+def test_names_are_as_many_as_the_outputs(tmp_path):
+    path = saved(model(), tmp_path / "own.keras")
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join("abcdefghij"))
+    assert load(path, str(labels)).classes == tuple("abcdefghij")
+    labels.write_text("\n".join("abcdefghi"))
+    with pytest.raises(ValueError, match=r"^labels\.txt has 9 names, the classifier 10 outputs\. "):
+        load(path, str(labels))
+    with pytest.raises(ValueError, match=r"^imagenet has 1000 names, the classifier 10 outputs"):
+        load(path, "imagenet")
+    bare = keras.Sequential([keras.Input((9, 9, 3)), layers.Conv2D(4, 3)])
+    with pytest.raises(ValueError, match=r"has 9 names, bare\.keras has no classifier"):
+        load(saved(bare, tmp_path / "bare.keras"), str(labels))
+
+
+def test_a_thousand_outputs_are_imagenet_only_if_one_says_so(tmp_path):
+    path = saved(model(classes=1000), tmp_path / "own.keras")
+    assert load(path).classes[-1] == "class 999"
+    assert load(path, "imagenet").classes == taxonomy().classes
+
+
+@pytest.mark.parametrize("ending", [".keras", ".h5"])
+def test_a_lambda_is_refused_before_it_runs_and_runs_if_one_asks(tmp_path, ending):
+    mark = tmp_path / "ran"
+    image = keras.Input((9, 9, 3))
+
+    code = eval(f"lambda values: (open({str(mark)!r}, 'w').close(), values)[1]")
+    values = layers.Lambda(code, output_shape=(9, 9, 3), name="sly")(image)
+    made = keras.Model(image, layers.Conv2D(4, 3)(values))
+    path = saved(made, tmp_path / f"own{ending}")
+    mark.unlink(missing_ok=True)
+    refused(path, "holds code, the Lambda 'sly', and nothing of it was run. Set model.custom=true")
+    assert not mark.exists()
+    load(path, custom=True).model(np.zeros((1, 9, 9, 3), np.float32))
+    assert mark.exists()
+
+
+def test_code_is_found_however_deep_it_lies(tmp_path):
+    inner = keras.Sequential([keras.Input((9, 9, 3)), layers.Lambda(lambda x: x, name="deep")])
+    image = keras.Input((9, 9, 3))
+    nested = keras.Model(image, layers.Conv2D(4, 3)(inner(image)))
+    refused(saved(nested, tmp_path / "own.keras"), "holds code, the Lambda 'deep'")
+
+
+def outside(config: dict) -> None:
+    """A class from a module of Python's."""
+    config["config"]["layers"][1] |= {"module": "subprocess", "class_name": "Popen"}
+
+
+def function(config: dict) -> None:
+    """A function from a module of Python's."""
+    system = {"module": "os", "class_name": "function", "config": "system"}
+    config["config"]["layers"][1]["config"]["activation"] = system | {"registered_name": "system"}
+
+
+def settings(config: dict) -> None:
+    """A function of Keras that admits code."""
+    unsafe = {"module": "keras.config", "class_name": "function", "registered_name": "function"}
+    unsafe["config"] = "enable_unsafe_deserialization"
+    config["config"]["layers"][1]["config"]["activation"] = unsafe
+
+
+def nameless(config: dict) -> None:
+    """A class without a module."""
+    config["config"]["layers"][1]["module"] = None
+
+
+def saved_model(config: dict) -> None:
+    """A layer that fetches a program from a folder."""
+    config["config"]["layers"][1]["class_name"] = "TFSMLayer"
+
+
+def nested_training(config: dict) -> None:
+    """What a layer is to be compiled with."""
+    loss = {"module": "os", "class_name": "function", "config": "system"}
+    config["config"]["layers"][1]["compile_config"] = {"loss": loss}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (outside, "Popen 'conv' of the module subprocess"),
+        (function, "function 'system' of the module os"),
+        (settings, "function 'enable_unsafe_deserialization' of the module keras.config"),
+        (nameless, "Conv2D 'conv' of no module"),
+        (saved_model, "the TFSMLayer 'conv'"),
+        (nested_training, "function 'system' of the module os"),
+    ],
+)
+def test_a_hostile_config_is_refused_before_keras_sees_it(tmp_path, monkeypatch, change, code):
+    path = edited(saved(model(), tmp_path / "own.keras"), change)
+    monkeypatch.setattr(keras.models, "load_model", None)
+    refused(path, f"holds code, {code}, and nothing of it was run")
+
+
+def test_classes_of_the_author_are_loaded_only_if_one_asks(tmp_path):
+    image = keras.Input((9, 9, 3))
+    path = saved(keras.Model(image, Doubled()(layers.Conv2D(4, 3)(image))), tmp_path / "own.keras")
+    refused(path, f"holds code, Doubled 'doubled' of the module {__name__}")
+    assert isinstance(load(path, custom=True).model.layers[-1], Doubled)
+    gone = edited(path, lambda config: json_replace(config, "Doubled", "Gone"))
+    refused(gone, "cannot be loaded: Could not locate class 'Gone'", custom=True)
+
+
+def json_replace(config: dict, old: str, new: str) -> None:
+    """Replace a word wherever it stands in a config."""
+    changed = json.loads(json.dumps(config).replace(old, new))
+    config.clear()
+    config |= changed
+
+
+def test_a_model_without_a_graph_is_refused(tmp_path):
+    made = Subclassed()
+    made(np.zeros((1, 9, 9, 3), np.float32))
+    path = saved(made, tmp_path / "own.keras")
+    refused(path, "holds code, ")
+    refused(path, "holds a Subclassed without a graph of layers", custom=True)
+    unbuilt = keras.Sequential([layers.Conv2D(4, 3)])
+    refused(saved(unbuilt, tmp_path / "own2.keras"), "holds a Sequential without a graph of layers")
+
+
+@pytest.mark.parametrize(
+    ("shape", "problem"),
+    [
+        ((9, 3), "takes (None, 9, 3). Give a model of images (samples, height, width, colours)"),
+        ((9, 9, 4), "takes (None, 9, 9, 4). Give a model of images"),
+        ((3, 9, 9), "takes (None, 3, 9, 9), which puts the colours first. Give a model"),
+        ((9, 11, 3), "takes images of 9 x 11 pixels. Give a model of square images"),
+        ((None, 11, 3), "takes images of None x 11 pixels. Give a model of square images"),
+    ],
+)
+def test_an_input_that_is_no_photograph_is_refused(tmp_path, shape, problem):
+    image = keras.Input(shape)
+    path = saved(keras.Model(image, layers.Activation("relu")(image)), tmp_path / "own.keras")
+    refused(path, problem)
+
+
+def test_several_inputs_and_whole_numbers_are_refused(tmp_path):
+    one, two = keras.Input((9, 9, 3), name="one"), keras.Input((9, 9, 3), name="two")
+    path = saved(keras.Model([one, two], layers.Add()([one, two])), tmp_path / "own.keras")
+    refused(path, "takes 2 inputs, one, two. Give")
+    path = saved(model(dtype="uint8"), tmp_path / "bytes.keras")
+    refused(path, "takes uint8, through which no gradient leads")
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    made = model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made.save_weights(tmp_path / "own.weights.h5")
+    refused(tmp_path / "own.weights.h5", "is no model: it holds weights without a model")
+    whole = saved(made, tmp_path / "own.keras").read_bytes()
+    old = saved(made, tmp_path / "own.h5").read_bytes()
+    for content, name, problem in (
+        (whole[: len(whole) // 2], "cut.keras", "is no model: File is not a zip file"),
+        (b"", "empty.keras", "is no model: File is not a zip file"),
+        (old[: len(old) // 2], "cut.h5", "is no model: Unable to"),
+        (b"\xff\xd8\xff photograph", "a.h5", "is no model: Unable to"),
+        (whole, "own.zip", "is no model: its name ends in .zip"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        refused(tmp_path / name, problem)
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.keras does not exist"):
+        load(tmp_path / "nowhere.keras")
+
+
+def test_a_model_whose_weights_are_missing_is_refused(tmp_path):
+    other = saved(model(classes=7), tmp_path / "seven.keras")
+    path = saved(model(), tmp_path / "own.keras")
+    with zipfile.ZipFile(other) as archive:
+        foreign = archive.read("model.weights.h5")
+    with zipfile.ZipFile(path) as archive:
+        config = archive.read("config.json")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", config)
+        archive.writestr("metadata.json", "{}")
+        archive.writestr("model.weights.h5", foreign)
+    refused(path, "cannot be loaded: A total of 1 objects could not be loaded")
