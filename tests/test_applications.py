@@ -66,9 +66,12 @@ def saved(model: keras.Model, path: Path) -> Path:
 
 
 def same(network: Network, model: keras.Model) -> bool:
-    """Whether both give one output for one image."""
-    image = np.random.default_rng(1).random((1, 64, 64, 3), np.float32)
-    return np.array_equal(network.model(image), model(image)) and bool(np.any(model(image)))
+    """Whether both give one output for one image, but for what folding BatchNorm rounds."""
+    size = model.input_shape[1] or 64
+    image = np.random.default_rng(1).random((1, size, size, 3), np.float32)
+    expected = np.asarray((network.fixed or network.model)(image))
+    most = np.abs(expected).max()
+    return most > 0 and np.allclose(expected, model(image), rtol=0, atol=1e-4 * most)
 
 
 def line(error: pytest.ExceptionInfo) -> str:
@@ -175,8 +178,8 @@ def test_a_file_without_classifier_gives_a_network_for_images_of_any_size(tmp_pa
 def test_a_network_that_changes_with_its_image_keeps_the_size_of_its_weights(tmp_path):
     model = built("NASNetMobile", include_top=False, input_shape=(224, 224, 3))
     network = application("NASNetMobile", str(legacy(model, tmp_path / "w.h5")))
-    assert network.model.input_shape == (None, 224, 224, 3)
-    assert len(network.model.layers) == len(model.layers)
+    assert network.model.input_shape == (None, None, None, 3) and network.size == 224
+    assert same(network, model)
 
 
 @pytest.mark.parametrize("ending", [".h5", ".weights.h5"])
@@ -202,7 +205,9 @@ def test_an_efficientnet_is_scaled_as_its_weights_were_trained(tmp_path, top):
         (official, saved(official, tmp_path / "official.weights.h5")),
     ):
         network = application("EfficientNetB0", str(path))
-        assert len(network.model.layers) == len(model.layers), path.name
+        kinds = [type(layer) for layer in network.model.layers]
+        expected = sum(type(layer) is keras.layers.Rescaling for layer in model.layers)
+        assert kinds.count(keras.layers.Rescaling) == expected, path.name
 
 
 def built_for_imagenet(name: str, options: dict[str, object]) -> keras.Model:
@@ -363,8 +368,7 @@ def test_a_cached_file_without_a_known_hash_is_read_and_checked(home):
     network = application("MobileNet", "imagenet")
     assert network.weights.source == "keras.applications MobileNet, ImageNet weights"
     assert network.weights.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    for ours, theirs in zip(network.model.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    assert same(network, model)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ValueError, match="is truncated or damaged") as error:
         application("MobileNet", "imagenet")

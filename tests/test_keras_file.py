@@ -235,7 +235,7 @@ def test_classes_of_the_author_are_loaded_only_if_one_asks(tmp_path):
     image = keras.Input((9, 9, 3))
     path = saved(keras.Model(image, Doubled()(layers.Conv2D(4, 3)(image))), tmp_path / "own.keras")
     refused(path, f"holds code, Doubled 'doubled' of the module {__name__}")
-    assert isinstance(load(path, custom=True).model.layers[-1], Doubled)
+    assert isinstance(load(path, custom=True).fixed.layers[-1], Doubled)
     gone = edited(path, lambda config: json_replace(config, "Doubled", "Gone"))
     refused(gone, "cannot be loaded: Could not locate class 'Gone'", custom=True)
 
