@@ -31,7 +31,7 @@ class ImageSettings:
     name: Literal["samples", "folder", "imagenet_samples"]
     root: str | None
     size: int
-    fit: Literal["crop", "squash", "pad"]
+    fit: Literal["crop", "squash", "pad", "center"]
     batch: int
     labels: str | None
 
