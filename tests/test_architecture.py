@@ -34,7 +34,8 @@ LEVELS = (
         "views", "photograph", "label_table", "field", "density", "auroc", "pruning", "fetch",
         "whole",
     },
-    {"backend"},
+    {"torch_file"},
+    {"backend", "pickles", "architectures"},
     {"quiet"},
 )  # fmt: skip
 
@@ -73,6 +74,7 @@ PURE = {
     "views", "photograph", "panel", "manifest", "survey", "example", "roster", "spread", "quilt",
     "distribution",
     "preprocess", "packaged", "exhibit", "census", "evidence", "account",
+    "torch_file", "pickles", "architectures",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

@@ -45,12 +45,12 @@ def check_size(
     name: str, size: int | str | tuple[int, ...] | None, checkpoint: Checkpoint, layer: str
 ) -> None:
     """Raise ValueError if images of `size` pixels, the setting `name`, leave a layer no place."""
-    least = checkpoint.strides[layer]
+    least = checkpoint.least[layer]
     for side in size if isinstance(size, tuple) else (size,):
         if isinstance(side, int) and side < least:
             raise ValueError(
-                f"{name}={side} leaves no position at {layer}, where they lie {least} pixels"
-                f" apart. Give {name}={4 * least} or more."
+                f"{name}={side} leaves no position at {layer}, which needs {least} pixels."
+                f" Give {name}={4 * least} or more."
             )
 
 

@@ -140,7 +140,8 @@ def check(settings: Settings) -> None:
         )
     subject.check_canvas(settings.ascent, settings.model, settings.layer)
     if stage.position and isinstance(settings.ascent.size, int):
-        rows = settings.ascent.size // weights.PACKAGED[settings.model.name].strides[settings.layer]
+        made = weights.PACKAGED[settings.model.name].maps[settings.layer]
+        rows = made.rows(settings.ascent.size)
         if max(stage.position) >= rows:
             raise ValueError(
                 f"stage.position={list(stage.position)} lies outside the map of {settings.layer},"
