@@ -22,6 +22,22 @@ def vgg16() -> Network:
 
 
 @pytest.fixture(scope="session")
+def alexnet() -> Network:
+    """The real network with its packaged weights; nobody may change it."""
+    from convscope.packaged import alexnet
+
+    return alexnet()
+
+
+@pytest.fixture(scope="session")
+def efficientnet_lite0() -> Network:
+    """The real network with its packaged weights; nobody may change it."""
+    from convscope.packaged import efficientnet_lite0
+
+    return efficientnet_lite0()
+
+
+@pytest.fixture(scope="session")
 def photographs() -> tuple[Path, ...]:
     """Real photographs of ImageNet's validation set, of many sizes."""
     if not PHOTOGRAPHS.is_dir():

@@ -38,7 +38,8 @@ LEVELS = (
         "views", "photograph", "label_table", "field", "density", "auroc", "pruning", "fetch",
         "whole", "class_names", "weight_file",
     },
-    {"backend"},
+    {"torch_file"},
+    {"backend", "pickles", "architectures"},
     {"quiet"},
 )  # fmt: skip
 
@@ -79,6 +80,7 @@ PURE = {
     "preprocess", "packaged", "graph", "flow", "linear", "outline",
     "exhibit", "census", "evidence", "account",
     "applications", "keras_file", "class_names", "weight_file",
+    "torch_file", "pickles", "architectures",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

@@ -271,7 +271,7 @@ def test_sizes_that_leave_no_position_are_refused_and_those_that_leave_one_are_n
     with pytest.raises(ValueError) as caught:
         stage.check(settings_for(tmp_path, "block4_conv3", 17, size, canvas))
     assert str(caught.value) == (
-        f"{name}.size=7 leaves no position at block4_conv3, where they lie 8 pixels apart. Give "
+        f"{name}.size=7 leaves no position at block4_conv3, which needs 8 pixels. Give "
         f"{name}.size=32 or more."
     )
     stage.check(settings_for(tmp_path, "block4_conv3", 17, 8, 8))

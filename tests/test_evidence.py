@@ -198,7 +198,7 @@ def test_a_class_without_a_name_is_shown_by_its_key(layer):
     assert [hit.label for hit in other.hits(PLAIN, np.array([3, 4]))] == ["cat", None]
 
 
-@pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
+@pytest.mark.parametrize("fit", ["crop", "squash", "pad", "center"])
 def test_hits_are_shown_by_what_the_filter_saw(tmp_path, fit):
     paths = labelled(tmp_path / "p", 2)
     made = evidence(tmp_path / "home", paths, activations(8), fit=fit)

@@ -11,7 +11,7 @@ from convscope.example import CROP, WHOLE, Hit, cut, examples
 from convscope.field import Axis, ReceptiveField
 
 FIELD = ReceptiveField(Axis(7, 4, 2), Axis(9, 4, 3))
-FITS = ("crop", "squash", "pad")
+FITS = ("crop", "squash", "pad", "center")
 
 
 def coded(height: int, width: int) -> np.ndarray:

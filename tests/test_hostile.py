@@ -134,7 +134,7 @@ def test_all_good_files_come_out_and_all_bad_ones_say_why(hostile):
     paths = images.folder(root)
     assert len(paths) == 300 and len(expected) == 60
     bad = {path: reason for path, reason in expected.items() if reason}
-    for fit in ("crop", "squash", "pad"):
+    for fit in ("crop", "squash", "pad", "center"):
         parts = [paths[start : start + 7] for start in range(0, 300, 7)]
         found = list(images.stream(parts, 17, fit))
         good = [path for batch in found for path in batch.paths]

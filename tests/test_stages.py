@@ -229,7 +229,7 @@ def test_a_canvas_too_small_for_the_layer_is_refused(tmp_path, group):
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == (
-        f"{group}.size=7 leaves no position at block4_conv3, where they lie 8 pixels apart. "
+        f"{group}.size=7 leaves no position at block4_conv3, which needs 8 pixels. "
         f"Give {group}.size=32 or more.\n"
     )
     assert not (tmp_path / "outputs").exists()

@@ -167,7 +167,7 @@ def test_a_network_that_returns_no_numbers_is_refused(tmp_path):
 # The pass
 
 
-@pytest.mark.parametrize("fit", ["crop", "squash", "pad"])
+@pytest.mark.parametrize("fit", ["crop", "squash", "pad", "center"])
 @pytest.mark.parametrize("layer", ["second", "head"])
 def test_an_index_holds_what_a_plain_loop_over_photographs_finds(tmp_path, small, layer, fit):
     paths = write(tmp_path / "p", 35)

@@ -8,7 +8,7 @@ from convscope.images import batches, shown
 from convscope.views import View, view
 
 RNG = np.random.default_rng(0)
-FITS = ("crop", "squash", "pad")
+FITS = ("crop", "squash", "pad", "center")
 
 
 def test_a_view_at_the_photographs_own_size_is_its_middle():
@@ -68,13 +68,14 @@ def test_a_strip_is_brought_to_size_without_a_huge_picture_between(shape, fit, m
     assert found.shape == (9, 9, 3)
     assert all(width * height <= 81 for width, height in sizes)
     along = found[4, :, 0] if shape[0] < shape[1] else found[:, 4, 0]
-    expected = np.full(9, 0.5) if fit == "crop" else (np.arange(9) + 0.5) / 9
+    cut = fit in ("crop", "center")
+    expected = np.full(9, 0.5) if cut else (np.arange(9) + 0.5) / 9
     np.testing.assert_allclose(along, expected, atol=0.01)
     across = found[:, 4, 0] if shape[0] < shape[1] else found[4, :, 0]
     assert (across == 0.5).sum() == (8 if fit == "pad" else 0)
     top, left, bottom, right = made.original(0, 0, 9, 9)
     whole = (bottom - top, right - left)
-    assert whole == shape if fit != "crop" else min(whole) == min(shape) and max(whole) < 9
+    assert min(whole) == min(shape) and max(whole) < 9 if cut else whole == shape
 
 
 def test_shrinking_averages_what_lies_under_a_pixel():
@@ -96,11 +97,16 @@ def test_shrinking_averages_what_lies_under_a_pixel():
         ((50, 47), 101, "crop", (107, 101), (3, 0)),
         ((50, 47), 101, "pad", (101, 95), (0, -3)),
         ((1, 1000), 20, "pad", (1, 20), (-9, 0)),
+        ((375, 500), 224, "center", (256, 341), (16, 58)),
+        ((500, 375), 224, "center", (341, 256), (58, 16)),
+        ((50, 47), 101, "center", (122, 115), (10, 7)),
+        ((1, 1000), 20, "center", (23, 23000), (2, 11490)),
     ],
 )
 def test_a_view_is_known_from_sizes_alone(shape, size, fit, scaled, offset):
     expected = (scaled[0] / shape[0], scaled[1] / shape[1])
-    assert view(*shape, size, fit) == View(expected, offset, shape, size)
+    whole = fit == "center" and max(shape) <= 16 * min(shape)
+    assert view(*shape, size, fit) == View(expected, offset, shape, size, whole)
     assert shown(Image.new("RGB", shape[::-1]), size, fit)[1] == view(*shape, size, fit)
 
 
@@ -109,11 +115,38 @@ def weights_of(made: View, axis: int) -> np.ndarray:
     margin, count, low, high = made.window(axis)
     length = made.size[axis]
     bright = Image.fromarray(np.eye(length, dtype=np.float32))  # each row lights one pixel
+    scaled = bright.resize((count, length), Image.Resampling.BICUBIC, (low, 0, high, length))
+    if margin < 0:  # more is scaled than the view shows
+        return np.asarray(scaled)[:, -margin : made.side - margin]
     found = np.zeros((length, made.side))
-    found[:, margin : margin + count] = np.asarray(
-        bright.resize((count, length), Image.Resampling.BICUBIC, (low, 0, high, length))
-    )
+    found[:, margin : margin + count] = np.asarray(scaled)
     return found
+
+
+@pytest.mark.parametrize("size", [1, 2, 31, 97, 224])
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(384, 448), (300, 451), (500, 333), (640, 41), (97, 98), (20, 319), (1, 1)],
+)
+def test_a_center_is_the_middle_of_what_pillow_makes_of_the_whole(size, height, width):
+    picture = Image.fromarray(RNG.integers(0, 256, (height, width, 3), np.uint8))
+    found, made = shown(picture, size, "center")
+    short, brought = min(height, width), round(size / 0.875)
+    rows, columns = int(brought * height / short), int(brought * width / short)
+    scaled = picture.resize((columns, rows), Image.Resampling.BICUBIC)
+    top, left = round((rows - size) / 2.0), round((columns - size) / 2.0)
+    assert made.offset == (top, left)
+    np.testing.assert_array_equal(
+        found, np.asarray(scaled)[top : top + size, left : left + size] / np.float32(255)
+    )
+
+
+def test_a_center_outside_of_the_view_is_the_nearest_pixel_that_it_shows():
+    made = view(80, 320, 14, "center")  # a fifth as large; 1 row and 25 columns are cut away
+    assert made == View((0.2, 0.2), (1, 25), (80, 320), 14, True)
+    assert made.original(-3, -4, -1, -1) == (5, 125, 6, 126)
+    assert made.original(15, 20, 17, 21) == (74, 194, 75, 195)
+    assert made.original(-9, -9, 40, 40) == made.original(0, 0, 14, 14)
 
 
 @pytest.mark.parametrize("fit", FITS)

@@ -6,16 +6,18 @@ import os
 import pickle
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from convscope import weights
-from convscope.weights import PACKAGED, Checkpoint, load, locate, unpickle, verify
+from convscope import torch_file, weights
+from convscope.architectures import Map, Step
+from convscope.weights import PACKAGED, Checkpoint, convolutions, load, locate, unpickle, verify
 
-VGG16 = PACKAGED["vgg16"]
+VGG16, LITE0 = PACKAGED["vgg16"], PACKAGED["efficientnet_lite0"]
 
 
 class Call:
@@ -33,8 +35,12 @@ def write(path: Path, content: object) -> Checkpoint:
     # NumPy 2 writes the new name of its reader, the packaged file has the old one.
     data = pickle.dumps(content, protocol=3).replace(b"numpy._core.", b"numpy.core.")
     path.write_bytes(data)
+    maps = {"one": Map(4), "two": Map(5)}
     return replace(
-        VGG16, size=len(data), sha256=hashlib.sha256(data).hexdigest(), layers={"one": 4, "two": 5}
+        VGG16,
+        length=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        read=partial(convolutions, scope="VGG16_0", maps=maps),
     )
 
 
@@ -234,5 +240,105 @@ def test_a_missing_tensor_is_refused_with_the_name_of_its_layer(tmp_path, conten
 
 def test_a_kernel_of_another_size_is_refused_with_the_name_of_its_layer(tmp_path):
     checkpoint = write(tmp_path / "file", stored())
+    read = partial(convolutions, scope="VGG16_0", maps={"one": Map(4), "two": Map(6)})
     with pytest.raises(ValueError, match="no kernel and bias of 6 filters for two"):
-        load(replace(checkpoint, layers={"one": 4, "two": 6}), tmp_path / "file")
+        load(replace(checkpoint, read=read), tmp_path / "file")
+
+
+@pytest.mark.parametrize("content", [[], {"VGG16_0": []}, {"VGG16_0": {"Conv_0": [1, 2]}}])
+def test_a_pickle_of_another_shape_lacks_its_first_layer(tmp_path, content):
+    checkpoint = write(tmp_path / "file", content)
+    with pytest.raises(ValueError, match="no kernel and bias of 4 filters for one"):
+        load(checkpoint, tmp_path / "file")
+
+
+def test_numbers_instead_of_a_kernel_are_refused(tmp_path):
+    content = stored()
+    content["VGG16_0"]["Conv_0"]["kernel"] = [1.0, 2.0]  # type: ignore[assignment]
+    checkpoint = write(tmp_path / "file", content)
+    with pytest.raises(ValueError, match="no kernel and bias of 4 filters for one"):
+        load(checkpoint, tmp_path / "file")
+
+
+def test_the_catalogue_names_three_networks_whose_files_are_those_of_the_checksums():
+    assert list(PACKAGED) == ["vgg16", "alexnet", "efficientnet_lite0"]
+    for checkpoint in PACKAGED.values():
+        assert len(verify(checkpoint, locate(checkpoint))) == checkpoint.length
+        assert checkpoint.provenance == weights.Provenance(checkpoint.source, checkpoint.sha256)
+        assert checkpoint.size == 224
+        assert list(checkpoint.layers) == list(checkpoint.least) == list(checkpoint.maps)
+    assert [checkpoint.classifier for checkpoint in PACKAGED.values()] == [
+        None,
+        None,
+        "predictions",
+    ]
+
+
+def test_the_arrays_of_alexnet_have_the_published_shapes():
+    shapes = {name: values[0].shape for name, values in load(PACKAGED["alexnet"]).items()}
+    assert shapes == {
+        "conv1": (11, 11, 3, 64),
+        "conv2": (5, 5, 64, 192),
+        "conv3": (3, 3, 192, 384),
+        "conv4": (3, 3, 384, 256),
+        "conv5": (3, 3, 256, 256),
+    }
+
+
+def test_the_arrays_of_efficientnet_have_keras_layout():
+    tensors = torch_file.load(locate(LITE0).read_bytes())
+    arrays = load(LITE0)
+    shapes = {name: [part.shape for part in values] for name, values in arrays.items()}
+    assert len(shapes) == 99
+    assert shapes["stem_conv"] == [(3, 3, 3, 32)]
+    assert shapes["block3a_dwconv"] == [(5, 5, 144, 1)]
+    assert shapes["block3a_project_conv"] == [(1, 1, 144, 40)]
+    assert shapes["block3a_project_bn"] == [(40,)] * 4
+    assert shapes["predictions"] == [(1280, 1000), (1000,)]
+    stem = tensors["_conv_stem.weight"]
+    assert arrays["stem_conv"][0][2, 0, 1, 17] == stem[17, 1, 2, 0]
+    depthwise = tensors["_blocks.3._depthwise_conv.weight"]
+    assert arrays["block3a_dwconv"][0][4, 1, 100, 0] == depthwise[100, 0, 4, 1]
+    assert arrays["predictions"][0][1279, 3] == tensors["_fc.weight"][3, 1279]
+    used = [name for name in tensors if not name.endswith("num_batches_tracked")]
+    assert sum(map(len, arrays.values())) == len(used)
+
+
+@pytest.mark.parametrize(
+    ("lost", "layer"),
+    [
+        ("_blocks.3._bn1.running_var", "block3a_bn"),
+        ("_blocks.0._depthwise_conv.weight", "block1a_dwconv"),
+        ("_fc.bias", "predictions"),
+    ],
+)
+def test_a_torch_file_without_a_tensor_is_refused_with_the_name_of_its_layer(
+    monkeypatch, lost, layer
+):
+    tensors = torch_file.load(locate(LITE0).read_bytes())
+    del tensors[lost]
+    monkeypatch.setattr(torch_file, "load", lambda content: tensors)
+    with pytest.raises(ValueError, match=rf"^The weight file has no tensor {lost} for {layer}\.$"):
+        load(LITE0)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "efficientnet_lite0"])
+def test_damage_to_the_other_files_is_refused_in_one_line(tmp_path, name):
+    checkpoint = PACKAGED[name]
+    content = bytearray(locate(checkpoint).read_bytes())
+    (tmp_path / "short").write_bytes(content[:-4])
+    content[len(content) // 2] ^= 64
+    (tmp_path / "changed").write_bytes(content)
+    for damaged, words in (("short", "is truncated: "), ("changed", "has SHA-256 ")):
+        with pytest.raises(ValueError, match=rf"^The weight file [^\n]*/{damaged} {words}[^\n]*$"):
+            load(checkpoint, tmp_path / damaged)
+
+
+def test_a_map_shrinks_by_its_steps_and_the_least_image_leaves_one_position():
+    made = Map(3, (Step(7, 4), Step(3, 2)))
+    assert [made.rows(size) for size in (0, 6, 7, 14, 15, 22, 23)] == [0, 0, 0, 0, 1, 1, 2]
+    assert made.least() == 15
+    for checkpoint in PACKAGED.values():
+        for name, least in checkpoint.least.items():
+            assert checkpoint.maps[name].rows(least) == 1
+            assert checkpoint.maps[name].rows(least - 1) == 0

@@ -235,9 +235,13 @@ def _show(picture: Image.Image, size: int, fit: Fit, out: np.ndarray) -> View:
     """Put the view of a photograph into `out`, `(size, size, 3)`, and return how it was made."""
     made = view(picture.height, picture.width, size, fit)
     (top, rows, above, below), (left, columns, before, behind) = made.window(0), made.window(1)
-    # Scaled and cut in one: what is cut away from a long strip would not fit into memory.
+    # Scaled and cut in one, unless whole: what is cut away from a long strip would not fit into
+    # memory.
     box = (before, above, behind, below)
     cut = picture.resize((columns, rows), Image.Resampling.BICUBIC, box)
+    if made.whole:
+        cut = cut.crop((-left, -top, size - left, size - top))
+        top, left, rows, columns = 0, 0, size, size
     if min(rows, columns) < size:
         out[...] = MARGIN
     np.divide(np.asarray(cut), np.float32(255), out=out[top : top + rows, left : left + columns])

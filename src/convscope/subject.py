@@ -93,7 +93,7 @@ def check_size(
         if not demanded and side < (least := found.least(layer)):
             raise ValueError(
                 f"{name}={side} leaves no position at {layer}, which needs {least} pixels. Give"
-                f" {name}={least} or more."
+                f" {name}={4 * least} or more."
             )
 
 
