@@ -20,8 +20,10 @@ LEVELS = (
     {"dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence"},
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
+        "directory",
     },
-    {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread"},
+    {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
+     "inventory"},
     {"ascent", "activations", "selectivity", "attribution", "kernels"},
     {"subject"},
     {"readings", "memory", "index", "outline"},
@@ -80,7 +82,7 @@ PURE = {
     "preprocess", "packaged", "graph", "flow", "linear", "outline",
     "exhibit", "census", "evidence", "account",
     "applications", "keras_file", "class_names", "weight_file",
-    "torch_file", "pickles", "architectures",
+    "torch_file", "pickles", "architectures", "inventory", "directory",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

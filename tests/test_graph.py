@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.graph import Applied, after, before, flat, inputs, operations
+from convscope.graph import Applied, absorbed, after, before, flat, inputs, operations
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -240,3 +240,13 @@ def test_operations_come_after_all_they_depend_on_and_know_their_neighbours():
     assert [tensor.shape[-1] for tensor in inputs(every["meet"])] == [2, 2]
     assert [part.name for part in after(model)["image"]] == ["left", "right"]
     assert after(model)["end"] == []
+
+
+def test_what_is_folded_away_names_the_layer_that_holds_it():
+    normal = [L.BatchNormalization(name=name) for name in ("one_bn", "two_bn", "three_bn")]
+    model = chain(
+        L.Conv2D(4, 3, name="one"), normal[0], L.ReLU(), normal[1],
+        L.DepthwiseConv2D(3, name="three"), normal[2],
+    )  # fmt: skip
+    assert absorbed(model) == {"one_bn": "one", "three_bn": "three"}
+    assert absorbed(flat(model)) == {}

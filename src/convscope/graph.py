@@ -142,6 +142,18 @@ def flat(
     return found
 
 
+def absorbed(model: keras.Model) -> dict[str, str]:
+    """Return the layers of a model that are no operations of their own once it is flat.
+
+    These are {BatchNorm: the layer that it is folded into}, under the names they have there.
+    """
+    calls, _, results = _unrolled(model)
+    kept = _folded(calls, results)
+    names = dict(zip((call.outputs for call in kept), _names(kept), strict=True))
+    gone = {call.path for call in calls} - {call.path for call in kept}
+    return {call.path[-1]: names[call.outputs] for call in calls if call.path in gone}
+
+
 def operations(model: keras.Model) -> dict[str, Any]:
     """Return the operations of a flat model by name, each after all that it depends on."""
     return behind([tensor._keras_history.operation for tensor in model.outputs])

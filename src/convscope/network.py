@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from convscope import weights
 from convscope.backend import keras, tf
 from convscope.flow import CONVOLUTIONS, concatenates, keeps
 from convscope.graph import (
+    absorbed,
     activation_of,
     after,
     before,
@@ -42,6 +43,7 @@ class Network:
             network without classifier.
         size: height and width in pixels of the images it was trained on; None where unknown.
         fixed: all of the network, for images of that size alone; None where `model` is all of it.
+        absorbed: layers of the original that are part of another: {BatchNorm: its convolution}.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Network:
     classes: tuple[str, ...] = ()
     size: int | None = None
     fixed: keras.Model | None = None
+    absorbed: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def graphs(self) -> tuple[dict[str, Any], ...]:
@@ -126,7 +129,16 @@ def build(
             body, fixed = flat(body, size=(None, None)), body
         if fixed and operations(body).keys() == operations(fixed).keys():
             fixed = None
-    return Network(name, body, made, provenance, classes=tuple(classes), size=size, fixed=fixed)
+    return Network(
+        name,
+        body,
+        made,
+        provenance,
+        classes=tuple(classes),
+        size=size,
+        fixed=fixed,
+        absorbed=absorbed(model),
+    )
 
 
 def cast(network: Network, dtype: str) -> Network:

@@ -18,6 +18,7 @@ from convscope.weights import Provenance
 if TYPE_CHECKING:
     from convscope.network import Network
 
+USUAL = "vgg16"  # the network that conf/config.yaml takes where none is named
 LARGEST = 4096  # pixels of a side, beyond which no layer is looked for
 
 
@@ -119,6 +120,22 @@ def named(model: ModelSettings) -> str:
     return model.name or Path(str(model.path)).stem
 
 
+def asked(model: ModelSettings) -> list[str]:
+    """Return what a command says to choose a network; nothing for the usual one."""
+    if model.kind == "packaged":
+        said = [] if model.name == USUAL else [f"model={model.name}"]
+    elif model.kind == "application":
+        said = ["model=application", f"model.name={model.name}"]
+    else:
+        said = ["model=file", f"model.path={model.path}", f"model.preprocess={model.preprocess}"]
+        said += [f"model.name={model.name}"] if model.name else []
+        said += [f"model.labels={model.labels}"] if model.labels else []
+        said += ["model.custom=true"] if model.custom else []
+    if model.weights not in (None, "imagenet"):
+        said.append(f"model.weights={model.weights}")
+    return said
+
+
 def weight_file(model: ModelSettings) -> Path | None:
     """Return the file that the weights of a packaged network come from; None: the packaged one."""
     return Path(model.weights).expanduser() if model.weights else None
@@ -185,14 +202,29 @@ def positions(model: ModelSettings, layer: str, size: tuple[int, int]) -> tuple[
 def check(unit: Unit, model: ModelSettings) -> None:
     """Raise ValueError unless a network has a unit."""
     found = outline(model)
-    # Of packaged networks without classifier all layers that pass channels on are pools.
-    if unit.layer not in found.layers and (model.kind != "packaged" or found.classifier):
+    if unit.layer not in found.layers and not plain(model):
         from convscope.network import maker
 
-        graph = network(model).graphs[-1]
-        if unit.layer in graph and (made := maker(graph[unit.layer]).name) in found.layers:
+        loaded = network(model)
+        graph, part = loaded.graphs[-1], loaded.absorbed.get(unit.layer)
+        made = part or (maker(graph[unit.layer]).name if unit.layer in graph else None)
+        if made in found.layers:
+            does = "is folded into" if part else "only passes on the channels of"
             raise ValueError(
-                f"{unit.layer} of {found.name} only passes on the channels of {made}. Ask for that:"
-                f" layer={made}."
+                f"{unit.layer} of {found.name} {does} {made}. Ask for that: layer={made}."
             )
     check_unit(unit, found.layers, found.name)
+
+
+def check_linear(layer: str, model: ModelSettings) -> None:
+    """Raise ValueError unless the filters of a layer have kernels over its inputs."""
+    if not plain(model):
+        from convscope.linear import obstacle
+
+        if why := obstacle(network(model).find(layer)):
+            raise ValueError(why)
+
+
+def plain(model: ModelSettings) -> bool:
+    """Return whether a network is packaged and has convolutions and pools alone."""
+    return model.kind == "packaged" and weights.PACKAGED[packaged(model)].classifier is None

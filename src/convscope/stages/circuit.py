@@ -74,6 +74,7 @@ def check(settings: Settings) -> None:
     """
     settings = subject.settled(settings)
     subject.check_units(settings.model, [settings.unit])
+    outlines.check_linear(settings.layer, settings.model)
     subject.check_canvas(settings.ascent, settings.model, settings.layer)
     subject.check_photographs(settings.images, settings.model, settings.layer)
     subject.check_picture("ascent.start", settings.ascent.picture)

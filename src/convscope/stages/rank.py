@@ -294,7 +294,7 @@ def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
             }
         )
         shown = asdict(settings.images)
-        asked = [f"images={shown.pop('name')}"]
+        asked = [*outlines.asked(settings.model), f"images={shown.pop('name')}"]
         asked += [f"images.{key}={value}" for key, value in shown.items() if value is not None]
         facts, notes = evidence.facts(None, source), evidence.notes(source)
         notes += studies[0].notes
