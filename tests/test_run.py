@@ -330,6 +330,30 @@ def test_a_fault_of_the_code_is_not_taken_for_a_wrong_request(shell: Shell) -> N
 # A single run
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("images.root=cat.jpg",), "folder"),
+        (("images.root=cat.jpg", "images.labels=mine.csv"), "folder"),
+        (("images=imagenet_samples", "images.root=copy"), "imagenet_samples"),
+        ((), "samples"),
+    ],
+)
+def test_a_root_alone_is_a_folder_or_file_of_the_users_own(
+    words: tuple[str, ...], name: str, shell: Shell, say: Callable[..., Ended]
+) -> None:
+    assert say(*GOOD, *words, stage="stage_of_the_test").code == 0
+    kept = OmegaConf.load(shell.run_folder() / ".hydra" / "config.yaml")
+    assert kept.images.name == name
+
+
+def test_a_root_for_the_samples_that_were_asked_for_is_refused(say: Callable[..., Ended]) -> None:
+    for words in (("images=samples", "images.root=x"), ("images.root=x", "images=samples")):
+        ended = say(*GOOD, *words, stage="stage_of_the_test")
+        assert ended.line.startswith("images.root='x' has no effect on images=samples")
+        assert ended.code == 2
+
+
 def test_a_run_leaves_its_folder_and_names_it_last(shell: Shell) -> None:
     ended = shell("stage=circuit", "layer=block1", "filter=3", "ascent.steps=4")
     folder = shell.run_folder()
