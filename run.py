@@ -47,6 +47,7 @@ from convscope.unit import label
 # A stage is a module with Settings, check(settings) and run(settings, tracker). It is imported
 # when it is chosen, and imports TensorFlow only in run, so that a refusal takes no time.
 STAGES = {
+    "classify": "convscope.stages.classify",
     "maximize": "convscope.stages.maximize",
     "rank": "convscope.stages.rank",
     "circuit": "convscope.stages.circuit",

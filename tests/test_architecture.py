@@ -17,16 +17,23 @@ LEVELS = (
     {"run"},
     {"stages", "multirun"},
     {"account", "passage"},
-    {"dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence"},
+    {
+        "dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence",
+        "recognition",
+    },
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
+        "answers",
     },
-    {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread"},
-    {"ascent", "activations", "selectivity", "attribution", "kernels"},
+    {
+        "album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster",
+        "spread", "lineup",
+    },
+    {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
     {"readings", "memory", "subject", "index", "packaged"},
     {
         "network", "objectives", "receptive", "precision", "optimizers", "panel", "shard",
-        "manifest", "preprocess",
+        "manifest", "preprocess", "accuracy",
     },
     {
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
@@ -72,7 +79,8 @@ PURE = {
     "recipes", "plan", "card", "sheet", "catalogue", "field", "density", "auroc", "pruning",
     "views", "photograph", "panel", "manifest", "survey", "example", "roster", "spread", "quilt",
     "distribution",
-    "preprocess", "packaged", "exhibit", "census", "evidence", "account",
+    "preprocess", "packaged", "exhibit", "census", "evidence", "account", "accuracy",
+    "prediction", "predictor", "lineup", "answers", "recognition",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

@@ -20,7 +20,7 @@ LARGEST_VIEW = 4096  # pixels of a side that a photograph is shown at; 50 millio
 class ModelSettings:
     """Which network is looked at, and the file its weights come from (None: the packaged one)."""
 
-    name: Literal["vgg16"]
+    name: Literal["vgg16", "efficientnet_lite0"]
     weights: str | None
 
 

@@ -22,6 +22,12 @@ from convscope.weights import Checkpoint
 if TYPE_CHECKING:
     from convscope.network import Network
 
+# Packaged networks that come as convolutions only, and what has the classes of the same kind.
+WITHOUT_CLASSIFIER = {
+    "vgg16": "model=application model.name=VGG16, with Keras' own weights",
+    "alexnet": "model=application model.name=VGG16, with Keras' own weights",
+}
+
 
 def choose(model: ModelSettings, layer: str, choice: Choice) -> tuple[Unit, ...]:
     """Return the units that a choice of filters names, in its order; None is the whole layer."""
@@ -39,6 +45,22 @@ def check_units(model: ModelSettings, units: Sequence[Unit]) -> None:
     for unit in units:
         check_unit(unit, checkpoint.layers, model.name)
     weights.verify(checkpoint, weight_file(model) or weights.locate(checkpoint))
+
+
+def check_classifier(model: ModelSettings) -> None:
+    """Raise unless the network may have a classifier, and its weights are there and intact.
+
+    Raises:
+        ValueError, FileNotFoundError: it has none, missing or damaged weights.
+    """
+    if model.name in WITHOUT_CLASSIFIER:
+        keras = WITHOUT_CLASSIFIER[model.name]
+        raise ValueError(
+            f"{model.name} with these weights ends in its last convolution: it has no classifier to"
+            f" name what it sees. Take model=efficientnet_lite0, or {keras}."
+        )
+    if checkpoint := weights.PACKAGED.get(model.name):
+        weights.verify(checkpoint, weight_file(model) or weights.locate(checkpoint))
 
 
 def check_size(
@@ -71,6 +93,18 @@ def check_photographs(settings: ImageSettings, model: ModelSettings, layer: str)
             of labels that does not fit them.
     """
     check_size("images.size", settings.size, weights.PACKAGED[model.name], layer)
+    check_readable(settings)
+
+
+def check_readable(settings: ImageSettings) -> None:
+    """Raise unless there is a photograph that can be read, and labels that fit.
+
+    What images=imagenet_samples needs is fetched here, where it has not been before.
+
+    Raises:
+        ValueError, FileNotFoundError: no folder, no image in it, none that can be read, or a table
+            of labels that does not fit them.
+    """
     paths = photographs(settings)
     if settings.labels is not None:
         labels(settings, paths)
