@@ -21,7 +21,7 @@ def recognition(predictions=FOUND, **changed):
     given = {
         "network": "net", "source": "own weights", "classes": KEYS,
         "predictions": tuple(predictions), "skipped": 0, "targets": {}, "origin": "folders",
-        "top": 2, "size": 224, "fit": "crop",
+        "top": 2, "size": 224, "fit": "crop", "trained": 224,
     }  # fmt: skip
     return Recognition(**(given | changed))
 
@@ -169,6 +169,12 @@ def test_confidence_outside_the_interval_of_the_accuracy_is_said(share, hit, wor
 def test_how_photographs_were_cut_is_said(fit):
     said = {other: told(fit=other) for other in ("crop", "center", "squash", "pad")}
     assert len(set(said.values())) == 4 and said[fit]
+
+
+def test_a_size_that_the_network_did_not_learn_from_is_said():
+    assert "learned from images of 299 pixels and saw these at 224" in told(trained=299)
+    for size in (224, None):
+        assert "learned from" not in told(trained=size)
 
 
 def test_picture_and_page_show_the_photographs():

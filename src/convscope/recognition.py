@@ -60,6 +60,7 @@ class Recognition:
         top: the k of top-k.
         size: height and width in pixels that photographs were shown at.
         fit: how they were brought to that.
+        trained: height and width of the images that the network learned from; None: not known.
     """
 
     network: str
@@ -72,6 +73,7 @@ class Recognition:
     top: int
     size: int
     fit: str
+    trained: int | None
 
     @cached_property
     def rates(self) -> dict[int, Rate]:
@@ -232,6 +234,11 @@ class Recognition:
                 " name of another one counts as a mistake."
             )
         said.append(CUTS[self.fit])
+        if self.trained not in (None, self.size):
+            said.append(
+                f"The network learned from images of {self.trained} pixels and saw these at"
+                f" {self.size}: it may do better at its own size."
+            )
         if self.skipped:
             said.append(f"{subject.aside(self.skipped)}: tables/skipped.csv says why.")
         return said

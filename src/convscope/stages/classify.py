@@ -132,6 +132,7 @@ def recognize(
         top=top,
         size=shown.size,
         fit=shown.fit,
+        trained=network.size,
     )
 
 
