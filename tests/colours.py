@@ -29,8 +29,8 @@ def network(path=None, classes=CLASSES):
 
 
 def probabilities(pixels):
-    """Return what the network gives for uint8 photographs, in NumPy and float64."""
-    means = pixels.reshape(len(pixels), -1, 3).mean(1) / 255
+    """Return what the network gives for photographs in [0, 1], in NumPy and float64."""
+    means = pixels.reshape(len(pixels), -1, 3).mean(1, np.float64)
     logits = np.concatenate([GAIN * means, np.zeros((len(pixels), 1))], 1) + BIAS
     shares = np.exp(logits)
     return shares / shares.sum(1, keepdims=True)

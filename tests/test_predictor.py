@@ -12,12 +12,12 @@ from convscope.weights import Provenance
 
 def noise(count, height=9, width=7):
     random = np.random.default_rng(3)
-    return random.integers(0, 256, (count, height, width, 3), np.uint8)
+    return random.random((count, height, width, 3), np.float32)
 
 
 def test_probabilities_are_the_softmax_of_the_logits():
     pixels = noise(5)
-    found = predictor(colours.network())(pixels / np.float32(255))
+    found = predictor(colours.network())(pixels)
     assert found.dtype == np.float32 and found.shape == (5, 4)
     np.testing.assert_allclose(found, colours.probabilities(pixels), rtol=1e-5)
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-6)
@@ -26,7 +26,7 @@ def test_probabilities_are_the_softmax_of_the_logits():
 def test_a_photograph_gives_the_same_bits_in_batches_of_any_length_and_by_one_graph(monkeypatch):
     network, traced = colours.network(), []
     shown = type(network.preprocess).call
-    look, pixels = predictor(network), noise(8) / np.float32(255)
+    look, pixels = predictor(network), noise(8)
     monkeypatch.setattr(
         type(network.preprocess), "call", lambda *given: traced.append(1) or shown(*given)
     )
@@ -34,7 +34,7 @@ def test_a_photograph_gives_the_same_bits_in_batches_of_any_length_and_by_one_gr
     for size in (1, 3, 7):
         parts = [look(pixels[at : at + size]) for at in range(0, 8, size)]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
-    look(noise(2, 16, 12) / np.float32(255))
+    look(noise(2, 16, 12))
     assert len(traced) == 1
 
 
@@ -54,13 +54,13 @@ def test_a_classifier_with_a_softmax_of_its_own_is_asked_before_it():
     dense.set_weights([colours.GAIN * np.eye(3, 4), np.float32(colours.BIAS)])
     made = build("own", model, "unit", Provenance("own", "0" * 64), colours.CLASSES)
     pixels = noise(2)
-    found = predictor(made)(pixels / np.float32(255))
+    found = predictor(made)(pixels)
     np.testing.assert_allclose(found, colours.probabilities(pixels), rtol=1e-5)
 
 
 def test_a_network_in_half_precision_gives_probabilities_in_float32():
     pixels = noise(2)
-    found = predictor(cast(colours.network(), "bfloat16"))(pixels / np.float32(255))
+    found = predictor(cast(colours.network(), "bfloat16"))(pixels)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, colours.probabilities(pixels), rtol=0.05)
     np.testing.assert_allclose(found.sum(1), 1, rtol=1e-6)
