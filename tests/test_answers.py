@@ -71,6 +71,13 @@ def test_the_most_confident_mistakes_come_first_and_as_many_as_asked_for():
     assert "most confident mistake" not in text(page(large=0))
 
 
+def test_of_photographs_that_are_a_choice_only_the_first_half_are_the_surest_mistakes():
+    made = page(SHOWN[2:0:-1] + SHOWN[:1] + SHOWN[1:2], total=50)
+    assert len(re.findall('class="mistake card"', made)) == 2
+    made = page((SHOWN[2], SHOWN[0], SHOWN[1]), total=50)
+    assert len(re.findall('class="mistake card"', made)) == 1
+
+
 def test_every_class_of_a_photograph_has_a_bar_and_the_truth_a_mark():
     made = page(SHOWN[1:2])
     row = r'class="bar-row( hit)?"><i style="width:([\d.]+)%">.*?</i>(.*?)</span></span>'

@@ -76,6 +76,11 @@ def test_each_label_has_its_hits_and_most_frequent_mistake():
     ]  # fmt: skip
 
 
+def test_of_labels_as_frequent_the_least_often_right_come_first():
+    found = [sure(1, 0, 0.9, 0), sure(2, 1, 0.9, 1), sure(3, 1, 0.8, 2)]
+    assert [row["name"] for row in recognition(found).labels()] == ["beagle", "tench", "Chihuahua"]
+
+
 def test_the_terminal_shows_a_line_for_each_photograph_and_then_the_result():
     lines = recognition().lines()
     assert lines[0] == "photo_1.png  tench                   90.0 %  right"

@@ -68,11 +68,13 @@ def classify_page(
         one.path: _tile(place, one, views[one.path], side) for place, one in enumerate(shown, 1)
     }
     top = max(rates)
+    # Where some are left out, the mistakes beyond the first half are not the surest any more.
+    surest = mistakes(shown if len(shown) == total else shown[: max(len(shown) // 2, 1)])
     return render(
         "classify.html",
         name=name,
         tiles=list(tiles.values()),
-        mistakes=[tiles[one.path] for one in mistakes(shown)[:large]],
+        mistakes=[tiles[one.path] for one in surest[:large]],
         counts={state: sum(one.state == state for one in shown) for state in STATES},
         described=described(shown, total),
         total=total,

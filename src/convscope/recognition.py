@@ -117,12 +117,17 @@ class Recognition:
         ]  # fmt: skip
 
     def labels(self) -> list[dict[str, object]]:
-        """Return what became of each label that the network knows, the most frequent first."""
+        """Return what became of each label that the network knows.
+
+        The most frequent come first, of these the ones that are least often right.
+        """
         found: dict[str, list[Prediction]] = {}
         for one in self.known:
             found.setdefault(str(one.truth), []).append(one)
         rows: list[dict[str, object]] = []
-        for key, own in sorted(found.items(), key=lambda item: (-len(item[1]), item[0])):
+        for key, own in sorted(
+            found.items(), key=lambda item: (-len(item[1]), rate(item[1]).hits, item[0])
+        ):
             wrong = Counter(one.best.name for one in mistakes(own)).most_common(1)
             name, times = wrong[0] if wrong else (None, None)
             values = (key, own[0].label, len(own), rate(own).hits, rate(own, self.top).hits)
