@@ -48,6 +48,7 @@ from convscope.unit import label
 # A stage is a module with Settings, check(settings) and run(settings, tracker). It is imported
 # when it is chosen, and imports TensorFlow only in run, so that a refusal takes no time.
 STAGES = {
+    "classify": "convscope.stages.classify",
     "layers": "convscope.stages.layers",
     "maximize": "convscope.stages.maximize",
     "rank": "convscope.stages.rank",
@@ -202,6 +203,7 @@ def checked(cfg: DictConfig, task: Sequence[str]) -> tuple[dict[str, Any], Any, 
     of the values, and refused where it was asked for.
     """
     try:
+        _own_photographs(cfg, task)
         request: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         chosen = request.get("stage")
         if chosen is None:
@@ -228,6 +230,15 @@ def checked(cfg: DictConfig, task: Sequence[str]) -> tuple[dict[str, Any], Any, 
     except (OmegaConfBaseException, ValueError, OSError, ImportError, RecursionError) as error:
         raise Refusal(_one_line(error)) from error
     return request, stage, own, values
+
+
+def _own_photographs(cfg: DictConfig, task: Sequence[str]) -> None:
+    """Take images.root=PATH for a folder where images=samples is only the default."""
+    images = OmegaConf.select(cfg, "images", throw_on_missing=False)
+    if not isinstance(images, DictConfig) or "images" in _overrides(task):
+        return
+    if images.get("name") == "samples" and images.get("root") is not None:
+        images.name = "folder"
 
 
 def new_folder(request: Mapping[str, Any], own: Own, parts: Any) -> Path:

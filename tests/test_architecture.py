@@ -17,20 +17,23 @@ LEVELS = (
     {"run"},
     {"stages", "multirun"},
     {"account", "passage"},
-    {"dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence"},
+    {
+        "dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence",
+        "recognition",
+    },
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
-        "directory",
+        "directory", "answers",
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
-     "inventory"},
-    {"ascent", "activations", "selectivity", "attribution", "kernels"},
+     "inventory", "lineup"},
+    {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
     {"subject"},
     {"readings", "memory", "index", "outline"},
     {"packaged", "applications", "keras_file"},
     {
         "network", "objectives", "receptive", "precision", "optimizers", "panel", "shard",
-        "manifest", "linear", "published",
+        "manifest", "linear", "published", "accuracy",
     },
     {"flow", "preprocess"},
     {"graph"},
@@ -82,7 +85,8 @@ PURE = {
     "preprocess", "packaged", "graph", "flow", "linear", "outline",
     "exhibit", "census", "evidence", "account",
     "applications", "keras_file", "class_names", "weight_file",
-    "torch_file", "pickles", "architectures", "inventory", "directory",
+    "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",
+    "prediction", "predictor", "lineup", "answers", "recognition",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

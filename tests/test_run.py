@@ -191,13 +191,16 @@ GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
     [
         (
             "",
-            "No stage is chosen. Add stage=maximize, stage=rank or stage=circuit; --help shows an",
+            "No stage is chosen. Add stage=classify, stage=maximize, stage=rank or stage=circuit;",
         ),
         (
             "stage=circut",
-            "There is no stage 'circut'. stage takes circuit, maximize, rank. Did you mean 'circ",
+            "There is no stage 'circut'. stage takes circuit, classify, maximize, rank. Did you ",
         ),
-        ("model=vgg61", "There is no model 'vgg61'. model takes vgg16. Did you mean 'vgg16'?"),
+        (
+            "model=vgg61",
+            "There is no model 'vgg61'. model takes efficientnet_lite0, vgg16. Did you mean",
+        ),
         (
             "circuit",
             "'circuit' is no setting. Settings are given as key=value. Did you mean stage=",
@@ -205,7 +208,7 @@ GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
         ("layr=3", "There is no setting 'layr'. At the top there are layer, filter, seed, outputs"),
         ("modle=vgg16", "There is no setting 'modle'."),
         ("learning_rate=1", "There is no setting 'learning_rate'. At the top there are layer,"),
-        ("stage.inputs=3", "No stage is chosen. Add stage=maximize, "),
+        ("stage.inputs=3", "No stage is chosen. Add stage=classify, "),
         (
             "stage=circuit ascent.lerning_rate=1",
             "There is no setting 'ascent.lerning_rate'. ascent",
@@ -225,7 +228,10 @@ GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
         ("hydra.nope=1", "There is no setting 'hydra.nope'. hydra has run, sweep,"),
         ("=3", "Config group override must be a string or a list."),
         ("-m stage=circuit outputs=/dev/null", "[Errno 20] Not a directory: '/dev/null/"),
-        ("-m stage=circuit,nope", "There is no stage 'nope'. stage takes circuit, maximize, rank."),
+        (
+            "-m stage=circuit,nope",
+            "There is no stage 'nope'. stage takes circuit, classify, maximize",
+        ),
         ("-m stage=circuit filter=interval(1,2)", "BasicSweeper does not support sweep type"),
     ],
 )
@@ -272,7 +278,7 @@ def test_a_mistyped_key_is_answered_with_the_one_that_was_meant(
         ("+tracker.mod=online", "There is no setting 'tracker.mod'."),
         ("+outputz=3", "There is no setting 'outputz'."),
         ("~ascent.steps layer=block1 filter=3", "ascent.steps is missing."),
-        ("stage.name=zoo", "There is no stage 'zoo'. The stages are maximize, rank, circuit."),
+        ("stage.name=zoo", "There is no stage 'zoo'. The stages are classify, maximize, rank, c"),
         ("layer=${nope}", "Interpolation key 'nope' not found"),
         ("layer=${layer}", "Recursive interpolation detected"),
         ("layer=nope filter=3", "vgg16 has no layer 'nope'. Did you mean 'block'?"),
@@ -328,6 +334,30 @@ def test_a_fault_of_the_code_is_not_taken_for_a_wrong_request(shell: Shell) -> N
 
 
 # A single run
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (("images.root=cat.jpg",), "folder"),
+        (("images.root=cat.jpg", "images.labels=mine.csv"), "folder"),
+        (("images=imagenet_samples", "images.root=copy"), "imagenet_samples"),
+        ((), "samples"),
+    ],
+)
+def test_a_root_alone_is_a_folder_or_file_of_the_users_own(
+    words: tuple[str, ...], name: str, shell: Shell, say: Callable[..., Ended]
+) -> None:
+    assert say(*GOOD, *words, stage="stage_of_the_test").code == 0
+    kept = OmegaConf.load(shell.run_folder() / ".hydra" / "config.yaml")
+    assert kept.images.name == name
+
+
+def test_a_root_for_the_samples_that_were_asked_for_is_refused(say: Callable[..., Ended]) -> None:
+    for words in (("images=samples", "images.root=x"), ("images.root=x", "images=samples")):
+        ended = say(*GOOD, *words, stage="stage_of_the_test")
+        assert ended.line.startswith("images.root='x' has no effect on images=samples")
+        assert ended.code == 2
 
 
 def test_a_run_leaves_its_folder_and_names_it_last(shell: Shell) -> None:
@@ -534,7 +564,9 @@ def test_the_config_is_shown_without_a_run(shell: Shell) -> None:
 
 def test_the_shell_completes_options_and_keys(shell: Shell) -> None:
     shell.environment["COMP_LINE"] = "python run.py stage="
-    assert shell.real("-sc", "query=bash").out == ["stage=circuit stage=maximize stage=rank"]
+    assert shell.real("-sc", "query=bash").out == [
+        "stage=circuit stage=classify stage=maximize stage=rank"
+    ]
     shell.environment["COMP_LINE"] = "python run.py ascent.ste"
     assert shell.real("-sc", "query=bash").out == ["ascent.steps="]
     assert "complete -o nospace" in "".join(shell.real("-sc", "install=bash").out)

@@ -11,6 +11,7 @@ from convscope.settings import ImageSettings, ModelSettings
 from convscope.unit import Unit
 
 VGG16 = ModelSettings("vgg16", None)
+CHECKPOINT = weights.PACKAGED["vgg16"]
 SAMPLES = ImageSettings("samples", None, 64, "crop", 8, None)
 SHA256 = weights.PACKAGED["vgg16"].sha256
 OPTIMA = """\
@@ -40,6 +41,28 @@ def test_units_and_weights_are_checked_before_anything_is_loaded(tmp_path):
         subject.check_units(VGG16, [Unit("block4_conv3", 3), Unit("block4_conv3", 512)])
     with pytest.raises(FileNotFoundError, match=r"model\.weights=.*nowhere is not a file"):
         subject.check_units(ModelSettings("vgg16", f"{tmp_path}/nowhere"), [])
+
+
+@pytest.mark.parametrize("name", ["vgg16", "alexnet"])
+def test_a_network_of_convolutions_only_is_refused_with_two_that_have_classes(name):
+    with pytest.raises(ValueError) as caught:
+        subject.check_classifier(ModelSettings(name, None))
+    assert str(caught.value) == (
+        f"{name} with these weights ends in its last convolution: it has no classifier to name what"
+        " it sees. Take model=efficientnet_lite0, or model=application model.name=VGG16, with"
+        " Keras' own weights."
+    )
+
+
+def test_the_weights_of_a_network_with_classes_are_checked_where_a_package_brings_them(
+    tmp_path, monkeypatch
+):
+    lost = ModelSettings("efficientnet_lite0", f"{tmp_path}/nowhere")
+    monkeypatch.setattr(weights, "PACKAGED", {})
+    subject.check_classifier(lost)
+    monkeypatch.setattr(weights, "PACKAGED", {lost.name: CHECKPOINT})
+    with pytest.raises(FileNotFoundError, match=r"model\.weights=.*nowhere is not a file"):
+        subject.check_classifier(lost)
 
 
 @pytest.mark.parametrize("size", ["auto", None, 8, (8, 9), (100, 8)])

@@ -14,22 +14,25 @@ Reading order, from the bottom of the import rule to its top:
    of activations, areas under curves, which of nested names to keep.
 6. ``network``, ``receptive``, ``objectives``, ``optimizers``, ``precision``: a trained network and
    its taps, the pixels that a position sees, what ascends, by which steps, in which number format.
-7. ``shard``, ``manifest``, ``index``, ``panel``: the activations of a layer on disk, and labelled
-   photographs in two halves.
+7. ``shard``, ``manifest``, ``index``, ``panel``, ``accuracy``: the activations of a layer on disk,
+   labelled photographs in two halves, what counts as recognized and how often it was.
 8. ``readings``, ``memory``, ``subject``: what an objective asks the network at the least cost, how
    much fits, and whether a request can be answered at all.
-9. ``ascent``, ``activations``, ``kernels``, ``attribution``, ``selectivity``: gradient ascent, what
-   photographs do, kernel slices, exact contributions one layer back, which classes excite a unit.
+9. ``ascent``, ``activations``, ``kernels``, ``attribution``, ``selectivity``, ``predictor``,
+   ``prediction``: gradient ascent, what photographs do, kernel slices, exact contributions one
+   layer back, which classes excite a unit, what a network takes a photograph for.
 10. ``recipes``, ``plan``, ``card``, ``album``, ``survey``, ``example``, ``roster``, ``spread``,
-    ``page``, ``sweep``: from settings to an ascent, what is to be made in which batches, an image
-    as it is shown, photographs a network has seen, the pass that fills an index, a position on a
-    photograph, a filter among all of its layer, the ground of all HTML pages, a multirun's jobs.
+    ``page``, ``sweep``, ``lineup``: from settings to an ascent, what is to be made in which
+    batches, an image as it is shown, photographs a network has seen, the pass that fills an index,
+    a position on a photograph, a filter among all of its layer, the ground of all HTML pages, a
+    multirun's jobs, photographs beside their classes.
 11. ``circuit``, ``hypothesis``, ``report``, ``gallery``, ``sheet``, ``quilt``, ``distribution``,
-    ``parallel``: the inputs of a unit as data, what it may be for in words, pages, pictures.
+    ``parallel``, ``answers``: the inputs of a unit as data, what it may be for in words, pages,
+    pictures.
 12. ``dossier``, ``catalogue``, ``evidence``, ``exhibit``, ``census``, ``overview``, ``studio``,
-    ``account``, ``passage``: findings put into words, for a circuit, for images, for photographs,
-    for one filter, for a layer and for a multirun; images on their way from the ascent to the disk;
-    the pass over photographs as a run makes it.
+    ``account``, ``recognition``, ``passage``: findings put into words, for a circuit, for images,
+    for photographs, for one filter, for what was recognized, for a layer and for a multirun; images
+    on their way from the ascent to the disk; the pass over photographs as a run makes it.
 13. ``multirun``, ``stages``: the notes of a multirun, and one file for each command.
 
 A module imports only modules below it; ``tests/test_architecture.py`` holds the rule. TensorFlow

@@ -77,6 +77,28 @@ def check_weights(model: ModelSettings) -> None:
         weights.verify(checkpoint, outlines.weight_file(model) or weights.locate(checkpoint))
 
 
+def check_classifier(model: ModelSettings) -> str:
+    """Return the layer of a network that gives a logit for each class; its weights are intact.
+
+    Raises:
+        ValueError, FileNotFoundError: there is none, or the weights are missing or damaged.
+    """
+    found = outlines.outline(model)
+    if found.classifier is None:
+        raise ValueError(
+            f"{found.name} with these weights has no classifier to name what it sees: it ends in"
+            f" {list(found.layers)[-1]}. Take model=efficientnet_lite0, or model=application"
+            " model.name=VGG16 with Keras' own weights."
+        )
+    if found.layers[found.classifier] < 2:
+        raise ValueError(
+            f"{found.name} ends in a single number, {found.classifier}, which is no choice between"
+            " classes. Give a network with a logit for each class."
+        )
+    check_weights(model)
+    return found.classifier
+
+
 def check_size(
     name: str, size: int | str | tuple[int, ...] | None, found: Outline, layer: str
 ) -> None:
@@ -117,6 +139,18 @@ def check_photographs(
     """
     if layer is not None:
         check_size("images.size", settings.size, outlines.outline(model), layer)
+    check_readable(settings)
+
+
+def check_readable(settings: ImageSettings) -> None:
+    """Raise unless there is a photograph that can be read, and labels that fit.
+
+    What images=imagenet_samples needs is fetched here, where it has not been before.
+
+    Raises:
+        ValueError, FileNotFoundError: no folder, no image in it, none that can be read, or a table
+            of labels that does not fit them.
+    """
     paths = photographs(settings)
     if settings.labels is not None:
         labels(settings, paths)

@@ -1,0 +1,173 @@
+"""Does the network see? What it takes photographs for, and how often it is right."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convscope import images, subject
+from convscope import outline as outlines
+from convscope.settings import ImageSettings, ModelSettings
+from convscope.tracker import Tracker
+
+if TYPE_CHECKING:
+    from convscope.network import Network
+    from convscope.prediction import Prediction
+    from convscope.recognition import Recognition
+
+VIEW = 224  # pixels that the longer side of a photograph in the report is shrunk to
+TILE = 96  # the same in W&B's table
+
+
+@dataclass(frozen=True)
+class ClassifySettings:
+    """How many classes are kept of each photograph, and how many photographs are shown."""
+
+    name: str
+    top: int
+    mistakes: int
+    shown: int
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value outside its range."""
+        for name, least, most in (("top", 1, 100), ("mistakes", 0, 100), ("shown", 1, 2000)):
+            value = getattr(self, name)
+            if value < least:
+                raise ValueError(f"{name}={value} is too small. At least {least}.")
+            if value > most:
+                raise ValueError(f"{name}={value} is too large. At most {most}.")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a classify run is given."""
+
+    stage: ClassifySettings
+    model: ModelSettings
+    images: ImageSettings
+
+
+def check(settings: Settings) -> None:
+    """Raise for a request that cannot be answered, before TensorFlow is loaded.
+
+    Raises:
+        ValueError, FileNotFoundError: a network without classifier, missing or damaged weights, no
+            photographs, photographs shown too small, labels that do not fit them.
+    """
+    settings = subject.settled(settings)
+    last, found = subject.check_classifier(settings.model), outlines.outline(settings.model)
+    subject.check_size("images.size", settings.images.size, found, last)
+    subject.check_readable(settings.images)
+
+
+def run(settings: Settings, tracker: Tracker) -> None:
+    """Show every photograph to the network once, and say what it takes them for."""
+    settings = subject.settled(settings)
+    paths = subject.photographs(settings.images)
+    with tracker.timer("load"):
+        network = outlines.network(settings.model)
+    tracker.summarize({"stage": "classify"})
+    recognition = recognize(settings, network, paths, tracker)
+    with tracker.timer("report"):
+        report(settings, recognition, tracker)
+    for line in recognition.lines():
+        tracker.say(line)
+
+
+def recognize(
+    settings: Settings, network: Network, paths: Sequence[Path], tracker: Tracker
+) -> Recognition:
+    """Return what the network takes the photographs for; record those set aside."""
+    from convscope.accuracy import class_names, targets
+    from convscope.prediction import Prediction, predict
+    from convscope.predictor import predictor
+    from convscope.recognition import Recognition
+
+    shown, root = settings.images, subject.root(settings.images)
+    labels = subject.labels(shown, paths)
+    known = targets(labels.keys, labels.names, network.classes)
+    names = class_names(network.classes)
+    top = min(settings.stage.top, len(names))
+    look = predictor(network)
+    found: list[Prediction] = []
+    skipped: list[tuple[str, str]] = []
+    start = time.perf_counter()
+    with tracker.timer("predict"), tracker.progress("photographs", len(paths)) as update:
+        for batch in images.batches(paths, shown.side, shown.batch, shown.fit):
+            rows = look(batch.pixels) if batch.paths else ()
+            for place, path, row in zip(batch.places, batch.paths, rows, strict=True):
+                key = labels.keys[place]
+                target = None if key is None else known.get(key)
+                guesses, rank, probability = predict(row, target, network.classes, names, top)
+                label = None if key is None else labels.names.get(key, key)
+                found.append(
+                    Prediction(path, _name(path, root), key, label, guesses, rank, probability)
+                )
+            skipped += [(_name(path, root), reason) for path, reason in batch.skipped]
+            done = len(found) + len(skipped)
+            aside = f", {len(skipped)} set aside" if skipped else ""
+            update(done, f"{done / (time.perf_counter() - start):.1f} a second{aside}")
+    if skipped:
+        tracker.table("skipped", ("image", "reason"), skipped)
+        tracker.say(f"{subject.aside(len(skipped))}: see tables/skipped.csv")
+    if not found:
+        raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
+    good = [one.path for one in found]
+    tracker.summarize(subject.provenance(network, shown, good, len(skipped), network.dtype))
+    return Recognition(
+        network=network.name,
+        source=network.weights.source,
+        classes=network.classes,
+        predictions=tuple(found),
+        skipped=len(skipped),
+        targets=known,
+        origin=labels.source,
+        top=top,
+        size=shown.side,
+        fit=shown.fit,
+        trained=network.size,
+    )
+
+
+def report(settings: Settings, recognition: Recognition, tracker: Tracker) -> None:
+    """Write the tables, the picture and the page."""
+    from convscope.lineup import chosen
+    from convscope.page import shrunk
+    from convscope.recognition import CLASSES, COLUMNS, PHOTOGRAPHS
+
+    tracker.table("predictions", COLUMNS, recognition.rows())
+    if labels := recognition.labels():
+        tracker.table("classes", CLASSES, [list(row.values()) for row in labels])
+    tracker.summarize(recognition.summary())
+    shown = chosen(recognition.predictions, settings.stage.shown)
+    views = seen(settings.images, shown)
+    shown = [one for one in shown if one.path in views]  # a file may be gone by now
+    small = [shrunk(views[one.path], TILE) for one in shown]
+    tracker.table("photographs", PHOTOGRAPHS, recognition.photographs(shown), {"view": small})
+    tracker.image("predictions", recognition.picture(shown, views))
+    page = recognition.page(shown, views, settings.stage.mistakes, asdict(settings))
+    tracker.page("report", page)
+
+
+def seen(settings: ImageSettings, shown: Sequence[Prediction]) -> dict[Path, np.ndarray]:
+    """Return what the network saw of some photographs, uint8 and small enough to be shown."""
+    from convscope.page import shrunk
+
+    paths = [one.path for one in shown]
+    return {
+        path: shrunk(np.rint(255 * pixels).astype(np.uint8), VIEW)
+        for batch in images.batches(paths, settings.side, settings.batch, settings.fit)
+        for path, pixels in zip(batch.paths, batch.pixels, strict=True)
+    }
+
+
+def _name(path: Path, root: Path | None) -> str:
+    """Return the name of a photograph below the folder it was found in, as it can be shown."""
+    full, above = os.fspath(path), "" if root is None else os.fspath(root) + os.sep
+    return images.spelled(full[len(above) :] if above and full.startswith(above) else path.name)

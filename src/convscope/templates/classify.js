@@ -1,0 +1,9 @@
+gallery({
+  fields: ["best", "truth"],
+  fill(view, { tile }) {
+    const picture = view.querySelector(".large img");
+    picture.src = tile.querySelector("img").src;
+    picture.alt = tile.getAttribute("aria-label");
+    view.querySelector(".account").prepend(tile.querySelector(".bars").cloneNode(true));
+  },
+});
