@@ -10,7 +10,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from convscope.settings import AscentSettings, TrackerSettings, read
+from convscope.settings import AscentSettings, ModelSettings, TrackerSettings, read
 from convscope.tracker import track
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -25,6 +25,11 @@ def values_of(group: str, option: str) -> dict[str, Any]:
 def ascent(option: str = "fourier", **changed: object) -> AscentSettings:
     """Return the settings of ascent=<option>, some of them changed."""
     return read(AscentSettings, {**values_of("ascent", option), **changed}, "ascent")
+
+
+def model(name: str, option: str | None = None, **changed: object) -> ModelSettings:
+    """Return the settings of model=<option>, by default the network's name, some changed."""
+    return read(ModelSettings, {**values_of("model", option or name), "name": name, **changed})
 
 
 def settings(stage: Any, *words: str) -> Any:

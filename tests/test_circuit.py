@@ -5,6 +5,7 @@ import json
 import math
 import pickle
 
+import asked
 import numpy as np
 import pytest
 from asked import ascent
@@ -15,7 +16,7 @@ from convscope import circuit as circuits
 from convscope import images, kernels, photograph, weights
 from convscope.circuit import document, records, trace
 from convscope.network import inputs_of, tap
-from convscope.settings import ImageSettings, ModelSettings
+from convscope.settings import ImageSettings
 from convscope.stages import circuit as stage
 from convscope.stages.circuit import CircuitSettings, Settings
 from convscope.tracker import Tracker
@@ -194,7 +195,7 @@ def settings_for(folder, layer, filter, size=48, canvas="auto"):
         filter=filter,
         seed=0,
         stage=CircuitSettings("circuit", "channel", 3, 1, 0.2, 0.05),
-        model=ModelSettings("vgg16", None),
+        model=asked.model("vgg16"),
         images=ImageSettings("folder", str(folder), size, "crop", 2, None),
         ascent=ascent(size=canvas, steps=1, precision="float32", chunk=1, attempts=1),
     )

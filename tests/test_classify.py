@@ -17,7 +17,7 @@ from asked import environment
 from PIL import Image
 from wandb_reader import OfflineRun
 
-from convscope import packaged
+from convscope import outline, packaged
 from convscope.stages import classify
 
 PROGRAM = str(Path(colours.__file__))
@@ -50,7 +50,9 @@ def pictures(tmp_path_factory):
 def known(monkeypatch):
     """The network of known weights in the place of the packaged one."""
     monkeypatch.setitem(packaged.LOADERS, "efficientnet_lite0", colours.network)
-    monkeypatch.setattr("convscope.weights.PACKAGED", {})
+    outline._loaded.cache_clear()
+    yield
+    outline._loaded.cache_clear()
 
 
 def command(home, *words, **more):
@@ -162,9 +164,9 @@ def test_a_network_without_classifier_is_refused_before_anything_is_made(tmp_pat
     done = command(tmp_path, "stage=classify", "model=vgg16")
     assert done.returncode == 2
     assert done.stderr == (
-        "vgg16 with these weights ends in its last convolution: it has no classifier to name what"
-        " it sees. Take model=efficientnet_lite0, or model=application model.name=VGG16, with"
-        " Keras' own weights.\n"
+        "vgg16 with these weights has no classifier to name what it sees: it ends in block5_conv3."
+        " Take model=efficientnet_lite0, or model=application model.name=VGG16 with Keras' own"
+        " weights.\n"
     )
     assert not (tmp_path / "outputs").exists()
 
@@ -173,7 +175,7 @@ def test_each_job_of_a_multirun_has_the_model_that_it_names_or_the_default(tmp_p
     words = ("stage=classify", "tracker=files", f"images.root={pictures / 'loose.png'}")
     done = command(tmp_path, "-m", *words, "model=vgg16,efficientnet_lite0")
     assert done.returncode == 2
-    assert done.stderr.startswith("vgg16 with these weights ends in its last convolution")
+    assert done.stderr.startswith("vgg16 with these weights has no classifier to name what it sees")
     assert "2 jobs: 1 refused, 1 done." in done.stderr
     done = command(tmp_path, "-m", *words, "stage.top=1,3")
     assert done.returncode == 0, done.stderr

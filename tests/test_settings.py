@@ -66,7 +66,7 @@ def test_every_value_arrives_with_its_type() -> None:
 
 
 def test_settings_cannot_be_changed_afterwards() -> None:
-    made = read(ModelSettings, {"name": "vgg16", "weights": None})
+    made = read(ModelSettings, values_of("model", "vgg16"))
     with pytest.raises(FrozenInstanceError):
         made.weights = "other"  # type: ignore[misc]
 

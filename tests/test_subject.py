@@ -2,16 +2,17 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import asked
 import numpy as np
 import pytest
 from PIL import Image
 
 from convscope import fetch, subject, weights
-from convscope.settings import ImageSettings, ModelSettings
+from convscope.outline import outline
+from convscope.settings import ImageSettings
 from convscope.unit import Unit
 
-VGG16 = ModelSettings("vgg16", None)
-CHECKPOINT = weights.PACKAGED["vgg16"]
+VGG16 = asked.model("vgg16")
 SAMPLES = ImageSettings("samples", None, 64, "crop", 8, None)
 SHA256 = weights.PACKAGED["vgg16"].sha256
 OPTIMA = """\
@@ -40,40 +41,35 @@ def test_units_and_weights_are_checked_before_anything_is_loaded(tmp_path):
     with pytest.raises(ValueError, match="has no filter 512"):
         subject.check_units(VGG16, [Unit("block4_conv3", 3), Unit("block4_conv3", 512)])
     with pytest.raises(FileNotFoundError, match=r"model\.weights=.*nowhere is not a file"):
-        subject.check_units(ModelSettings("vgg16", f"{tmp_path}/nowhere"), [])
+        subject.check_units(asked.model("vgg16", weights=f"{tmp_path}/nowhere"), [])
 
 
-@pytest.mark.parametrize("name", ["vgg16", "alexnet"])
-def test_a_network_of_convolutions_only_is_refused_with_two_that_have_classes(name):
+@pytest.mark.parametrize(("name", "last"), [("vgg16", "block5_conv3"), ("alexnet", "conv5")])
+def test_a_network_of_convolutions_only_is_refused_with_two_that_have_classes(name, last):
     with pytest.raises(ValueError) as caught:
-        subject.check_classifier(ModelSettings(name, None))
+        subject.check_classifier(asked.model(name))
     assert str(caught.value) == (
-        f"{name} with these weights ends in its last convolution: it has no classifier to name what"
-        " it sees. Take model=efficientnet_lite0, or model=application model.name=VGG16, with"
-        " Keras' own weights."
+        f"{name} with these weights has no classifier to name what it sees: it ends in {last}. Take"
+        " model=efficientnet_lite0, or model=application model.name=VGG16 with Keras' own weights."
     )
 
 
-def test_the_weights_of_a_network_with_classes_are_checked_where_a_package_brings_them(
-    tmp_path, monkeypatch
-):
-    lost = ModelSettings("efficientnet_lite0", f"{tmp_path}/nowhere")
-    monkeypatch.setattr(weights, "PACKAGED", {})
-    subject.check_classifier(lost)
-    monkeypatch.setattr(weights, "PACKAGED", {lost.name: CHECKPOINT})
+def test_the_weights_of_a_network_with_classes_are_checked(tmp_path):
+    assert subject.check_classifier(asked.model("efficientnet_lite0")) == "predictions"
+    lost = asked.model("efficientnet_lite0", weights=f"{tmp_path}/nowhere")
     with pytest.raises(FileNotFoundError, match=r"model\.weights=.*nowhere is not a file"):
         subject.check_classifier(lost)
 
 
 @pytest.mark.parametrize("size", ["auto", None, 8, (8, 9), (100, 8)])
 def test_a_canvas_with_a_position_is_large_enough(size):
-    subject.check_size("ascent.size", size, weights.PACKAGED["vgg16"], "block4_conv3")
+    subject.check_size("ascent.size", size, outline(VGG16), "block4_conv3")
 
 
 @pytest.mark.parametrize("size", [7, (7, 96), (96, 7)])
 def test_a_canvas_without_a_position_is_refused(size):
     with pytest.raises(ValueError, match=r"a=7 leaves no position at block4_conv3.* Give a=32"):
-        subject.check_size("a", size, weights.PACKAGED["vgg16"], "block4_conv3")
+        subject.check_size("a", size, outline(VGG16), "block4_conv3")
 
 
 def folder_of(root: Path, labels: Path | None = None) -> ImageSettings:
