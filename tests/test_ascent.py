@@ -7,11 +7,12 @@ import pytest
 from convscope import weights
 from convscope.ascent import Ascent, Goal, ascend, sample_seed
 from convscope.backend import tf
-from convscope.network import IMAGENET_DEVIATION, IMAGENET_MEAN, Network, cast, tap
+from convscope.network import Network, cast, tap
 from convscope.objectives import Reading, Samples, channel, neuron
 from convscope.optimizers import cosine, rmsprop
 from convscope.parameterization import fourier
 from convscope.plan import aim
+from convscope.preprocess import MODES
 from convscope.transforms import affine
 from convscope.unit import Unit
 
@@ -315,7 +316,8 @@ def test_every_filter_of_the_first_layer_reaches_its_closed_form(vgg16):
     found = last(at_once, units)
     kernel, bias = vgg16.model.get_layer("block1_conv1").get_weights()
     low, high = (
-        ((end - np.array(IMAGENET_MEAN)) / IMAGENET_DEVIATION)[:, None] for end in (0.0, 1.0)
+        ((end - np.array(MODES["torch"].mean)) / MODES["torch"].deviation)[:, None]
+        for end in (0.0, 1.0)
     )
     best = np.maximum(kernel * high, kernel * low).sum((0, 1, 2)) + bias
     images = np.stack([found[unit].image for unit in units]) / np.float32(255)

@@ -15,6 +15,7 @@ from scipy.signal import correlate2d
 from convscope import circuit as circuits
 from convscope import images, kernels, photograph, weights
 from convscope.circuit import document, records, trace
+from convscope.linear import linear
 from convscope.network import inputs_of, tap
 from convscope.settings import ImageSettings
 from convscope.stages import circuit as stage
@@ -218,7 +219,7 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
     tracker = Tracker(tmp_path)
     album = stage.see(settings_for(tmp_path, layer, filter), vgg16, sources, tracker)
     kernel, bias = vgg16.model.get_layer(layer).get_weights()
-    found = album.contributions(kernel[..., filter])
+    found = album.contributions(linear(vgg16.find(layer), filter))
 
     assert [path.name for path in album.paths] == ["0.png", "1.png", "2.png"]
     (row,) = table_of(tmp_path / "tables" / "skipped.csv")
