@@ -27,9 +27,9 @@ def ascent(option: str = "fourier", **changed: object) -> AscentSettings:
     return read(AscentSettings, {**values_of("ascent", option), **changed}, "ascent")
 
 
-def model(name: str, option: str | None = None, **changed: object) -> ModelSettings:
+def model(name: str | None, option: str | None = None, **changed: object) -> ModelSettings:
     """Return the settings of model=<option>, by default the network's name, some changed."""
-    return read(ModelSettings, {**values_of("model", option or name), "name": name, **changed})
+    return read(ModelSettings, {**values_of("model", option or str(name)), "name": name, **changed})
 
 
 def settings(stage: Any, *words: str) -> Any:

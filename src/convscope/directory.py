@@ -50,9 +50,19 @@ def directory_page(
         columns=COLUMNS,
         first=FIRST,
         facts=facts,
-        kinds=kinds,
+        kinds=[counted(kind, count) for kind, count in kinds.items()],
         gated=any(entry.whole for entry in entries),
         sized=any(entry.size for entry in entries),
-        command=" ".join(["stage=circuit", *asked, f"layer={example.layer}", "filter=0"]),
+        command=" ".join(
+            ["python run.py stage=circuit", *asked, f"layer={example.layer}", "filter=0"]
+        ),
         settings=flat(settings),
     )
+
+
+def counted(kind: str, count: int) -> str:
+    """Return in words how many layers of a kind there are: `3 convolutions`, `1 dense layer`."""
+    first, *more = kind.split(" in ")
+    many = "" if count == 1 else "s"
+    name = f"{first} layer{many}" if first == "dense" else f"{first}{many}"
+    return " in ".join([f"{count} {name}", *more])

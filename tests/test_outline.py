@@ -1,0 +1,126 @@
+"""What is known of a network before and after it is loaded, and what cannot be asked."""
+
+import asked
+import keras
+import pytest
+
+from convscope import outline as outlines
+from convscope.outline import check, check_linear, named, network, outline, packaged, positions
+from convscope.unit import Unit
+
+# Of Keras, while it saves.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+L = keras.layers
+LITE0 = asked.model("efficientnet_lite0")
+
+
+def own(folder, *parts, size=(None, None), **changed):
+    """The settings of a network of the user's own, of some layers in a row."""
+    image = value = keras.Input((*size, 3))
+    for part in parts:
+        value = part(value)
+    keras.Model(image, value).save(folder / "own.keras")
+    path = str(folder / "own.keras")
+    return asked.model(None, "file", path=path, preprocess="none", **changed)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "alexnet", "efficientnet_lite0"])
+def test_the_outline_of_a_packaged_network_is_that_of_the_network(name, request):
+    found, loaded = outline(asked.model(name)), request.getfixturevalue(name)
+    drawn = outlines._drawn(loaded)
+    assert (found.layers, found.classifier) == (drawn.layers, drawn.classifier)
+    assert (found.name, found.weights, found.size) == (loaded.name, loaded.weights, loaded.size)
+    for layer in list(found.layers)[:: max(1, len(found.layers) // 5)]:
+        assert found.least(layer) == drawn.least(layer)
+        assert found.demands(layer) is drawn.demands(layer) is None
+
+
+def test_a_packaged_network_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(ValueError, match=r"^model\.name=vgg17 is no packaged .* mean 'vgg16'\?$"):
+        packaged(asked.model("vgg17", "vgg16"))
+
+
+def test_a_network_is_loaded_once_until_its_file_changes(tmp_path):
+    settings = own(tmp_path, L.Conv2D(4, 3, name="a"))
+    first = network(settings)
+    assert network(settings) is first
+    own(tmp_path, L.Conv2D(5, 3, name="b"))
+    assert outline(settings).layers == {"b": 5}
+
+
+def test_a_file_has_its_own_name_unless_it_is_given_one(tmp_path):
+    assert named(own(tmp_path, L.Conv2D(4, 3))) == "own"
+    assert named(asked.model("mine", "file", path="x.keras", preprocess="tf")) == "mine"
+
+
+def test_the_least_size_leaves_one_position_and_a_fixed_network_has_one_size(tmp_path):
+    found = outline(own(tmp_path, L.Conv2D(4, 7, strides=2, name="a"), L.Conv2D(4, 5, name="b")))
+    assert (found.least("a"), found.least("b"), found.size) == (7, 15, None)
+    parts = (L.Conv2D(4, 3, name="a"), L.Flatten(), L.Dense(3, name="end"))
+    found = outline(own(tmp_path, *parts, size=(9, 9)))
+    assert (found.demands("a"), found.demands("end"), found.least("end")) == (None, 9, 9)
+    assert (found.size, found.classifier) == (9, "end")
+
+
+def test_positions_are_those_of_the_map():
+    assert positions(asked.model("alexnet"), "conv1", (224, 227)) == (55, 56)
+    assert positions(LITE0, "block3b_add", (224, 225)) == (28, 29)
+
+
+def test_a_layer_that_passes_on_channels_names_the_one_to_ask_for():
+    for name, made, does in (
+        ("stem_activation", "stem_conv", "only passes on the channels of"),
+        ("block2b_project_bn", "block2b_project_conv", "is folded into"),
+        ("avg_pool", "top_conv", "only passes on the channels of"),
+    ):
+        message = f"^{name} of efficientnet_lite0 {does} {made}. Ask for that: layer={made}.$"
+        with pytest.raises(ValueError, match=message):
+            check(Unit(name, 0), LITE0)
+    with pytest.raises(ValueError, match=r"has no layer 'nothing'\. .* stage=layers lists them\."):
+        check(Unit("nothing", 0), LITE0)
+    with pytest.raises(ValueError, match="has no filter 1000"):
+        check(Unit("predictions", 1000), LITE0)
+    check(Unit("predictions", 999), LITE0)
+
+
+def test_a_layer_without_kernel_says_so_before_a_run():
+    check_linear("block2b_dwconv", LITE0)
+    with pytest.raises(ValueError, match=r"^block2b_add has no kernel: it adds "):
+        check_linear("block2b_add", LITE0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (asked.model("vgg16"), []),
+        (asked.model("alexnet", weights="w.ckpt"), ["model=alexnet", "model.weights=w.ckpt"]),
+        (asked.model("ResNet50", "application"), ["model=application", "model.name=ResNet50"]),
+        (
+            asked.model(None, "file", path="n.keras", preprocess="tf", custom=True),
+            ["model=file", "model.path=n.keras", "model.preprocess=tf", "model.custom=true"],
+        ),
+    ],
+    ids=["vgg16", "alexnet", "application", "file"],
+)
+def test_a_command_says_which_network_is_meant(settings, words):
+    assert outlines.asked(settings) == words
+
+
+@pytest.mark.parametrize(
+    ("option", "changed", "message"),
+    [
+        (
+            "file",
+            {"path": None, "preprocess": "tf"},
+            r"^model\.path is missing\. Add model\.path=PATH",
+        ),
+        ("file", {"path": "a", "preprocess": None}, r"^model\.preprocess is missing\. Add"),
+        ("file", {"path": "a", "preprocess": "tf", "weights": "b"}, "has no effect on model=file"),
+        ("vgg16", {"labels": "a"}, r"^model\.labels=a has an effect on model=file alone"),
+        ("application", {"name": None}, r"^model\.name is missing\. Add model\.name=\.\.\.,"),
+    ],
+)
+def test_settings_of_a_model_that_do_not_belong_together_are_refused(option, changed, message):
+    values = {**asked.values_of("model", option), **changed}
+    with pytest.raises(ValueError, match=message):
+        asked.read(asked.ModelSettings, values, "model")
