@@ -41,7 +41,6 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from convscope import multirun
 from convscope import sweep as sweeps
-from convscope.outline import named
 from convscope.settings import TrackerSettings, closest, read, setting_names, unknown
 from convscope.unit import label
 
@@ -222,7 +221,7 @@ def checked(cfg: DictConfig, task: Sequence[str]) -> tuple[dict[str, Any], Any, 
             del request[key]
         own = read(Own, {k: v for k, v in request.items() if k in mine})
         values = read(stage.Settings, {k: v for k, v in request.items() if k not in mine})
-        request["model"]["name"] = named(values.model)
+        request["model"]["name"] = values.model.called
         stage.check(values)
     except MissingMandatoryValue as error:
         key = error.full_key

@@ -61,7 +61,8 @@ def written(
     index = create(
         home,
         manifest.request(
-            model="tiny", weights="0123", layer="conv", size=SIZE, fit=fit, files=files
+            model="tiny", weights="0123", preprocess="none", layer="conv", size=SIZE, fit=fit,
+            files=files,
         ),
         files,
         filters=maps.shape[3], rows=maps.shape[1], columns=maps.shape[2], field=field,

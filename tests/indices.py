@@ -16,7 +16,10 @@ def asked(count, **others):
     """A request for `count` photographs, and their listing."""
     files = "".join(f'["{number}.jpg",{number},7]\n' for number in range(count)).encode()
     digest = hashlib.sha256(files).hexdigest()
-    values = {"model": "tiny", "weights": "0123", "layer": "conv", "size": 33, "fit": "crop"}
+    values = {
+        "model": "tiny", "weights": "0123", "preprocess": "none", "layer": "conv", "size": 33,
+        "fit": "crop",
+    }  # fmt: skip
     return Request(**values | {"files": digest, "count": count, "versions": {}} | others), files
 
 

@@ -116,6 +116,7 @@ def test_joined_observations_are_one_after_the_other():
         Observation(
             {"a": Peaks(*(np.full((count, 2), count) for _ in range(3)))},
             np.full((1, 2, 3), count),
+            np.array([-1, 4 - count, count]),
             np.array([count, 10 * count]),
             100 * count,
         )
@@ -124,6 +125,7 @@ def test_joined_observations_are_one_after_the_other():
     whole = join(parts)
     assert whole.peaks["a"].rows[:, 1].tolist() == [2, 2, 3, 3, 3]
     np.testing.assert_array_equal(whole.patch_sum, np.full((1, 2, 3), 5))
+    assert whole.lowest.tolist() == [-1, 1, 2]
     assert whole.fired.tolist() == [5, 50] and whole.count == 500
 
 
@@ -259,7 +261,7 @@ def test_layers_that_were_not_observed_have_no_crops():
         paths=[Path("a.png")],
         views=[View((1, 1), (0, 0), (5, 5), 5)],
         fields={"a": ReceptiveField(Axis(), Axis())},
-        pages=[Observation({"a": Peaks(*3 * (np.zeros((1, 1)),))}, np.zeros(1), np.zeros(1), 1)],
+        pages=[Observation({"a": Peaks(*3 * (np.zeros((1, 1)),))}, *3 * (np.zeros(1),), 1)],
     )
     assert album.crops(Unit(IMAGE, 0), 2) == ()
     assert album.crops(Unit("b", 0), 2) == ()

@@ -10,6 +10,7 @@ from convscope.album import fill
 from convscope.ascent import Goal, Optimum
 from convscope.circuit import trace
 from convscope.dossier import Dossier
+from convscope.linear import linear
 from convscope.network import Network, inputs_of
 from convscope.unit import IMAGE, Unit
 
@@ -31,7 +32,7 @@ def dossier(tmp_path_factory):
         noise = np.random.default_rng(number).integers(0, 255, (20, 31, 3), np.uint8)
         Image.fromarray(noise).save(folder / f"{number}.png")
     *_, album = fill(network, "b", ["a"], sorted(folder.iterdir()), 16, 2)
-    table, mean = kernels.measure(KERNEL, 0.2, 0.05), album.contributions(KERNEL)
+    table, mean = kernels.measure(KERNEL, 0.2, 0.05), album.contributions(linear(second, 1))
     circuit = trace(ROOT, KERNEL, 0.5, inputs_of(network, "b"), table, mean, 2)
     picture = np.zeros((8, 8, 3), np.uint8)
     units = [ROOT, *(edge.source for edge in circuit.edges)]

@@ -11,6 +11,10 @@ from convscope import manifest
 from convscope.index import create, find
 from convscope.manifest import listing, request, shard_size
 
+MADE = {
+    "model": "m", "weights": "w", "preprocess": "tf", "layer": "l", "size": 9, "fit": "pad"
+}  # fmt: skip
+
 
 def test_a_listing_holds_names_sizes_and_times_of_change_and_stays_in_one_line_each(tmp_path):
     hostile = ["a.jpg", "b/c d.png", "new\nline.jpg", "ünï☃.jpg", os.fsdecode(b"\xff\xfe.jpg")]
@@ -27,7 +31,7 @@ def test_a_listing_holds_names_sizes_and_times_of_change_and_stays_in_one_line_e
         *([name, number, 10**18 + number] for number, name in enumerate(hostile)),
         ["gone.jpg", -1, 0],
     ]
-    how = request(model="m", weights="w", layer="l", size=9, fit="pad", files=content)
+    how = request(**MADE, files=content)
     assert how.count == 6
     index = create(
         tmp_path / "home", how, content, filters=1, rows=1, columns=1, field=None, device=""
@@ -53,7 +57,7 @@ def test_a_changed_file_changes_the_request(tmp_path):
 
     def key():
         files = listing([path], tmp_path)
-        return request(model="m", weights="w", layer="l", size=9, fit="pad", files=files).key
+        return request(**MADE, files=files).key
 
     before = key()
     assert key() == before
@@ -67,8 +71,8 @@ def test_a_changed_file_changes_the_request(tmp_path):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("model", "vgg"), ("weights", "0124"), ("layer", "conv2"), ("size", 34), ("fit", "pad"),
-        ("files", "f"), ("count", 8), ("versions", {"keras": "4"}),
+        ("model", "vgg"), ("weights", "0124"), ("preprocess", "tf"), ("layer", "conv2"),
+        ("size", 34), ("fit", "pad"), ("files", "f"), ("count", 8), ("versions", {"keras": "4"}),
     ],
 )  # fmt: skip
 def test_another_request_has_another_folder(tmp_path, name, value):
@@ -84,7 +88,7 @@ def test_the_folder_is_named_by_network_layer_and_request(tmp_path):
 
 
 def test_a_request_names_the_versions_that_decide_activations():
-    how = request(model="m", weights="w", layer="l", size=9, fit="pad", files=b"")
+    how = request(**MADE, files=b"")
     assert list(how.versions) == ["tensorflow", "keras", "pillow", "format"]
     assert how.versions["format"] == str(manifest.FORMAT)
 

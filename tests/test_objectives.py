@@ -355,3 +355,8 @@ def test_the_names_to_choose_from_are_those_of_the_objectives(name):
 def test_what_cannot_be_is_refused_in_words(wrong, message):
     with pytest.raises(ValueError, match=message):
         wrong()
+
+
+def test_a_logit_from_a_map_of_one_position_is_that_position():
+    small = {OWN: MINE[:, 2:3, 3:4]}
+    np.testing.assert_array_equal(scores(logit("b"), small), scores(logit("b"), FLAT))

@@ -5,7 +5,7 @@ import keras
 import pytest
 
 from convscope import outline as outlines
-from convscope.outline import check, check_linear, named, network, outline, packaged, positions
+from convscope.outline import check, check_linear, network, outline, packaged, positions
 from convscope.unit import Unit
 
 # Of Keras, while it saves.
@@ -49,8 +49,8 @@ def test_a_network_is_loaded_once_until_its_file_changes(tmp_path):
 
 
 def test_a_file_has_its_own_name_unless_it_is_given_one(tmp_path):
-    assert named(own(tmp_path, L.Conv2D(4, 3))) == "own"
-    assert named(asked.model("mine", "file", path="x.keras", preprocess="tf")) == "mine"
+    assert own(tmp_path, L.Conv2D(4, 3)).called == "own"
+    assert asked.model("mine", "file", path="x.keras", preprocess="tf").called == "mine"
 
 
 def test_the_least_size_leaves_one_position_and_a_fixed_network_has_one_size(tmp_path):

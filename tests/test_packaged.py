@@ -122,12 +122,13 @@ def test_the_graph_of_efficientnet_has_the_names_of_keras(efficientnet_lite0):
     names = {layer.name for layer in keras.applications.EfficientNetB0(weights=None).layers}
     ours = [layer.name for layer in efficientnet_lite0.model.layers[1:]]
     assert set(ours) <= names
-    # Scaling lies before the network here, padding in its convolutions, dropout nowhere.
+    # Scaling lies before the network here, padding and BatchNorm in its convolutions.
     others = {name for name in names - set(ours) if "_se_" not in name}
-    starts = ("input_layer", "rescaling", "normalization")
-    assert all(
-        name.startswith(starts) or name.endswith(("_pad", "_drop", "_dropout")) for name in others
-    )
+    starts, ends = ("input_layer", "rescaling", "normalization"), ("_pad", "_drop", "_dropout")
+    assert all(name.startswith(starts) or name.endswith((*ends, "_bn")) for name in others)
+    held = efficientnet_lite0.absorbed
+    assert {name for name in others if name.endswith("_bn")} == set(held)
+    assert held["block3b_project_bn"] == "block3b_project_conv"
 
 
 def test_efficientnet_ends_in_logits_that_can_be_computed_from_its_middle(efficientnet_lite0):

@@ -191,15 +191,15 @@ GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
     [
         (
             "",
-            "No stage is chosen. Add stage=classify, stage=maximize, stage=rank or stage=circuit;",
+            "No stage is chosen. Add stage=classify, stage=layers, stage=maximize, stage=rank or stage=",
         ),
         (
             "stage=circut",
-            "There is no stage 'circut'. stage takes circuit, classify, maximize, rank. Did you ",
+            "There is no stage 'circut'. stage takes circuit, classify, layers, maximize, rank. ",
         ),
         (
             "model=vgg61",
-            "There is no model 'vgg61'. model takes efficientnet_lite0, vgg16. Did you mean",
+            "There is no model 'vgg61'. model takes alexnet, application, effi",
         ),
         (
             "circuit",
@@ -230,7 +230,7 @@ GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
         ("-m stage=circuit outputs=/dev/null", "[Errno 20] Not a directory: '/dev/null/"),
         (
             "-m stage=circuit,nope",
-            "There is no stage 'nope'. stage takes circuit, classify, maximize",
+            "There is no stage 'nope'. stage takes circuit, classify, layers, m",
         ),
         ("-m stage=circuit filter=interval(1,2)", "BasicSweeper does not support sweep type"),
     ],
@@ -278,7 +278,10 @@ def test_a_mistyped_key_is_answered_with_the_one_that_was_meant(
         ("+tracker.mod=online", "There is no setting 'tracker.mod'."),
         ("+outputz=3", "There is no setting 'outputz'."),
         ("~ascent.steps layer=block1 filter=3", "ascent.steps is missing."),
-        ("stage.name=zoo", "There is no stage 'zoo'. The stages are classify, maximize, rank, c"),
+        (
+            "stage.name=zoo",
+            "There is no stage 'zoo'. The stages are classify, layers, maximize, rank, c",
+        ),
         ("layer=${nope}", "Interpolation key 'nope' not found"),
         ("layer=${layer}", "Recursive interpolation detected"),
         ("layer=nope filter=3", "vgg16 has no layer 'nope'. Did you mean 'block'?"),
@@ -565,7 +568,7 @@ def test_the_config_is_shown_without_a_run(shell: Shell) -> None:
 def test_the_shell_completes_options_and_keys(shell: Shell) -> None:
     shell.environment["COMP_LINE"] = "python run.py stage="
     assert shell.real("-sc", "query=bash").out == [
-        "stage=circuit stage=classify stage=maximize stage=rank"
+        "stage=circuit stage=classify stage=layers stage=maximize stage=rank"
     ]
     shell.environment["COMP_LINE"] = "python run.py ascent.ste"
     assert shell.real("-sc", "query=bash").out == ["ascent.steps="]

@@ -58,7 +58,15 @@ def write(folder: Path, count: int) -> list[Path]:
 def start(home, network, paths, layer="second", size=SIZE, fit="crop") -> ActivationIndex:
     files = listing(paths, paths[0].parent)
     sha256 = network.weights.sha256
-    how = request(model=network.name, weights=sha256, layer=layer, size=size, fit=fit, files=files)
+    how = request(
+        model=network.name,
+        weights=sha256,
+        preprocess="none",
+        layer=layer,
+        size=size,
+        fit=fit,
+        files=files,
+    )
     return begin(home, how, files, network)
 
 

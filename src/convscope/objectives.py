@@ -226,7 +226,9 @@ def logit(layer: str) -> Objective:
     """
 
     def score(values: tf.Tensor) -> tf.Tensor:
-        _, *size = values.shape
+        samples, *size = values.shape
+        if size == [1, 1]:  # some classifiers are convolutions of a map of one position
+            return tf.reshape(values, (samples,))
         if size:
             message = f"A logit has no rows and columns; for a filter of {layer} take channel."
             raise ValueError(f"{message} Received: {size[0]} rows and {size[1]} columns.")

@@ -96,7 +96,7 @@ def _loaded(model: ModelSettings, _: object) -> Network:
     from convscope.keras_file import keras_file
 
     path = Path(str(model.path)).expanduser()
-    return keras_file(path, str(model.preprocess), named(model), model.labels, model.custom)
+    return keras_file(path, str(model.preprocess), model.called, model.labels, model.custom)
 
 
 def packaged(model: ModelSettings) -> str:
@@ -113,11 +113,6 @@ def packaged(model: ModelSettings) -> str:
         f" others come with model=application model.name=VGG16 or model=file."
         + (f" Did you mean {near[0]!r}?" if near else "")
     )
-
-
-def named(model: ModelSettings) -> str:
-    """Return what a network is called in results, before it is loaded."""
-    return model.name or Path(str(model.path)).stem
 
 
 def asked(model: ModelSettings) -> list[str]:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -61,6 +62,11 @@ class ModelSettings:
                     f"{name}={value} has an effect on model=file alone. Leave it out, or add"
                     " model=file."
                 )
+
+    @property
+    def called(self) -> str:
+        """What the network is called in results, which is known before it is loaded."""
+        return self.name or Path(str(self.path)).stem
 
 
 @dataclass(frozen=True)

@@ -278,9 +278,7 @@ def optimum(given: float | str | None, model: ModelSettings, unit: Unit) -> floa
             " one, or an activation."
         ) from error
     if made != outlines.outline(model).weights.sha256:
-        raise ValueError(
-            f"stage.optimum={given} is of other weights than {outlines.named(model)}'s."
-        )
+        raise ValueError(f"stage.optimum={given} is of other weights than {model.called}'s.")
     if not found:
         raise ValueError(f"stage.optimum={given} has no optimum of {unit} that is alive.")
     return max(found)

@@ -100,7 +100,7 @@ class Settings:
         given = [self.stage.image, self.ascent.picture]
         pictures = [Path(name).expanduser() for name in given if name]
         asked = {
-            "model": outlines.named(self.model),
+            "model": self.model.called,
             "weights": outlines.outline(self.model).weights.sha256,
             "preprocess": outlines.outline(self.model).preprocess,
             "layer": self.layer,
@@ -139,11 +139,14 @@ def check(settings: Settings) -> None:
     if stage.objective == "logit" and settings.layer != (
         last := outlines.outline(settings.model).classifier
     ):
-        way = f"Ask for its layer={last}" if last else "Take stage.objective=channel"
+        if last:
+            raise ValueError(
+                f"stage.objective=logit is about the layer that classifies. Ask for layer={last}."
+            )
         raise ValueError(
-            "stage.objective=logit is about the layer that classifies, which"
-            f" {outlines.named(settings.model)} {'has' if last else 'with these weights lacks'}."
-            f" {way}."
+            f"stage.objective=logit needs a network with a classifier; {settings.model.called} with"
+            " these weights has none. Take stage.objective=channel, or model=efficientnet_lite0"
+            " layer=predictions."
         )
     subject.check_canvas(settings.ascent, settings.model, settings.layer)
     if stage.position and isinstance(settings.ascent.size, int):

@@ -189,7 +189,7 @@ def consider(
     if not evidence.seen:
         raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
     facts = {
-        "model": outlines.named(settings.model),
+        "model": settings.model.called,
         "layer": settings.layer,
         "photographs": evidence.seen,
     }
@@ -309,7 +309,7 @@ def origin(settings: Settings) -> dict[str, object]:
         "stage": "rank",
         "layer": settings.layer,
         "seed": settings.seed,
-        "model": outlines.named(settings.model),
+        "model": settings.model.called,
         "weights": asdict(outlines.outline(settings.model).weights),
     }
 
