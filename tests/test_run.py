@@ -191,7 +191,7 @@ GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
     [
         (
             "",
-            "No stage is chosen. Add stage=classify, stage=layers, stage=maximize, stage=rank or stage=",
+            "No stage is chosen. Add stage=classify, stage=layers, stage=maximize, stage=rank or ",
         ),
         (
             "stage=circut",
