@@ -170,10 +170,20 @@ def _shape(
     """Return the shape of an operation's output, the first axis left open."""
     if not given:  # the image itself
         return (None, *size, operation.output.shape[-1])
-    if isinstance(operation, Applied):
-        return tuple(operation.output.shape) if len(given) > 1 else given[0]
-    shape = operation.compute_output_shape(given[0] if len(given) == 1 else list(given))
-    return tuple(shape)
+    if _small(operation):
+        return given[0]
+    if not isinstance(operation, Applied) and _known(operation):
+        return tuple(operation.compute_output_shape(given[0] if len(given) == 1 else list(given)))
+    # It does not say what it makes of a shape, but does it to a tensor without numbers.
+    tensors = [keras.KerasTensor(shape, operation.compute_dtype) for shape in given]
+    several = not isinstance(operation, Applied) and len(tensors) > 1
+    made = operation.compute_output_spec(*([tensors] if several else tensors))
+    return tuple(keras.tree.flatten(made)[0].shape)
+
+
+def _known(operation: Any) -> bool:
+    """Return whether a layer says itself what shape it makes of another."""
+    return type(operation).compute_output_shape is not keras.Layer.compute_output_shape
 
 
 def _joins(operation: Any) -> bool:
