@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convscope.backend import keras
-from convscope.graph import ELEMENTWISE, IDLE, Applied, activation_of, inputs
+from convscope.graph import ELEMENTWISE, IDLE, Applied, activation_of, inputs, kind_of
 
 L = keras.layers
 
@@ -188,6 +188,9 @@ def _known(operation: Any) -> bool:
 
 def _joins(operation: Any) -> bool:
     """Return whether an operation joins several inputs position by position."""
+    if isinstance(operation, Applied):  # like a quotient of two maps
+        maps = all(len(tensor.shape) == 4 for tensor in inputs(operation))
+        return kind_of(operation) in ELEMENTWISE and maps
     kinds = (*SUMS, L.Multiply, L.Maximum, L.Minimum)
     return type(operation) in kinds or sums(operation) or concatenates(operation)
 
@@ -195,7 +198,7 @@ def _joins(operation: Any) -> bool:
 def _small(operation: Any) -> bool:
     """Return whether it is one of the small things that are no public layers of Keras."""
     if isinstance(operation, Applied):
-        return type(operation.operation).__name__ in ELEMENTWISE and len(operation.values) == 1
+        return kind_of(operation) in ELEMENTWISE and len(operation.values) == 1
     own = type(operation).__module__.startswith("keras.")
     return own and type(operation).__name__ in SCALES
 
