@@ -1,5 +1,7 @@
 """How positions and channels go through single layers, against what Keras computes."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -110,6 +112,26 @@ def test_the_sizes_of_maps_are_those_that_keras_computes():
     found = sizes(every, (31, 38))
     for name, value in outputs.items():
         assert found[name] == (tuple(value.shape[1:3]) if len(value.shape) == 4 else (1, 1))
+
+
+def test_layers_that_do_not_say_their_shape_and_quotients_are_followed_too():
+    image = keras.Input((None, None, 6))
+    scale = sys.modules[keras.applications.ConvNeXtTiny.__module__].LayerScale(0.5, 6)
+    value = scale(L.Conv2D(6, 3, strides=2, padding="same")(image))
+    quotient = keras.ops.divide(value, 1 + keras.ops.square(value))
+    every = operations(flat(keras.Model(image, quotient)))
+    assert list(sizes(every, (9, 6)).values())[-4:] == [(5, 3)] * 4
+    assert window(list(every.values())[-1]) == Window()
+
+
+def test_a_layer_without_a_shape_of_its_own_is_asked_with_a_tensor():
+    class Turned(L.Layer):
+        def call(self, value):
+            return keras.ops.transpose(value, (0, 2, 1, 3))
+
+    image = keras.Input((None, None, 2))
+    model = keras.Model(image, Turned(name="turned")(L.Conv2D(3, 3)(image)))
+    assert sizes(operations(model), (9, 6))["turned"] == (4, 7)
 
 
 def test_an_image_too_small_for_a_layer_names_the_layer():

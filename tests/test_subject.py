@@ -8,9 +8,12 @@ import pytest
 from PIL import Image
 
 from convscope import fetch, subject, weights
-from convscope.outline import outline
+from convscope.backend import keras
+from convscope.network import build
+from convscope.outline import _drawn, outline
 from convscope.settings import ImageSettings
 from convscope.unit import Unit
+from convscope.weights import Provenance
 
 VGG16 = asked.model("vgg16")
 SAMPLES = ImageSettings("samples", None, 64, "crop", 8, None)
@@ -70,6 +73,24 @@ def test_a_canvas_with_a_position_is_large_enough(size):
 def test_a_canvas_without_a_position_is_refused(size):
     with pytest.raises(ValueError, match=r"a=7 leaves no position at block4_conv3.* Give a=32"):
         subject.check_size("a", size, outline(VGG16), "block4_conv3")
+
+
+def test_a_size_at_which_a_network_cannot_add_its_maps_is_refused_with_one_that_fits():
+    image = keras.Input((None, None, 3))
+    halves = [
+        keras.layers.MaxPooling2D()(image),  # leaves out the last row of an odd number
+        keras.layers.Conv2D(3, 3, strides=2, padding="same")(image),
+    ]
+    made = build(
+        "tiny", keras.Model(image, keras.layers.Add(name="sum")(halves)), "none", Provenance("", "")
+    )
+    found = _drawn(made)
+    subject.check_size("a", (8, 6), found, "sum")
+    with pytest.raises(ValueError) as caught:
+        subject.check_size("a", 9, found, "sum")
+    assert str(caught.value) == (
+        "a=9 does not suit sum, since tiny adds maps that differ in size there. Give a=10."
+    )
 
 
 def folder_of(root: Path, labels: Path | None = None) -> ImageSettings:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from convscope.backend import keras
-from convscope.graph import ELEMENTWISE, IDLE, Applied, activation_of, inputs
+from convscope.graph import ELEMENTWISE, IDLE, Applied, activation_of, inputs, kind_of
 
 L = keras.layers
 
@@ -170,14 +170,27 @@ def _shape(
     """Return the shape of an operation's output, the first axis left open."""
     if not given:  # the image itself
         return (None, *size, operation.output.shape[-1])
-    if isinstance(operation, Applied):
-        return tuple(operation.output.shape) if len(given) > 1 else given[0]
-    shape = operation.compute_output_shape(given[0] if len(given) == 1 else list(given))
-    return tuple(shape)
+    if _small(operation):
+        return given[0]
+    if not isinstance(operation, Applied) and _known(operation):
+        return tuple(operation.compute_output_shape(given[0] if len(given) == 1 else list(given)))
+    # It does not say what it makes of a shape, but does it to a tensor without numbers.
+    tensors = [keras.KerasTensor(shape, operation.compute_dtype) for shape in given]
+    several = not isinstance(operation, Applied) and len(tensors) > 1
+    made = operation.compute_output_spec(*([tensors] if several else tensors))
+    return tuple(keras.tree.flatten(made)[0].shape)
+
+
+def _known(operation: Any) -> bool:
+    """Return whether a layer says itself what shape it makes of another."""
+    return type(operation).compute_output_shape is not keras.Layer.compute_output_shape
 
 
 def _joins(operation: Any) -> bool:
     """Return whether an operation joins several inputs position by position."""
+    if isinstance(operation, Applied):  # like a quotient of two maps
+        maps = all(len(tensor.shape) == 4 for tensor in inputs(operation))
+        return kind_of(operation) in ELEMENTWISE and maps
     kinds = (*SUMS, L.Multiply, L.Maximum, L.Minimum)
     return type(operation) in kinds or sums(operation) or concatenates(operation)
 
@@ -185,7 +198,7 @@ def _joins(operation: Any) -> bool:
 def _small(operation: Any) -> bool:
     """Return whether it is one of the small things that are no public layers of Keras."""
     if isinstance(operation, Applied):
-        return type(operation.operation).__name__ in ELEMENTWISE and len(operation.values) == 1
+        return kind_of(operation) in ELEMENTWISE and len(operation.values) == 1
     own = type(operation).__module__.startswith("keras.")
     return own and type(operation).__name__ in SCALES
 

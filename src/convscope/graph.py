@@ -195,6 +195,11 @@ def after(model: keras.Model) -> dict[str, list[Any]]:
     return found
 
 
+def kind_of(operation: Any) -> str:
+    """Return what an operation is called in Keras: `Conv2D`, `Divide`."""
+    return type(operation.operation if isinstance(operation, Applied) else operation).__name__
+
+
 def activation_of(layer: Any) -> str:
     """Return the name of the function that a layer applies, `linear` where it has none."""
     function = getattr(layer, "activation", None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from convscope.backend import keras
 from convscope.flow import concatenates, sums, window
+from convscope.graph import kind_of
 from convscope.linear import obstacle
 from convscope.network import Network, classifier, inputs_of, layers
 from convscope.receptive import receptive_field
@@ -95,7 +96,7 @@ def kind(layer: Any) -> str:
         L.Conv2DTranspose: "transposed convolution", L.Dense: "dense", L.Multiply: "product",
         L.LayerNormalization: "layer norm", L.GroupNormalization: "group norm",
     }  # fmt: skip
-    return known.get(type(layer), type(layer).__name__)
+    return known.get(type(layer), kind_of(layer))
 
 
 def sources(units: Sequence[Unit]) -> list[str]:

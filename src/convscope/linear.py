@@ -9,7 +9,7 @@ import numpy as np
 
 from convscope.backend import keras
 from convscope.flow import Window, concatenates, keeps, sums, window
-from convscope.graph import activation_of, inputs
+from convscope.graph import activation_of, inputs, kind_of
 
 L = keras.layers
 
@@ -97,7 +97,7 @@ def obstacle(layer: Any) -> str:
             " them, so that no kernel says what feeds it. Ask for the layers that make those."
         )
     return (
-        f"{layer.name} ({kind.__name__}) is not a linear sum of its inputs, so that no kernel says"
+        f"{layer.name} ({kind_of(layer)}) is not a linear sum of its inputs, so that no kernel says"
         " what feeds it. Ask for a convolution before or behind it."
     )
 

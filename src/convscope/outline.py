@@ -35,6 +35,8 @@ class Outline:
         size: height and width in pixels of the images it was trained on; None: unknown.
         least: layer -> pixels of the smallest square image that leaves it a position.
         demands: layer -> the only side of a square image that it can be asked about; None: any.
+        fits: (layer, pixels) -> whether a square image of that side can be computed up to there. Of
+            most networks that is any from `least` on; NASNet adds maps that differ in size at some.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Outline:
     size: int | None
     least: Callable[[str], int]
     demands: Callable[[str], int | None]
+    fits: Callable[[str, int], bool]
 
 
 def outline(model: ModelSettings) -> Outline:
@@ -67,6 +70,7 @@ def outline(model: ModelSettings) -> Outline:
         checkpoint.size,
         checkpoint.least.__getitem__,
         lambda _: None,
+        lambda layer, side: side >= checkpoint.least[layer],
     )
 
 
@@ -167,6 +171,7 @@ def _drawn(found: Network) -> Outline:
         found.size,
         least,
         demands,
+        lambda layer, side: _fits(found, layer, side),
     )
 
 

@@ -112,11 +112,23 @@ def check_size(
                 f"{name}={side} does not suit {layer}, which takes images of {demanded} x"
                 f" {demanded} pixels alone. Give {name}={demanded}, or leave it out."
             )
-        if not demanded and side < (least := found.least(layer)):
+        if demanded or found.fits(layer, side):
+            continue
+        if side < (least := found.least(layer)):
             raise ValueError(
                 f"{name}={side} leaves no position at {layer}, which needs {least} pixels. Give"
-                f" {name}={4 * least} or more."
+                f" {name}={_fitting(found, layer, 4 * least)} or more."
             )
+        raise ValueError(
+            f"{name}={side} does not suit {layer}, since {found.name} adds maps that differ in size"
+            f" there. Give {name}={_fitting(found, layer, side)}."
+        )
+
+
+def _fitting(found: Outline, layer: str, side: int) -> int:
+    """Return the first side from one on that suits a layer."""
+    sides = range(side, 2 * side + 1)
+    return next((size for size in sides if found.fits(layer, size)), found.least(layer))
 
 
 def check_canvas(ascent: AscentSettings, model: ModelSettings, layer: str) -> None:
