@@ -35,7 +35,7 @@ LEVELS = (
         "network", "objectives", "receptive", "precision", "optimizers", "panel", "shard",
         "manifest", "linear", "published", "accuracy",
     },
-    {"flow", "preprocess"},
+    {"flow", "preprocess", "layout"},
     {"graph"},
     {
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
@@ -82,7 +82,7 @@ PURE = {
     "recipes", "plan", "card", "sheet", "catalogue", "field", "density", "auroc", "pruning",
     "views", "photograph", "panel", "manifest", "survey", "example", "roster", "spread", "quilt",
     "distribution",
-    "preprocess", "packaged", "graph", "flow", "linear", "outline",
+    "preprocess", "packaged", "graph", "layout", "flow", "linear", "outline",
     "exhibit", "census", "evidence", "account",
     "applications", "keras_file", "class_names", "weight_file",
     "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from convscope.flow import Window, concatenates, keeps, sizes, sums, window
-from convscope.graph import flat, operations
+from convscope.graph import operations
+from convscope.layout import flat
 
 L = keras.layers
 RNG = np.random.default_rng(0)

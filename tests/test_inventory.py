@@ -22,7 +22,7 @@ def entries():
     stream = L.Add(name="stream")([first, gated])
     groups = L.Conv2D(4, 1, groups=2, name="groups")(stream)
     beside = L.Concatenate(name="beside")([groups, stream])
-    row = L.Flatten()(L.MaxPooling2D()(beside))
+    row = L.Flatten(name="row")(L.MaxPooling2D()(beside))
     last = L.Dense(5, activation="softmax", name="last")(row)
     network = build("tiny", keras.Model(image, last), "none", Provenance("", ""), "abcde", 32)
     return inventory(network)
@@ -54,7 +54,7 @@ def test_inputs_lead_to_the_layers_that_made_them(entries):
         "stream": ("first (8), gated (8)", 16),
         "groups": ("stream", 8),
         "beside": ("groups (4), stream (8)", 12),
-        "last": ("flatten", 7 * 7 * 12),
+        "last": ("row", 7 * 7 * 12),
     }
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from convscope.attribution import contributions
-from convscope.graph import flat, operations
+from convscope.graph import operations
+from convscope.layout import flat
 from convscope.linear import linear, obstacle
 
 L = keras.layers

@@ -2,32 +2,38 @@
 
 Reading order, from the bottom of the import rule to its top:
 
-1. ``unit``, ``settings``, ``weights``, ``journal``: the address of a filter, the typed values of a
-   request, where weights come from, what a run has finished.
-2. ``photograph``, ``views``, ``images``, ``fetch``, ``labels``, ``label_table``: a file decoded,
-   the square that a network sees of it, batches, a public set, the classes and WordNet above them.
+1. ``unit``, ``settings``, ``architectures``, ``pickles``, ``torch_file``, ``weights``,
+   ``weight_file``, ``journal``: the address of a filter, the typed values of a request, what
+   packaged networks are made of, where weights come from and how they are read safely, what a run
+   has finished.
+2. ``photograph``, ``views``, ``images``, ``fetch``, ``labels``, ``label_table``, ``class_names``: a
+   file decoded, the square that a network sees of it, batches, a public set, the classes and
+   WordNet above them, the names of a network's outputs.
 3. ``draws``, ``spectrum``, ``parameterization``, ``transforms``, ``penalties``: random numbers,
    free numbers that decode to an image, what the image must survive and what it pays for.
 4. ``figures``, ``explorer``, ``folder``, ``whole``, ``tracker``: pictures as arrays, files that are
    there whole or not at all, and where results go.
 5. ``field``, ``density``, ``auroc``, ``pruning``: plain numbers: what a position sees, histograms
    of activations, areas under curves, which of nested names to keep.
-6. ``network``, ``receptive``, ``objectives``, ``optimizers``, ``precision``: a trained network and
-   its taps, the pixels that a position sees, what ascends, by which steps, in which number format.
+6. ``graph``, ``layout``, ``flow``, ``preprocess``, ``network``, ``linear``, ``receptive``,
+   ``objectives``, ``optimizers``, ``precision``: a Keras graph laid out flat, how positions and
+   channels go through it, a trained network and its taps, the kernel of a filter, the pixels that a
+   position sees, what ascends, by which steps, in which number format.
 7. ``shard``, ``manifest``, ``index``, ``panel``, ``accuracy``: the activations of a layer on disk,
    labelled photographs in two halves, what counts as recognized and how often it was.
-8. ``readings``, ``memory``, ``subject``: what an objective asks the network at the least cost, how
-   much fits, and whether a request can be answered at all.
+8. ``packaged``, ``published``, ``applications``, ``keras_file``, ``outline``, ``readings``,
+   ``memory``, ``subject``: the networks there are, what is known of one before it is loaded, what
+   an objective asks it at the least cost, how much fits, and whether a request can be answered.
 9. ``ascent``, ``activations``, ``kernels``, ``attribution``, ``selectivity``, ``predictor``,
    ``prediction``: gradient ascent, what photographs do, kernel slices, exact contributions one
    layer back, which classes excite a unit, what a network takes a photograph for.
 10. ``recipes``, ``plan``, ``card``, ``album``, ``survey``, ``example``, ``roster``, ``spread``,
-    ``page``, ``sweep``, ``lineup``: from settings to an ascent, what is to be made in which
+    ``page``, ``sweep``, ``lineup``, ``inventory``: from settings to an ascent, what is to be made in which
     batches, an image as it is shown, photographs a network has seen, the pass that fills an index,
     a position on a photograph, a filter among all of its layer, the ground of all HTML pages, a
-    multirun's jobs, photographs beside their classes.
+    multirun's jobs, photographs beside their classes, a network's layers.
 11. ``circuit``, ``hypothesis``, ``report``, ``gallery``, ``sheet``, ``quilt``, ``distribution``,
-    ``parallel``, ``answers``: the inputs of a unit as data, what it may be for in words, pages,
+    ``parallel``, ``answers``, ``directory``: the inputs of a unit as data, what it may be for in words, pages,
     pictures.
 12. ``dossier``, ``catalogue``, ``evidence``, ``exhibit``, ``census``, ``overview``, ``studio``,
     ``account``, ``recognition``, ``passage``: findings put into words, for a circuit, for images,

@@ -12,15 +12,14 @@ from convscope import weights
 from convscope.backend import keras, tf
 from convscope.flow import CONVOLUTIONS, concatenates, keeps
 from convscope.graph import (
-    absorbed,
     activation_of,
     after,
     before,
     behind,
-    flat,
     inputs,
     operations,
 )
+from convscope.layout import absorbed, flat
 from convscope.preprocess import preprocess
 from convscope.unit import GREY, IMAGE, Unit
 
@@ -307,10 +306,5 @@ def inputs_of(network: Network, name: str) -> tuple[Unit, ...]:
             made[operation.name] = found
         return made[operation.name]
 
-    graph = network.graph([name])
-    for earlier in graph.values():  # in order, so that no walk is deep
-        if earlier.name == name:
-            break
-        if not isinstance(earlier.output, list | tuple) and len(earlier.output.shape) in (2, 4):
-            channels(earlier)
-    return sum((channels(source) for source in before(graph[name])), ())
+    sources = before(network.find(name))
+    return sum((channels(source) for source in sources), ())

@@ -1,0 +1,241 @@
+"""Models laid out flat compute what they did before, under names of their own."""
+
+import keras
+import numpy as np
+import pytest
+
+from convscope.graph import Applied, operations
+from convscope.layout import absorbed, flat
+
+L = keras.layers
+RNG = np.random.default_rng(0)
+
+
+def scrambled(model):
+    """The model with weights far from their start, negative factors of BatchNorm included."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            scrambled(layer)
+        elif isinstance(layer, L.BatchNormalization):
+            for weight in layer.weights:
+                low = 0.5 if weight.name == "moving_variance" else -2
+                weight.assign(RNG.uniform(low, 2, weight.shape))
+        else:
+            layer.set_weights([RNG.normal(0, 0.3, part.shape) for part in layer.get_weights()])
+    return model
+
+
+def chain(*parts, size=(None, None), channels=3):
+    image = value = keras.Input((*size, channels))
+    for part in parts:
+        value = part(value)
+    return scrambled(keras.Model(image, value))
+
+
+def same(model, laid, size=(13, 18)):
+    image = RNG.normal(size=(2, *size, model.inputs[0].shape[-1])).astype(np.float32)
+    return np.testing.assert_allclose(laid(image), model(image), rtol=1e-4, atol=1e-4)
+
+
+def kinds(model):
+    return [(name, type(part)) for name, part in operations(model).items()][1:]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        L.Conv2D(6, (3, 2), strides=(2, 1), padding="same", use_bias=False, name="layer"),
+        L.Conv2D(6, 3, groups=3, dilation_rate=2, name="layer"),
+        L.DepthwiseConv2D((2, 3), depth_multiplier=2, name="layer"),
+        L.SeparableConv2D(5, 3, depth_multiplier=2, use_bias=False, name="layer"),
+        L.Conv2DTranspose(5, 3, strides=2, name="layer"),
+        L.Dense(4, name="layer"),
+    ],
+    ids=lambda layer: type(layer).__name__ + str(getattr(layer, "groups", "")),
+)
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False, "epsilon": 0.1}])
+def test_a_batchnorm_behind_a_linear_layer_is_folded_into_it(layer, options):
+    layer = type(layer).from_config(layer.get_config())
+    model = chain(L.Conv2D(6, 1, name="first"), layer, L.BatchNormalization(**options), L.ReLU())
+    laid = flat(model)
+    assert [name for name, _ in kinds(laid)][:2] == ["first", "layer"]
+    assert L.BatchNormalization not in {kind for _, kind in kinds(laid)}
+    assert laid.get_layer("layer").use_bias
+    same(model, laid)
+
+
+def test_a_batchnorm_stays_where_another_layer_reads_the_convolution_too():
+    image = keras.Input((None, None, 3))
+    value = L.Conv2D(4, 3, name="conv")(image)
+    normal = L.BatchNormalization(name="normal")(value)
+    model = scrambled(keras.Model(image, L.Add(name="add")([value, normal])))
+    assert [name for name, _ in kinds(flat(model))] == ["conv", "normal", "add"]
+    same(model, flat(model))
+
+
+def test_a_batchnorm_stays_behind_an_activation_over_other_axes_and_at_the_start():
+    for parts in (
+        (L.Conv2D(4, 1, activation="relu"), L.BatchNormalization(name="normal")),
+        (L.Conv2D(4, 1), L.BatchNormalization(axis=1, name="normal")),
+        (L.BatchNormalization(name="normal"), L.Conv2D(4, 1)),
+        (L.Conv2D(4, 1), L.ReLU(), L.BatchNormalization(name="normal")),
+    ):
+        model = chain(*parts, size=(9, 9))
+        assert "normal" in operations(flat(model))
+        same(model, flat(model), (9, 9))
+
+
+def test_a_convolution_that_is_an_output_itself_keeps_its_own_numbers():
+    image = keras.Input((None, None, 3))
+    value = L.Conv2D(4, 3, name="conv")(image)
+    model = scrambled(keras.Model(image, [value, L.BatchNormalization(name="normal")(value)]))
+    laid = flat(model)
+    pixels = RNG.normal(size=(1, 9, 9, 3)).astype(np.float32)
+    for ours, theirs in zip(laid(pixels), model(pixels), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_an_activation_stands_beside_its_layer_under_its_name():
+    model = chain(
+        L.Conv2D(4, 3, activation="relu", name="conv"),
+        L.DepthwiseConv2D(3, activation="swish", name="depth"),
+        L.Dense(5, activation="softmax", name="dense"),
+    )
+    laid = flat(model)
+    names = ["conv", "conv.relu", "depth", "depth.silu", "dense", "dense.softmax"]
+    assert [name for name, _ in kinds(laid)] == names
+    same(model, laid)
+
+
+def test_what_works_in_training_alone_is_left_out():
+    parts = [L.Dropout(0.9), L.GaussianNoise(0.9), L.SpatialDropout2D(0.9), L.Identity()]
+    model = chain(L.Conv2D(4, 3, name="conv"), *parts, L.ReLU(name="relu"), L.Dropout(0.5))
+    assert [name for name, _ in kinds(flat(model))] == ["conv", "relu"]
+    same(model, flat(model))
+
+
+def test_a_model_inside_a_model_is_unrolled_even_where_names_repeat():
+    def tower(name):
+        return keras.Sequential(
+            [keras.Input((None, None, 4)), L.Conv2D(4, 3, name="conv"), L.ReLU(name="relu")],
+            name=name,
+        )
+
+    inner = chain(L.Conv2D(4, 1, name="early"), tower("deep"), channels=3)
+    model = chain(inner, tower("left"), tower("right"), L.Conv2D(2, 1, name="last"))
+    laid = flat(model)
+    names = [name for name, _ in kinds(laid)]
+    assert names[0] == "early" and names[-1] == "last"
+    assert names[3:-1] == ["left.conv", "left.relu", "right.conv", "right.relu"]
+    assert names[1].endswith("deep.conv")
+    same(model, laid)
+
+
+def test_a_layer_called_twice_stands_there_twice_with_the_same_weights():
+    shared = L.Conv2D(3, 3, padding="same", name="shared")
+    inner = chain(L.Conv2D(3, 1, name="inner"), L.ReLU())
+    image = keras.Input((None, None, 3))
+    value = inner(shared(inner(shared(image))))
+    model = scrambled(keras.Model(image, value))
+    laid = flat(model)
+    found = {name: part for name, part in operations(laid).items() if part.weights}
+    assert len(found) == 4 and {"shared", "shared.2"} <= set(found)
+    np.testing.assert_array_equal(found["shared"].get_weights()[0], shared.get_weights()[0])
+    np.testing.assert_array_equal(found["shared.2"].get_weights()[0], shared.get_weights()[0])
+    same(model, laid)
+
+
+def test_training_that_a_call_asks_for_is_ignored():
+    image = keras.Input((None, None, 3))
+    value = L.Dropout(0.9)(L.Conv2D(3, 3, name="conv")(image), training=True)
+    inner = chain(L.Conv2D(3, 1), L.BatchNormalization())
+    model = keras.Model(image, inner(value, training=False))
+    laid = flat(model)
+    pixels = RNG.normal(size=(2, 9, 9, 3)).astype(np.float32)
+    np.testing.assert_array_equal(laid(pixels), laid(pixels))
+
+
+def test_operations_that_are_no_layers_are_taken_along():
+    image = keras.Input((None, None, 3))
+    value = L.Conv2D(4, 3, name="conv")(image)
+    other = L.Conv2D(4, 3, name="other")(image)
+    joined = (value + other) * 2.0 - value
+    gate = keras.ops.relu6(joined + 3.0) / 6.0
+    model = scrambled(keras.Model(image, L.Conv2D(2, 1, name="last")(joined * gate)))
+    laid = flat(model)
+    assert all(isinstance(part, keras.Layer) for part in operations(laid).values())
+    names = {type(part) for part in operations(laid).values()}
+    assert {L.Add, L.Subtract, L.Multiply, Applied} <= names
+    same(model, laid)
+    same(laid, flat(laid, "float32"))
+
+
+def test_another_number_format_reaches_every_layer_and_every_weight():
+    model = chain(L.Conv2D(4, 3, activation="gelu"), L.BatchNormalization(), L.Conv2D(4, 3))
+    low = flat(model, "bfloat16")
+    assert len(low.outputs) == 1
+    assert {weight.dtype for weight in low.weights} == {"bfloat16"}
+    assert low.output.dtype == "bfloat16"
+    pixels = RNG.normal(size=(2, 13, 18, 3)).astype(np.float32)
+    exact = np.asarray(model(pixels))
+    error = np.asarray(keras.ops.cast(low(pixels), "float32")) - exact
+    assert 1e-5 < np.std(error) / np.std(exact) < 0.03
+
+
+def test_a_network_of_one_size_is_freed_up_to_what_needs_that_size():
+    parts = [L.Conv2D(4, 3, name="conv"), L.MaxPooling2D(name="pool")]
+    ends = [L.Flatten(name="row"), L.Dense(5, name="dense")]
+    model = chain(*parts, *ends, size=(12, 12))
+    assert [name for name, _ in kinds(flat(model, size=(None, None)))] == ["conv", "pool"]
+    parts = [L.Conv2D(4, 3, name="conv"), L.MaxPooling2D(name="pool")]
+    pooled = chain(
+        *parts, L.GlobalAveragePooling2D(name="mean"), L.Dense(5, name="dense"), size=(12, 12)
+    )
+    free = flat(pooled, size=(None, None))
+    assert [name for name, _ in kinds(free)] == ["conv", "pool", "mean", "dense"]
+    assert free.input.shape == (None, None, None, 3)
+    same(pooled, free, (12, 12))
+    assert free(np.zeros((1, 31, 20, 3))).shape == (1, 5)
+
+
+def test_a_layer_of_unknown_kind_keeps_its_size_and_what_depends_on_it_too():
+    parts = [L.Conv2D(4, 3, name="conv"), L.Lambda(lambda x: x - 1, name="own"), L.ReLU(name="end")]
+    model = chain(*parts, size=(12, 12))
+    assert [name for name, _ in kinds(flat(model, size=(None, None)))] == ["conv"]
+    same(model, flat(model), (12, 12))
+    free = chain(*parts)  # free already: nothing is left out
+    assert [name for name, _ in kinds(flat(free, size=(None, None)))] == ["conv", "own", "end"]
+
+
+def test_a_network_of_which_nothing_can_be_freed_is_refused():
+    model = chain(L.Flatten(), L.Dense(3), size=(4, 4))
+    with pytest.raises(ValueError, match=r"^Nothing of the network can be computed on images of"):
+        flat(model, size=(None, None))
+
+
+def test_a_model_of_code_or_of_several_inputs_is_refused():
+    class Own(keras.Model):
+        def call(self, image):
+            return image
+
+    own = Own(name="mine")
+    with pytest.raises(
+        ValueError, match=r"^mine is no graph of layers but code of its own \(Own\)"
+    ):
+        flat(own)
+    pair = [keras.Input((4, 4, 3)), keras.Input((4, 4, 3))]
+    two = keras.Model(pair, L.Add()(pair), name="pair")
+    with pytest.raises(
+        ValueError, match=r"^pair has 2 inputs. Give a network with one, an image.$"
+    ):
+        flat(two)
+
+
+def test_what_is_folded_away_names_the_layer_that_holds_it():
+    normal = [L.BatchNormalization(name=name) for name in ("one_bn", "two_bn", "three_bn")]
+    model = chain(
+        L.Conv2D(4, 3, name="one"), normal[0], L.ReLU(), normal[1],
+        L.DepthwiseConv2D(3, name="three"), normal[2],
+    )  # fmt: skip
+    assert absorbed(model) == {"one_bn": "one", "three_bn": "three"}
+    assert absorbed(flat(model)) == {}
