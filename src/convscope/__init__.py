@@ -28,13 +28,13 @@ Reading order, from the bottom of the import rule to its top:
    ``prediction``: gradient ascent, what photographs do, kernel slices, exact contributions one
    layer back, which classes excite a unit, what a network takes a photograph for.
 10. ``recipes``, ``plan``, ``card``, ``album``, ``survey``, ``example``, ``roster``, ``spread``,
-    ``page``, ``sweep``, ``lineup``, ``inventory``: from settings to an ascent, what is to be made in which
-    batches, an image as it is shown, photographs a network has seen, the pass that fills an index,
-    a position on a photograph, a filter among all of its layer, the ground of all HTML pages, a
-    multirun's jobs, photographs beside their classes, a network's layers.
+    ``page``, ``sweep``, ``lineup``, ``inventory``: from settings to an ascent, what is to be made
+    in which batches, an image as it is shown, photographs a network has seen, the pass that fills
+    an index, a position on a photograph, a filter among all of its layer, the ground of all HTML
+    pages, a multirun's jobs, photographs beside their classes, a network's layers.
 11. ``circuit``, ``hypothesis``, ``report``, ``gallery``, ``sheet``, ``quilt``, ``distribution``,
-    ``parallel``, ``answers``, ``directory``: the inputs of a unit as data, what it may be for in words, pages,
-    pictures.
+    ``parallel``, ``answers``, ``directory``: the inputs of a unit as data, what it may be for in
+    words, pages, pictures.
 12. ``dossier``, ``catalogue``, ``evidence``, ``exhibit``, ``census``, ``overview``, ``studio``,
     ``account``, ``recognition``, ``passage``: findings put into words, for a circuit, for images,
     for photographs, for one filter, for what was recognized, for a layer and for a multirun; images
