@@ -14,6 +14,7 @@ from convscope.ascent import Optimum
 from convscope.circuit import Circuit
 from convscope.explorer import explorer
 from convscope.figures import InputRow, Portrait, kernel_tile, number
+from convscope.findings import Findings
 from convscope.kernels import MIXED
 from convscope.network import Network
 from convscope.report import circuit_page
@@ -29,17 +30,22 @@ class Dossier:
 
     Attributes:
         network: whose unit it is.
-        circuit: the unit with its inputs.
+        findings: the unit with its inputs, and what was measured of them.
         album: the photographs and what they did.
         optima: the image that excites each unit most; units without one are missing.
         crops: how many photograph crops each unit is shown with.
     """
 
     network: Network
-    circuit: Circuit
+    findings: Findings
     album: Album
     optima: Mapping[Unit, Optimum]
     crops: int
+
+    @property
+    def circuit(self) -> Circuit:
+        """The unit with its inputs."""
+        return self.findings.circuit
 
     def portrait(self, unit: Unit) -> Portrait:
         """Return one unit as it is shown: no picture where its optimum is not alive."""

@@ -216,6 +216,14 @@ class Page:
         across, down = zip(*points, strict=True)
         self.axes.fill(across, down, facecolor=colour, edgecolor=edge, linewidth=0.72)
 
+    def line(
+        self, points: Sequence[tuple[float, float]], colour: str, width: float = 2, **how: Any
+    ) -> None:
+        """Draw a line through points; `how` is matplotlib's, such as a style of dashes."""
+        across, down = zip(*points, strict=True)
+        how = {"solid_capstyle": "round", "solid_joinstyle": "round", **how}
+        self.axes.plot(across, down, color=colour, linewidth=0.72 * width, **how)
+
     def box(self, left: float, top: float, width: float, height: float, colour: str) -> None:
         """Fill a rectangle."""
         right, bottom = left + width, top + height
