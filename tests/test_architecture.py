@@ -24,10 +24,11 @@ LEVELS = (
     {"findings"},
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
-        "directory", "answers", "curves",
+        "directory", "answers",
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
-     "inventory", "lineup", "faithfulness", "vetoes"},
+     "inventory", "lineup", "curves"},
+    {"faithfulness", "vetoes"},
     {"rankings"},
     {"effects"},
     {"sample"},
@@ -54,7 +55,6 @@ LEVELS = (
 
 # The only imports inside one level: (who, whom).
 BESIDE = {
-    ("activations", "attribution"),
     ("receptive", "network"),
     ("images", "views"),
     ("images", "photograph"),

@@ -187,11 +187,10 @@ def _panel(
 
     drawn = tuple((name, points(line)) for name, line in zip(names, values, strict=True))
     areas = tuple((name, area(name)) for name in (RANDOM, by))
-    shown, least = [], -100.0
-    for size in sizes.tolist():
-        if across(size) - least >= 26:
-            shown.append((across(size), str(size)))
-            least = across(size)
+    shown: list[tuple[float, str]] = []
+    for size in sizes[::-1].tolist():  # the last one always, the others where there is room
+        if not shown or shown[-1][0] - across(size) >= 26:
+            shown.append((across(size), f"{size}"))
     return Panel(
         title,
         left,
@@ -199,7 +198,10 @@ def _panel(
         tuple(line for line in drawn if line[1]),
         tuple(one for one in areas if one[1]),
         tuple(shown),
-        tuple((down(value), f"{100 * value:.0f} %") for value in _ticks(low, high)),
+        tuple(
+            (down(value), f"{100 * value:.0f} %".replace("-", "\N{MINUS SIGN}"))
+            for value in _ticks(low, high)
+        ),
         across(found.count),
     )
 
@@ -207,12 +209,12 @@ def _panel(
 def _ceiling(values: Iterable[np.ndarray]) -> float:
     """Return where the axis ends: at 1, or beyond where recovery overshoots."""
     finite = [value[np.isfinite(value)].max(initial=1.0) for value in values]
-    return min(math.ceil(max(finite) * 4 - 1e-6) / 4, 2.5)
+    return min(math.ceil(max(finite) * 4 - 0.2) / 4, 2.5)
 
 
 def _floor(values: Iterable[np.ndarray]) -> float:
     finite = [value[np.isfinite(value)].min(initial=0.0) for value in values]
-    return math.floor(min(finite) * 4 + 1e-6) / 4
+    return math.floor(min(finite) * 4 + 0.02) / 4
 
 
 def _ticks(low: float, high: float) -> list[float]:

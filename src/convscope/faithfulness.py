@@ -188,7 +188,8 @@ def _measured(part: Part, ranked: np.ndarray, grid: np.ndarray) -> dict[str, np.
 
 def _error(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Return the mean squared difference of each column."""
-    return np.mean((found - wanted[:, None].astype(np.float32)) ** 2, axis=0, dtype=np.float64)
+    apart = found - wanted[:, None].astype(np.float32)
+    return np.asarray(np.mean(apart**2, axis=0, dtype=np.float64))
 
 
 def _auroc(top: np.ndarray, rest: np.ndarray) -> np.ndarray:
@@ -218,7 +219,8 @@ def _area(rise: np.ndarray, order: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Return the mean recovery over sizes on a log scale, for each draw."""
     summed = np.cumsum(rise[:, order], axis=1)
     values = np.concatenate([np.zeros((len(rise), 1)), summed], axis=1)[:, grid]
-    return np.asarray(np.trapezoid(values, _across(grid), axis=1))
+    areas: np.ndarray = np.asarray(np.trapezoid(values, _across(grid), axis=1))
+    return areas
 
 
 def _chance(grid: np.ndarray) -> float:

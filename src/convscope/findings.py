@@ -10,8 +10,10 @@ import numpy as np
 
 from convscope import images
 from convscope.circuit import Circuit
+from convscope.curves import chart
 from convscope.faithfulness import INTERVALS, MEASURES, Curve, Faithfulness
-from convscope.rankings import BEST, L2, RANDOM, Agreement
+from convscope.figures import number
+from convscope.rankings import BEST, L2, RANDOM, TITLES, Agreement
 from convscope.sample import Sample
 from convscope.vetoes import Veto
 
@@ -24,6 +26,12 @@ BY = {
     "ablation": "whose ablation changes the output most",
     "greedy": "that explain the responses best together",
 }
+
+
+SIGNIFICANT = 0.05
+FIRST = 5  # photographs that are named of each input that silences the unit
+MANY = 20  # inputs that a row of the table names
+OTHERS = ("normalized", "half", "kendall", "shared")
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,8 @@ class Findings:
     def silenced(self, veto: Veto) -> list[tuple[str | None, int]]:
         """Return the photographs that an input silences, at how many positions; or (None, 0)."""
         pairs = zip(veto.photographs, veto.positions, strict=True)
-        found = [(images.spelled(self.paths[place]), count) for place, count in pairs]
+        found: list[tuple[str | None, int]] = []
+        found.extend((images.spelled(self.paths[place]), count) for place, count in pairs)
         return found or [(None, 0)]
 
     def _faithfulness(self) -> list[dict[str, object]]:
@@ -160,8 +169,80 @@ class Findings:
         return rows
 
 
+def evidence(found: Findings) -> dict[str, object]:
+    """Return what the report says on faithfulness: numbers in words, and the drawing."""
+    circuit, curves = found.circuit, found.curves
+    needed = [
+        str(edge.source)
+        for edge, p in zip(circuit.edges, curves.p_holm, strict=True)
+        if p < SIGNIFICANT
+    ]
+    words = f"{', '.join(needed)} matter" if len(needed) > 1 else f"{''.join(needed)} matters"
+    most = f"Left out alone, {words} more to the strong responses than the other inputs do"
+    return {
+        "sentence": found.sentence,
+        "chart": chart(curves, circuit.by),
+        "count": found.counted.capitalize(),
+        "needed": f"{most} (p < {SIGNIFICANT:g} after Holm)." if needed else "",
+        "rankings": [_ranking(found, name) for name in TITLES if name in curves.curves],
+        "vetoes": [_veto(found, veto) for veto in found.vetoes if veto.share],
+    }
+
+
+def _ranking(found: Findings, name: str) -> dict[str, object]:
+    """Return a row of the table of rankings."""
+    at, curve = found.curves.at, found.curves.curves[name]
+    row: dict[str, object] = dict.fromkeys(
+        [f"{key}{end}" for key in (*MEASURES, *OTHERS) for end in ("", "_range")], ""
+    )
+    for key in ("recovery", "r2", "necessity"):
+        row[key] = _percent(getattr(curve, key)[at])
+        low, high = curve.low[key][at], curve.high[key][at]
+        row[f"{key}_range"] = f"{_percent(low)} to {_percent(high)}"
+    row |= {"name": TITLES[name], "chosen": name == found.circuit.by, "which": ""}
+    row |= {"auroc": number(curve.auroc[at]), "false_fire": _percent(curve.false_fire[at])}
+    row["half"] = _whole(curve.half)
+    if name == RANDOM:
+        return row
+    row["normalized"] = number(curve.normalized, digits=2)
+    low, high = (number(end, digits=2) for end in (curve.normalized_low, curve.normalized_high))
+    row["normalized_range"] = f"{low} to {high}" if name != BEST else ""
+    row["half_range"] = f"{_whole(curve.half_low)} to {_whole(curve.half_high)}"
+    for one in found.agreements:
+        if {one.one, one.other} == {L2, name}:
+            row["kendall"] = number(one.kendall, digits=2)
+            count = found.curves.count
+            row["shared"] = str(round(2 * count * one.jaccard / (1 + one.jaccard)))
+    first = found.circuit.orders[name][: found.curves.count].tolist()
+    sources = [found.circuit.sources[channel] for channel in first]
+    layers = {source.layer for source in sources}
+    names = [str(source).rpartition(":")[2] if len(layers) == 1 else str(source)
+             for source in sources]  # fmt: skip
+    row["which"] = ", ".join(names[:MANY]) + (", ..." if len(names) > MANY else "")
+    return row
+
+
+def _veto(found: Findings, veto: Veto) -> dict[str, str]:
+    """Return an entry of the list of vetoes."""
+    pairs = [(Path(image).name, count) for image, count in found.silenced(veto) if image]
+    shown = ", ".join(f"{name} ({count})" for name, count in pairs[:FIRST])
+    more = f" and {len(pairs) - FIRST} more" if len(pairs) > FIRST else ""
+    return {
+        "name": str(found.circuit.sources[veto.channel]),
+        "words": f"alone keeps the unit silent at {_percent(veto.share)} of positions, and at "
+        f"{_percent(veto.active)} of those at which it inhibits most.",
+        "photographs": f"Most often on {shown}{more}." if shown else "",
+    }
+
+
+def _whole(value: float) -> str:
+    return f"{value:.0f}" if np.isfinite(value) else "\N{EN DASH}"
+
+
 def _percent(value: float) -> str:
     """Return a share in whole percent, with one decimal below ten."""
+    if not np.isfinite(value):
+        return "\N{EN DASH}"
     decimals = 0 if abs(value) >= 0.0995 or value == 0 else 1
     return f"{100 * value:.{decimals}f} %".replace("-", "\N{MINUS SIGN}")
 
