@@ -12,6 +12,7 @@ from PIL import Image
 from convscope.figures import InputRow, Portrait, kernel_colours, kernel_tile
 from convscope.report import circuit_page
 
+MEASURED = ("top_shift", "drive", "release", "ablation", "covariance_share", "functional_sign")
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -41,6 +42,8 @@ def parts(count: int, shape: tuple[int, int] = (3, 3), shown: int = 10, side: in
             "mostly": "mostly excitatory" if sign >= 0 else "mostly inhibitory",
             "majority": float((kernel > 0).mean()), "share": float((kernel**2).sum()) / total,
             "mean": float(generator.normal()), "rank_l2": index + 1, "in_ten": index < shown,
+            "effect": label, **dict.fromkeys(MEASURED, 0.125), "rank_top_shift": 1,
+            "rank_greedy": 2,
         }  # fmt: skip
         table.append(entry)
         if index < shown:

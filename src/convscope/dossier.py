@@ -17,11 +17,14 @@ from convscope.figures import InputRow, Portrait, kernel_tile, number
 from convscope.findings import Findings, evidence
 from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
 from convscope.network import Network
-from convscope.rankings import L2, TITLES
+from convscope.rankings import L2
 from convscope.report import circuit_page
 from convscope.sample import LEAST
 from convscope.unit import IMAGE, Unit
 
+WORDS = {"l2": "L2", "top_shift": "top shift", "covariance": "covariance share",
+         "ablation": "ablation", "greedy": "greedy choice"}  # fmt: skip
+"""What inputs may be chosen by, in words."""
 FEW = 100
 """Photographs below which their crops and means are called examples."""
 ENOUGH = 5
@@ -117,7 +120,7 @@ class Dossier:
             settings=settings,
             notes=self.notes(),
             evidence=evidence(self.findings),
-            by=TITLES[circuit.by],
+            by=WORDS[circuit.by],
         )
 
     def facts(self) -> dict[str, str]:

@@ -67,8 +67,10 @@ class Findings:
         if not np.isfinite(own.recovery[at]):
             return f"{self.circuit.root} does not vary on these photographs: nothing to recover."
         low, high = own.low["recovery"][at], own.high["recovery"][at]
-        half = f"{self.sample.confirmation.photographs} photographs"
-        half += " that had no part in choosing" if self.sample.apart else ", which also chose"
+        number = self.sample.confirmation.photographs
+        half = f"{number} photographs that had no part in choosing"
+        if not self.sample.apart:
+            half = f"on the same {number} photographs that chose: too few to be halved"
         return (
             f"The {count} kernels {BY[self.circuit.by]} recover {_percent(own.recovery[at])} "
             f"[{_percent(low)}, {_percent(high)}] of a strong activation, random {count} "
@@ -180,7 +182,7 @@ def evidence(found: Findings) -> dict[str, object]:
     words = f"{', '.join(needed)} matter" if len(needed) > 1 else f"{''.join(needed)} matters"
     most = f"Left out alone, {words} more to the strong responses than the other inputs do"
     return {
-        "sentence": found.sentence,
+        "sentence": found.sentence.replace(" %", "\N{NO-BREAK SPACE}%"),
         "chart": chart(curves, circuit.by),
         "count": found.counted.capitalize(),
         "needed": f"{most} (p < {SIGNIFICANT:g} after Holm)." if needed else "",
