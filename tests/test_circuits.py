@@ -125,7 +125,7 @@ def recalls(kernels_of, seen, size, count):
 
 
 def test_planted_circuits_are_found_by_what_inputs_do_and_not_by_their_weights(vgg16, seen):
-    found = recalls(np.asarray(vgg16.find(LAYER).kernel), seen, 0.3, 50)
+    found = recalls(np.asarray(vgg16.find(LAYER).kernel), seen, 0.2, 50)
     assert found["top_shift"] >= 0.95, found
     assert found["greedy"] >= 0.95, found
     assert found["greedy_variance"] >= 0.95, found

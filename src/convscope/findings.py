@@ -66,6 +66,8 @@ class Findings:
         count, own = self.counted, self.shown
         if not np.isfinite(own.recovery[at]):
             return f"{self.circuit.root} does not vary on these photographs: nothing to recover."
+        if self.curves.count == len(self.circuit.sources):
+            return f"All {count} inputs are shown, so they recover all of a strong activation."
         low, high = own.low["recovery"][at], own.high["recovery"][at]
         number = self.sample.confirmation.photographs
         half = f"{number} photographs that had no part in choosing"
