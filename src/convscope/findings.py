@@ -67,14 +67,17 @@ class Findings:
         if not np.isfinite(own.recovery[at]):
             return f"{self.circuit.root} does not vary on these photographs: nothing to recover."
         if self.curves.count == len(self.circuit.sources):
-            return f"All {count} inputs are shown, so they recover all of a strong activation."
+            every = f"All {count} inputs are" if self.curves.count > 1 else "The only input is"
+            return f"{every} shown: nothing is left that others could explain better."
         low, high = own.low["recovery"][at], own.high["recovery"][at]
         number = self.sample.confirmation.photographs
         half = f"{number} photographs that had no part in choosing"
         if not self.sample.apart:
             half = f"on the same {number} photographs that chose: too few to be halved"
+        kernels = f"{count} kernels" if self.curves.count > 1 else "kernel"
+        verb = "recover" if self.curves.count > 1 else "recovers"
         return (
-            f"The {count} kernels {BY[self.circuit.by]} recover {_percent(own.recovery[at])} "
+            f"The {kernels} {BY[self.circuit.by]} {verb} {_percent(own.recovery[at])} "
             f"[{_percent(low)}, {_percent(high)}] of a strong activation, random {count} "
             f"{_percent(curves[RANDOM].recovery[at])}, the best {count} "
             f"{_percent(curves[BEST].recovery[at])} ({half})."
