@@ -50,16 +50,11 @@ def test_the_sentence_sets_the_ten_beside_random_ones_and_the_best():
 
 def test_all_inputs_together_need_no_figures():
     found = findings(random_part(inputs=3), inputs=10)
-    assert (
-        found.sentence == (
-        "All three inputs are shown: nothing is left that others could explain better."
-    )
+    assert found.sentence.startswith("All three inputs are shown: nothing is left that others")
     found = findings(random_part(inputs=1), inputs=10)
     assert found.sentence.startswith("The only input is shown: ")
-    assert findings(random_part(), inputs=1).sentence.startswith(
-        "The kernel with the largest L2 recovers "
-    )
-    )
+    found = findings(random_part(), inputs=1)
+    assert found.sentence.startswith("The kernel with the largest L2 recovers ")
 
 
 def test_a_unit_that_never_varies_says_so():
