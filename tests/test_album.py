@@ -49,7 +49,7 @@ def write(folder: Path, *shapes: tuple[int, int]) -> list[Path]:
 
 def test_peaks_and_positions_equal_a_plain_loop_on_the_real_network(vgg16):
     names = ["block1_conv2", "block2_conv2", "block3_conv1"]
-    found = observer(vgg16, names[-1], names[:-1])(PIXELS)
+    found, _ = observer(vgg16, names[-1], names[:-1])(PIXELS)
     maps = tap(vgg16, names, pre=True)(PIXELS)
     assert list(found.peaks) == names
     for name in names:
@@ -73,7 +73,7 @@ def test_a_peak_is_found_where_it_was_put_even_below_zero():
     pixels = np.full((2, 5, 7, 3), 0.5, np.float32)
     pixels[0, 3, 2, 0], pixels[0, 1, 6, 0] = 0.9, 0.1
     pixels[1, 4, 6, 0], pixels[1, 0, 0, 0] = 0.8, 0.2
-    peaks = observer(network, "only", [])(pixels).peaks["only"]
+    peaks = observer(network, "only", [])(pixels)[0].peaks["only"]
     np.testing.assert_array_equal(peaks.values, np.float32([[0.9, -0.1], [0.8, -0.2]]))
     np.testing.assert_array_equal(peaks.rows, [[3, 1], [4, 0]])
     np.testing.assert_array_equal(peaks.columns, [[2, 6], [6, 0]])
@@ -83,7 +83,7 @@ def test_of_equal_peaks_the_first_counts():
     network = detector(np.ones((1, 1, 3, 1), np.float32))
     pixels = np.zeros((1, 4, 6, 3), np.float32)
     pixels[0, 2, 5] = pixels[0, 2, 1] = pixels[0, 3, 0] = 1
-    peaks = observer(network, "only", [])(pixels).peaks["only"]
+    peaks = observer(network, "only", [])(pixels)[0].peaks["only"]
     assert (peaks.rows.item(), peaks.columns.item()) == (2, 1)
 
 
@@ -98,16 +98,17 @@ def test_the_strongest_photographs_come_first_and_ties_in_order():
     assert Peaks(many, many, many).strongest(0, 300).tolist() == expected
 
 
-def test_what_the_taps_see_and_how_often_a_filter_fires_is_exact():
+def test_what_goes_in_and_how_often_a_filter_fires_is_exact():
     kernel = np.zeros((1, 2, 3, 2), np.float32)
     kernel[0, 0, 0, 0], kernel[0, 1, 0, 1] = 1, -1
     pixels = np.zeros((1, 2, 3, 3), np.float32)
     pixels[0, ..., 0] = [[1, 2, 4], [0, 8, 0]]
-    found = observer(detector(kernel), "only", [])(pixels)
+    found, sight = observer(detector(kernel), "only", [])(pixels)
     assert found.count == 4
     assert found.fired.tolist() == [3, 0]
-    np.testing.assert_array_equal(found.patch_sum[..., 0], [[11, 14]])
-    np.testing.assert_array_equal(found.patch_mean[..., 0], [[2.75, 3.5]])
+    np.testing.assert_array_equal(sight.inputs, pixels)
+    np.testing.assert_array_equal(sight.maps[0, ..., 0], [[1, 2], [0, 8]])
+    np.testing.assert_array_equal(found.lowest, [0, 0, 0])
     np.testing.assert_array_equal(found.firing_rate, [0.75, 0])
 
 
@@ -115,8 +116,7 @@ def test_joined_observations_are_one_after_the_other():
     parts = [
         Observation(
             {"a": Peaks(*(np.full((count, 2), count) for _ in range(3)))},
-            np.full((1, 2, 3), count),
-            np.array([-1, 4 - count, count]),
+            np.array([-count, count, 0]),
             np.array([count, 10 * count]),
             100 * count,
         )
@@ -124,8 +124,7 @@ def test_joined_observations_are_one_after_the_other():
     ]
     whole = join(parts)
     assert whole.peaks["a"].rows[:, 1].tolist() == [2, 2, 3, 3, 3]
-    np.testing.assert_array_equal(whole.patch_sum, np.full((1, 2, 3), 5))
-    assert whole.lowest.tolist() == [-1, 1, 2]
+    np.testing.assert_array_equal(whole.lowest, [-3, 2, 0])
     assert whole.fired.tolist() == [5, 50] and whole.count == 500
 
 
@@ -139,7 +138,8 @@ def test_the_size_of_a_batch_does_not_matter(vgg16):
         assert other.paths == one.paths and other.views == one.views
         ours, theirs = one.observation, other.observation
         assert ours.count == theirs.count == 7 * 16 * 16
-        np.testing.assert_allclose(ours.patch_sum, theirs.patch_sum, rtol=1e-4)
+        np.testing.assert_allclose(ours.lowest, theirs.lowest, atol=1e-4)
+        assert other.digests == one.digests and len(one.digests) == 7
         np.testing.assert_allclose(ours.fired, theirs.fired, atol=2)
         for name in ("block2_conv2", "block3_conv1"):
             first, second = ours.peaks[name], theirs.peaks[name]

@@ -21,12 +21,17 @@ LEVELS = (
         "dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence",
         "recognition",
     },
+    {"findings"},
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
         "directory", "answers",
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
-     "inventory", "lineup"},
+     "inventory", "lineup", "curves"},
+    {"faithfulness", "vetoes"},
+    {"rankings"},
+    {"effects"},
+    {"sample"},
     {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
     {"subject"},
     {"readings", "memory", "index", "outline"},
@@ -41,7 +46,7 @@ LEVELS = (
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
         "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
         "views", "photograph", "label_table", "field", "density", "auroc", "pruning", "fetch",
-        "whole", "class_names", "weight_file",
+        "whole", "class_names", "weight_file", "bootstrap", "pattern",
     },
     {"torch_file"},
     {"backend", "pickles", "architectures"},
@@ -50,7 +55,6 @@ LEVELS = (
 
 # The only imports inside one level: (who, whom).
 BESIDE = {
-    ("activations", "attribution"),
     ("receptive", "network"),
     ("images", "views"),
     ("images", "photograph"),
@@ -87,6 +91,8 @@ PURE = {
     "applications", "keras_file", "class_names", "weight_file",
     "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",
     "prediction", "predictor", "lineup", "answers", "recognition",
+    "sample", "effects", "rankings", "faithfulness", "vetoes", "bootstrap", "pattern", "curves",
+    "findings",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

@@ -7,9 +7,10 @@ from scipy.signal import correlate2d
 
 from convscope import images, photograph
 from convscope.album import fill
-from convscope.attribution import expected_contributions, patch_sum, positions
-from convscope.flow import window
-from convscope.linear import linear
+from convscope.attribution import contributions, contributions_at, means, positions
+from convscope.field import Inside
+from convscope.flow import Window, window
+from convscope.linear import Linear, linear
 from convscope.network import activation, tap
 
 L = keras.layers
@@ -28,55 +29,64 @@ CONVOLUTIONS = [
 ]
 
 
+def of(layer: keras.layers.Conv2D, filter: int) -> Linear:
+    """How a filter follows from its inputs, also where the layer is in no network."""
+    kernel, *bias = layer.get_weights()
+    number = float(bias[0][filter]) if bias else 0.0
+    return Linear(kernel[..., filter], number, np.arange(kernel.shape[2]), window(layer))
+
+
 @pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
 def test_contributions_sum_to_the_preactivation_for_every_kind_of_convolution(options):
     layer = L.Conv2D(7, **options, bias_initializer="random_normal")
     output = np.asarray(layer(INPUTS), np.float64)
     rows, columns = positions(INPUTS.shape[1:3], window(layer))
     assert (rows, columns) == output.shape[1:3]
-    mean = patch_sum(INPUTS, window(layer)) / (3 * rows * columns)
-    kernel, bias = layer.get_weights()
     for filter in range(7):
-        contributions = expected_contributions(kernel[..., filter], mean)
-        assert contributions.shape == (5,) and contributions.dtype == np.float64
-        expected = output[..., filter].mean()
-        np.testing.assert_allclose(contributions.sum() + bias[filter], expected, atol=1e-5)
+        found = of(layer, filter)
+        u = contributions(INPUTS, found)
+        assert u.shape == (3, rows, columns, 5) and u.dtype == np.float32
+        np.testing.assert_allclose(u.sum(-1) + found.bias, output[..., filter], atol=1e-5)
+
+
+@pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
+def test_contributions_at_some_positions_and_their_means_are_those_of_all_positions(options):
+    layer = L.Conv2D(2, **options)
+    layer.build(INPUTS.shape)
+    found = of(layer, 1)
+    u = contributions(INPUTS, found)
+    which, rows, columns = np.argwhere(np.random.default_rng(0).random(u.shape[:3]) < 0.5).T
+    some = contributions_at(INPUTS, found, which, rows, columns)
+    np.testing.assert_allclose(some, u[which, rows, columns], atol=1e-6)
+    inside = Inside(range(0, u.shape[1], 2), range(u.shape[2] - 1, u.shape[2]))
+    expected = u[:, ::2, -1:].astype(np.float64).mean(axis=(1, 2))
+    np.testing.assert_allclose(means(INPUTS, found, inside), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", CONVOLUTIONS, ids=str)
 def test_each_contribution_is_that_of_its_channel_alone(options):
-    layer = L.Conv2D(2, **options)
+    layer = L.Conv2D(2, use_bias=False, **options)
     layer.build(INPUTS.shape)
-    rows, columns = positions(INPUTS.shape[1:3], window(layer))
-    kernel = layer.get_weights()[0]
-    found = expected_contributions(
-        kernel[..., 1], patch_sum(INPUTS, window(layer)) / (3 * rows * columns)
-    )
+    u = contributions(INPUTS, of(layer, 1))
     for channel in range(5):
         alone = np.zeros_like(INPUTS)
         alone[..., channel] = INPUTS[..., channel]
-        expected = np.asarray(layer(alone), np.float64)[..., 1].mean()
-        np.testing.assert_allclose(found[channel], expected, atol=1e-6)
+        np.testing.assert_allclose(u[..., channel], np.asarray(layer(alone))[..., 1], atol=1e-5)
 
 
-def test_what_the_taps_see_is_exact_on_a_hand_set_map():
+def test_contributions_are_exact_on_a_hand_set_map():
     inputs = np.float32([[1, 2, 3], [10, 20, 30]])[None, ..., None]
-    valid = L.Conv2D(1, (1, 2))
-    np.testing.assert_array_equal(patch_sum(inputs, window(valid))[..., 0], [[33, 55]])
-    same = L.Conv2D(1, (1, 3), padding="same")  # the outer taps see zeros beyond the edge
-    np.testing.assert_array_equal(patch_sum(inputs, window(same))[..., 0], [[33, 66, 55]])
-    strided = L.Conv2D(1, (2, 1), strides=(2, 2))
-    np.testing.assert_array_equal(patch_sum(inputs, window(strided))[..., 0], [[4], [40]])
-    kernel = np.float32([[[2], [-1]]])
-    np.testing.assert_allclose(
-        expected_contributions(kernel, patch_sum(inputs, window(valid)) / 4), [(2 * 33 - 55) / 4]
-    )
+    found = Linear(np.float32([[[2], [-1]]]), 0.0, np.array([0]), Window((1, 2)))
+    np.testing.assert_array_equal(contributions(inputs, found)[0, ..., 0], [[0, 1], [0, 10]])
+    every = Inside(range(2), range(2))
+    np.testing.assert_array_equal(means(inputs, found, every), [[2.75]])
 
 
-def test_sums_over_many_positions_keep_their_digits():
+def test_means_over_many_positions_keep_their_digits():
     inputs = np.full((1, 2000, 1500, 1), 0.1, np.float32)
-    total = patch_sum(inputs, window(L.Conv2D(1, 1)))[0, 0, 0]
-    np.testing.assert_allclose(total, 3e6 * np.float64(np.float32(0.1)), rtol=1e-12)
+    found = Linear(np.ones((1, 1, 1), np.float32), 0.0, np.array([0]), Window())
+    mean = means(inputs, found, Inside(range(2000), range(1500)))
+    np.testing.assert_allclose(mean, np.float64(np.float32(0.1)), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -87,9 +97,9 @@ def test_sums_over_many_positions_keep_their_digits():
         ("block4_conv3", "block4_conv2", (17, 5)),
     ],
 )
-def test_the_mean_over_photographs_is_that_of_the_real_contributions(vgg16, layer, before, filters):
+def test_the_contributions_are_those_of_the_real_network(vgg16, layer, before, filters):
     paths, size = images.samples()[1:6], 83
-    *_, album = fill(vgg16, layer, [], paths, size, 2)
+    *_, album = fill(vgg16, layer, [], paths, size, 5)
     pixels = np.stack([images.shown(photograph.load(path), size)[0] for path in paths])
     mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     inputs = (pixels - mean) / deviation
@@ -107,13 +117,11 @@ def test_the_mean_over_photographs_is_that_of_the_real_contributions(vgg16, laye
                 for c in range(kernel.shape[-1])
             ]
         )
-        np.testing.assert_allclose(  # the contributions are those of the real network
-            brute.sum(axis=0) + biases[filter], whole[..., filter], rtol=1e-3, atol=1e-3
-        )
-        found = album.contributions(linear(vgg16.find(layer), filter))
-        expected = brute.astype(np.float64).mean(axis=(1, 2, 3))
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(found).max())
-        preactivation = whole[..., filter].mean()
-        np.testing.assert_allclose(found.sum() + biases[filter], preactivation, rtol=1e-4)
+        found = contributions(album.sight.inputs, linear(vgg16.find(layer), filter))
+        np.testing.assert_allclose(np.moveaxis(found, -1, 0), brute, rtol=1e-3, atol=1e-3)
+        size = np.abs(whole[..., filter]).max()
+        error = found.sum(-1, dtype=np.float64) + biases[filter] - whole[..., filter]
+        assert np.abs(error).max() < 1e-4 * size
+        np.testing.assert_allclose(album.sight.maps[..., filter], whole[..., filter], atol=1e-3)
         fired = np.mean(whole[..., filter] > 0)
         np.testing.assert_allclose(album.observation.firing_rate[filter], fired, rtol=1e-3)

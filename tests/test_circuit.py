@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import pickle
+from dataclasses import fields
 
 import asked
 import numpy as np
@@ -13,8 +14,9 @@ from PIL import Image
 from scipy.signal import correlate2d
 
 from convscope import circuit as circuits
-from convscope import images, kernels, photograph, weights
+from convscope import images, kernels, photograph, rankings, weights
 from convscope.circuit import document, records, trace
+from convscope.effects import Effects
 from convscope.linear import linear
 from convscope.network import inputs_of, tap
 from convscope.settings import ImageSettings
@@ -28,7 +30,26 @@ SOURCES = tuple(Unit("a", channel) for channel in range(4))
 KERNEL = np.float32([[1, -3, 0, 2], [-2, -4, 0.25, 2]]).reshape(2, 1, 4)
 MEAN = np.array([0.5, -1.5, 0.0, 2.5])
 TABLE = kernels.measure(KERNEL, mixed=0.4, negligible=0.1)
-CIRCUIT = trace(ROOT, KERNEL, 0.75, SOURCES, TABLE, MEAN, 3)
+LOWEST = np.array([0.0, -1.0, 0.0, 0.0])
+
+
+def effects_of(mean):
+    """Effects whose numbers all tell the channel and the field they belong to."""
+    channels = np.arange(len(mean))
+    number = {field.name: channels + place / 8 for place, field in enumerate(fields(Effects))}
+    return Effects(**number | {"mean": mean, "effect": np.array(["mixed"] * len(mean))})
+
+
+def traced(kernel, count, by="l2", mean=MEAN, table=TABLE, root=ROOT, sources=SOURCES):
+    """A circuit whose other rankings are all the channels backwards."""
+    channels = np.arange(len(sources))
+    orders = dict.fromkeys(rankings.TITLES, channels[::-1]) | {"l2": table.strongest(len(sources))}
+    lowest = LOWEST if len(sources) == 4 else 0.0 * channels
+    effects = effects_of(mean)
+    return trace(root, kernel, 0.75, sources, table, effects, orders, lowest, by, count)
+
+
+CIRCUIT = traced(KERNEL, 3)
 
 # Where the packaged file keeps each layer, and what comes before it in the published network.
 PLACES = {
@@ -60,23 +81,32 @@ def test_an_edge_says_all_about_its_own_channel():
 
 
 def test_no_more_edges_than_inputs():
-    assert len(trace(ROOT, KERNEL, 0.75, SOURCES, TABLE, MEAN, 99).edges) == 4
+    assert len(traced(KERNEL, 99).edges) == 4
+
+
+def test_another_ranking_may_choose_the_edges():
+    circuit = traced(KERNEL, 2, "greedy")
+    assert [(edge.channel, edge.rank) for edge in circuit.edges] == [(3, 1), (2, 2)]
+    assert document(circuit)["by"] == "greedy"
 
 
 def test_the_colour_scale_ends_at_the_largest_weight_of_all_inputs_shown_or_not():
     assert CIRCUIT.limit == 4
-    assert trace(ROOT, KERNEL / 8, 0, SOURCES, TABLE, MEAN, 0).limit == 0.5
+    assert traced(KERNEL / 8, 0).limit == 0.5
 
 
 def test_records_hold_every_input_in_channel_order_with_plain_values():
     rows = records(CIRCUIT)
     assert [(row["source"], row["filter"]) for row in rows] == [("a", n) for n in range(4)]
     assert (*rows[0],) == circuits.COLUMNS
-    assert list(rows[0]) == [
+    assert list(rows[0])[:22] == [
         "source", "filter", "l2", "l1", "sum", "positive", "negative", "sign_index", "label",
-        "majority", "share", "mean", "rank_l2", "mostly",
+        "majority", "share", "mean", "deviation", "covariance_share", "top_shift", "drive",
+        "release", "ablation", "rank_l2", "rank_top_shift", "rank_covariance", "rank_ablation",
     ]  # fmt: skip
-    assert rows[3] == {
+    effects = effects_of(MEAN)
+    measured = {field.name: getattr(effects, field.name)[3].item() for field in fields(Effects)}
+    assert rows[3] == measured | {
         "source": "a",
         "filter": 3,
         "l2": math.sqrt(8),
@@ -91,9 +121,19 @@ def test_records_hold_every_input_in_channel_order_with_plain_values():
         "rank_l2": 2,
         "mostly": "mostly excitatory",
         "mean": 2.5,
+        "rank_top_shift": 1,
+        "rank_covariance": 1,
+        "rank_ablation": 1,
+        "rank_greedy": 1,
+        "rank_greedy_variance": 1,
+        "pattern": "uniform",
+        "angle": None,
+        "lowest": 0.0,
     }
+    assert [row["lowest"] for row in rows] == LOWEST.tolist()
     assert [row["label"] for row in rows] == ["mixed", "inhibitory", "negligible", "excitatory"]
-    assert {type(value) for row in rows for value in row.values()} == {str, int, float}
+    kinds = {type(value) for row in rows for value in row.values()}
+    assert kinds == {str, int, float, type(None)}
 
 
 def test_the_document_is_plain_and_survives_json():
@@ -111,7 +151,17 @@ def test_the_document_is_plain_and_survives_json():
         "sign_index": -1.0,
         "label": "inhibitory",
         "mostly": "mostly inhibitory",
+        "pattern": "uniform",
+        "angle": None,
         "mean": -1.5,
+        "top_shift": 1 + 3 / 8,
+        "drive": 1 + 4 / 8,
+        "release": 1 + 5 / 8,
+        "ablation": 1 + 6 / 8,
+        "ablation_top": 1 + 7 / 8,
+        "effect": "mixed",
+        "functional_sign": 2.0,
+        "confidence": 1 + 12 / 8,
         "kernel": [[-3.0], [-4.0]],
     }
 
@@ -150,7 +200,8 @@ def test_the_kernel_table_equals_a_recomputation_from_the_checkpoint(
     sources = inputs_of(vgg16, layer)
     mean = np.linspace(-1, 1, len(sources))
     table = kernels.measure(kernel, 0.2, 0.05)
-    stage.record_kernels(trace(root, kernel, 0.0, sources, table, mean, 2), Tracker(tmp_path))
+    circuit = traced(kernel, 2, "l2", mean, table, root, tuple(sources))
+    stage.record_kernels(circuit, Tracker(tmp_path))
     rows = table_of(tmp_path / "tables" / "kernels.csv")
 
     place, before, inputs = PLACES[layer]
@@ -195,7 +246,7 @@ def settings_for(folder, layer, filter, size=48, canvas="auto"):
         layer=layer,
         filter=filter,
         seed=0,
-        stage=CircuitSettings("circuit", "channel", 3, 1, 0.2, 0.05),
+        stage=CircuitSettings("circuit", "channel", "l2", 3, 1, 64, 0.2, 0.05),
         model=asked.model("vgg16"),
         images=ImageSettings("folder", str(folder), size, "crop", 2, None),
         ascent=ascent(size=canvas, steps=1, precision="float32", chunk=1, attempts=1),
@@ -217,9 +268,16 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
     filter = 11
     sources = inputs_of(vgg16, layer)
     tracker = Tracker(tmp_path)
-    album = stage.see(settings_for(tmp_path, layer, filter), vgg16, sources, tracker)
+    settings = settings_for(tmp_path, layer, filter)
+    album, sample = stage.see(settings, vgg16, sources, linear(vgg16.find(layer), filter), tracker)
     kernel, bias = vgg16.model.get_layer(layer).get_weights()
-    found = album.contributions(linear(vgg16.find(layer), filter))
+    found = sample.confirmation.center
+    assert not sample.apart and sample.error < 1e-5
+    inside = sample.inside
+    rows, columns = (
+        slice(inside.rows[0], inside.rows[-1] + 1),
+        slice(inside.columns[0], inside.columns[-1] + 1),
+    )
 
     assert [path.name for path in album.paths] == ["0.png", "1.png", "2.png"]
     (row,) = table_of(tmp_path / "tables" / "skipped.csv")
@@ -231,12 +289,16 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
 
     pixels = np.stack([images.shown(photograph.load(path), 48)[0] for path in album.paths])
     whole = tap(vgg16, [layer], pre=True)(pixels)[layer].numpy().astype(np.float64)
-    np.testing.assert_allclose(found.sum() + bias[filter], whole[..., filter].mean(), rtol=1e-4)
+    np.testing.assert_allclose(
+        found.sum() + bias[filter], whole[:, rows, columns, filter].mean(), rtol=1e-4
+    )
     if layer == "block3_conv1":
         inputs = tap(vgg16, ["block2_pool"])(pixels)["block2_pool"].numpy()
         for channel in (0, 5, 127):
             maps = [
-                correlate2d(image[..., channel], kernel[..., channel, filter], mode="same")
+                correlate2d(image[..., channel], kernel[..., channel, filter], mode="same")[
+                    rows, columns
+                ]
                 for image in inputs
             ]
             np.testing.assert_allclose(found[channel], np.mean(maps, dtype=np.float64), rtol=1e-4)
@@ -283,13 +345,14 @@ def test_sizes_that_leave_no_position_are_refused_and_those_that_leave_one_are_n
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ((0, 2, 0.2, 0.05), "^inputs=0 is too small. At least 1.$"),
-        ((10, -1, 0.2, 0.05), "^crops=-1 is too small. At least 0.$"),
-        ((10, 2, 1.2, 0.05), "^mixed=1.2 is no share. It lies in 0 to 1.$"),
-        ((10, 2, 0.2, -0.1), "^negligible=-0.1 is no share. It lies in 0 to 1.$"),
+        ((0, 2, 64, 0.2, 0.05), "^inputs=0 is too small. At least 1.$"),
+        ((10, -1, 64, 0.2, 0.05), "^crops=-1 is too small. At least 0.$"),
+        ((10, 2, 0, 0.2, 0.05), "^positions=0 is too small. At least 1.$"),
+        ((10, 2, 64, 1.2, 0.05), "^mixed=1.2 is no share. It lies in 0 to 1.$"),
+        ((10, 2, 64, 0.2, -0.1), "^negligible=-0.1 is no share. It lies in 0 to 1.$"),
     ],
 )
 def test_settings_outside_their_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
-        CircuitSettings("circuit", "channel", *values)
-    CircuitSettings("circuit", "neuron", 1, 0, 0, 1)
+        CircuitSettings("circuit", "channel", "l2", *values)
+    CircuitSettings("circuit", "neuron", "greedy", 1, 0, 1, 0, 1)

@@ -1,17 +1,22 @@
+"""The findings about one unit, in words and pictures, on a small network of known weights."""
+
 from dataclasses import replace
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import kernels, weights
+from convscope import weights
 from convscope.album import fill
 from convscope.ascent import Goal, Optimum
-from convscope.circuit import trace
 from convscope.dossier import Dossier
+from convscope.field import Inside
 from convscope.linear import linear
 from convscope.network import Network, inputs_of
+from convscope.sample import Sampler
+from convscope.stages.circuit import measure
 from convscope.unit import IMAGE, Unit
 
 ROOT = Unit("b", 1)
@@ -32,12 +37,25 @@ def dossier(tmp_path_factory):
         noise = np.random.default_rng(number).integers(0, 255, (20, 31, 3), np.uint8)
         Image.fromarray(noise).save(folder / f"{number}.png")
     *_, album = fill(network, "b", ["a"], sorted(folder.iterdir()), 16, 2)
-    table, mean = kernels.measure(KERNEL, 0.2, 0.05), album.contributions(linear(second, 1))
-    circuit = trace(ROOT, KERNEL, 0.5, inputs_of(network, "b"), table, mean, 2)
+    found = linear(second, 1)
+    sampler = Sampler(found, 1, 8, 3, 0, Inside(range(1, 15), range(1, 14)), (16, 16))
+    for seen in fill(network, "b", ["a"], sorted(folder.iterdir()), 16, 2):
+        sampler.add(seen.sight, [True] * len(seen.sight.maps))
+    settings = SimpleNamespace(
+        unit=ROOT, seed=0, stage=SimpleNamespace(mixed=0.2, negligible=0.05, inputs=2, by="l2")
+    )
+    findings = measure(settings, inputs_of(network, "b"), found, album, sampler.sample())
+    circuit = findings.circuit
     picture = np.zeros((8, 8, 3), np.uint8)
     units = [ROOT, *(edge.source for edge in circuit.edges)]
     optima = {unit: Optimum(Goal(unit), picture, 2.0, 1.0, 0.0, 1.0, 1) for unit in units}
-    return Dossier(network, circuit, album, optima, 2)
+    return Dossier(network, findings, album, optima, 2)
+
+
+def changed(dossier, **circuit):
+    """The dossier with another circuit."""
+    findings = replace(dossier.findings, circuit=replace(dossier.circuit, **circuit))
+    return replace(dossier, findings=findings)
 
 
 def test_a_portrait_shows_the_optimum_and_the_strongest_photographs(dossier):
@@ -77,15 +95,14 @@ def test_the_notes_say_what_these_findings_cannot_carry(dossier):
 
 
 def test_the_notes_leave_out_what_does_not_apply(dossier):
-    circuit = replace(dossier.circuit, edges=dossier.circuit.edges[:1])
-    notes = " ".join(replace(dossier, circuit=circuit).notes())
+    notes = " ".join(changed(dossier, edges=dossier.circuit.edges[:1]).notes())
     assert "Mixed" not in notes
     assert "could not be read" not in notes
 
 
 def test_colours_for_inputs_come_with_a_word_about_their_sign(dossier):
     sources = tuple(Unit(IMAGE, channel) for channel in range(3))
-    colours = replace(dossier, circuit=replace(dossier.circuit, sources=sources))
+    colours = changed(dossier, sources=sources)
     assert any(note.startswith("The inputs are colours") for note in colours.notes())
     assert not any("colours" in note for note in dossier.notes())
 
@@ -95,6 +112,8 @@ def test_the_facts_name_weights_field_and_how_often_it_fires(dossier):
     assert facts["weights"] == "by hand"
     assert facts["receptive field"] == "3 x 4 pixels, a position every 1"
     rate = dossier.album.observation.firing_rate[1]
+    assert facts["measured on"] == "3 of them, 182 positions each"
+    assert facts["strong response"].startswith("from ")
     assert facts["fires at"] == f"{100 * rate:.1f} % of positions on the photographs"
 
 

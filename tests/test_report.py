@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from browser import browse, decoded, fits, needs_browser, overflow, tags
 from PIL import Image
+from test_findings import FOUND
 
-from convscope.figures import InputRow, Portrait, kernel_colours, kernel_tile
+from convscope.figures import InputRow, Portrait, kernel_colours, kernel_tile, number
+from convscope.findings import evidence
 from convscope.report import circuit_page
 
+MEASURED = ("top_shift", "drive", "release", "ablation", "covariance_share", "functional_sign")
 pytestmark = pytest.mark.filterwarnings("error")
 
 
@@ -41,6 +44,8 @@ def parts(count: int, shape: tuple[int, int] = (3, 3), shown: int = 10, side: in
             "mostly": "mostly excitatory" if sign >= 0 else "mostly inhibitory",
             "majority": float((kernel > 0).mean()), "share": float((kernel**2).sum()) / total,
             "mean": float(generator.normal()), "rank_l2": index + 1, "in_ten": index < shown,
+            "effect": label, **dict.fromkeys(MEASURED, 0.125), "rank_top_shift": 1,
+            "rank_greedy": 2,
         }  # fmt: skip
         table.append(entry)
         if index < shown:
@@ -284,9 +289,63 @@ def test_the_table_sorts_filters_and_shows_all_in_a_browser(tmp_path):
     assert found["again"] == found["input"][:10]
 
 
+def measured(given: dict) -> dict:
+    """Return the arguments of a page whose inputs were measured on photographs."""
+    found = evidence(FOUND)
+    values = np.random.default_rng(0).normal(size=(len(given["rows"]), 4))
+    given["rows"] = [
+        replace(
+            row, top_shift=a, drive=a, release=0.0, ablation=b, ablation_top=c, effect="inhibitory",
+            functional_sign=-0.5, confidence=0.75, pattern="opponent", angle=d * 10,
+        )
+        for row, (a, b, c, d) in zip(given["rows"], values.tolist(), strict=True)
+    ]  # fmt: skip
+    return given | {"evidence": found}
+
+
+def test_a_page_of_measured_inputs_shows_effects_and_faithfulness():
+    given = measured(parts(40))
+    page = circuit_page(**given)
+    first = given["rows"][0]
+    assert page.count("by effect <b") == 10 and page.count("opponent, positive towards") == 10
+    assert f"<b>{number(first.top_shift, signed=True)}</b>" in page
+    assert page.count('<figure class="panel">') == 3
+    assert str(given["evidence"]["sentence"]) in page
+    assert page.count('<th scope="row" class="word">') == 8
+    assert "What inhibition prevents" in page or not given["evidence"]["vetoes"]
+    assert "Are these inputs enough?" not in circuit_page(**parts(40))
+
+
 @needs_browser
-def test_nothing_runs_over_the_edge_of_a_narrow_page(tmp_path):
-    given = parts(24, side=24)
+def test_the_rows_come_in_another_order_in_a_browser(tmp_path):
+    given = measured(parts(24, side=24))
+    found = browse(
+        circuit_page(**given),
+        """
+        const button = (key) => document.querySelector(`[data-key="${key}"]`);
+        const rows = () => [...document.querySelectorAll(".rows > li")].map((one) => one.id);
+        const found = { shown: !document.querySelector(".order").hidden };
+        for (const key of ["top_shift", "ablation", "mean", "l2", "rank"]) {
+          button(key).click();
+          found[key] = rows();
+        }
+        found.pressed = [...document.querySelectorAll('[aria-pressed="true"]')].length;
+        return found;
+        """,
+        tmp_path,
+    )
+    rows = list(enumerate(given["rows"], 1))
+    for key in ("top_shift", "ablation", "mean", "l2"):
+        expected = sorted(rows, key=lambda pair: -abs(getattr(pair[1], key)))
+        assert found[key] == [f"input-{place}" for place, _ in expected]
+    assert found["rank"] == [f"input-{place}" for place, _ in rows]
+    assert found["shown"] and found["pressed"] == 1
+
+
+@needs_browser
+@pytest.mark.parametrize("measure", [dict, measured])
+def test_nothing_runs_over_the_edge_of_a_narrow_page(tmp_path, measure):
+    given = measure(parts(24, side=24))
     given["facts"]["weights"] = "sha256:" + "4f5d7e2a" * 8
     unit = replace(given["rows"][0].portrait, name="conv4_block23_concat:1023")
     given["rows"][0] = replace(given["rows"][0], portrait=unit)

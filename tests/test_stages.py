@@ -23,7 +23,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FAST = ("ascent.steps=8", "ascent.chunk=4", "ascent.size=48", "images.size=96")
 COLUMNS = (
     "source", "filter", "l2", "l1", "sum", "positive", "negative", "sign_index", "label",
-    "majority", "share", "mean", "rank_l2", "mostly",
+    "majority", "share", "mean", "deviation", "covariance_share", "top_shift", "drive", "release",
+    "ablation", "rank_l2", "rank_top_shift", "rank_covariance", "rank_ablation", "mostly",
 )  # fmt: skip
 
 
@@ -59,7 +60,8 @@ def test_a_run_writes_the_files_of_its_contract(main_job):
     top = {"summary.json", "metrics.jsonl", "run.log", "report.html", "circuit.json"}
     assert top | {"tables/kernels.csv", "tables/optima.csv", "arrays/kernels.npz"} <= names
     assert {f".hydra/{name}.yaml" for name in ("config", "overrides", "hydra")} <= names
-    assert "images/explorer.png" in names
+    assert {"images/explorer.png", "images/faithfulness.png", "tables/faithfulness.csv"} <= names
+    assert {"tables/agreement.csv", "tables/members.csv", "tables/vetoes.csv"} <= names
     edges = json.loads((folder / "circuit.json").read_text())["edges"]
     assert len(edges) == 10
     for edge in edges:
@@ -71,7 +73,7 @@ def test_the_kernel_table_lists_every_input_and_repeats_the_checkpoint(main_job)
     table = rows(folder / "tables" / "kernels.csv")
     kernel, bias = weights.load(weights.PACKAGED["vgg16"])["block4_conv3"]
     own = kernel[..., 17].astype(np.float64)
-    assert tuple(table[0]) == COLUMNS
+    assert tuple(table[0])[: len(COLUMNS)] == COLUMNS
     assert len(table) == 512
     assert [row["source"] for row in table] == ["block4_conv2"] * 512
     assert [int(row["filter"]) for row in table] == list(range(512))
@@ -129,7 +131,9 @@ def test_the_summary_names_weights_photographs_versions_and_seconds(main_job):
 def test_the_terminal_ends_with_where_things_are(main_job):
     folder, done = main_job
     place = folder.relative_to(folder.parents[4])
-    *_, report, where, upload = done.stdout.splitlines()
+    *_, sentence, report, where, upload = done.stdout.splitlines()
+    assert sentence.startswith("The ten kernels with the largest L2 recover ")
+    assert "too few to be halved" in sentence
     assert report == f"Report  {place}/report.html"
     assert where == f"Folder  {place}"
     assert f"wandb sync {place}/wandb/offline-run-" in upload

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.attribution import patch_sum, positions
 from convscope.backend import tf
-from convscope.flow import Window, window
 from convscope.linear import obstacle
 from convscope.network import Network, look, preactivation
 from convscope.shard import BINS, HALF
@@ -40,23 +38,15 @@ class Observation:
 
     Attributes:
         peaks: {layer: peaks of all its filters}.
-        patch_sum: what each tap of the layer sees of each input channel, summed over photographs
-            and positions `(height, width, C)`.
         lowest: the smallest value of each input channel `(C,)`.
         fired: positions at which each filter of the layer has a preactivation above zero.
         count: positions in all, over the photographs.
     """
 
     peaks: dict[str, Peaks]
-    patch_sum: np.ndarray
     lowest: np.ndarray
     fired: np.ndarray
     count: int
-
-    @property
-    def patch_mean(self) -> np.ndarray:
-        """What each tap sees of each input channel on average `(height, width, C)`."""
-        return self.patch_sum / self.count
 
     @property
     def firing_rate(self) -> np.ndarray:
@@ -64,9 +54,22 @@ class Observation:
         return self.fired / self.count
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What went into a layer and came out of it for a batch of photographs, as a whole.
+
+    Attributes:
+        inputs: float32 `(photographs, rows, columns, channels)`.
+        maps: preactivations `(photographs, rows, columns, filters)`.
+    """
+
+    inputs: np.ndarray
+    maps: np.ndarray
+
+
 def observer(
     network: Network, target: str, sources: Sequence[str]
-) -> Callable[[np.ndarray], Observation]:
+) -> Callable[[np.ndarray], tuple[Observation, Sight]]:
     """Return a function from photographs in [0, 1] to what they do, in one compiled pass.
 
     Args:
@@ -82,27 +85,24 @@ def observer(
         raise ValueError(why)
     tensors = {name: preactivation(graph[name]) for name in (*sources, target)}
     model = look(network, {**tensors, "": graph[target].input})
-    seen_by = window(graph[target]) or Window()
 
     @tf.function(reduce_retracing=True)
-    def forward(pixels: tf.Tensor) -> tuple[dict[str, tuple[tf.Tensor, ...]], tf.Tensor, tf.Tensor]:
+    def forward(
+        pixels: tf.Tensor,
+    ) -> tuple[dict[str, tuple[tf.Tensor, ...]], *tuple[tf.Tensor, ...]]:
         maps = {name: mapped(values) for name, values in model(pixels).items()}
         inputs = maps.pop("")
         fired = tf.reduce_sum(tf.cast(maps[target] > 0, tf.int64), axis=(0, 1, 2))
-        return {name: _peak(values) for name, values in maps.items()}, fired, inputs
+        lowest = tf.reduce_min(inputs, axis=(0, 1, 2))
+        peaks = {name: _peak(values) for name, values in maps.items()}
+        return peaks, fired, lowest, inputs, maps[target]
 
-    def observe(pixels: np.ndarray) -> Observation:
-        found, fired, symbolic = forward(tf.constant(pixels))
+    def observe(pixels: np.ndarray) -> tuple[Observation, Sight]:
+        found, fired, lowest, inputs, maps = forward(tf.constant(pixels))
         peaks = {name: Peaks(*(part.numpy() for part in parts)) for name, parts in found.items()}
-        inputs = symbolic.numpy()
-        rows, columns = positions(inputs.shape[1:3], seen_by)
-        return Observation(
-            peaks,
-            patch_sum(inputs, seen_by),
-            inputs.min(axis=(0, 1, 2)),
-            fired.numpy(),
-            len(pixels) * rows * columns,
-        )
+        sight = Sight(inputs.numpy(), maps.numpy())
+        count = int(np.prod(sight.maps.shape[:3]))
+        return Observation(peaks, lowest.numpy(), fired.numpy(), count), sight
 
     return observe
 
@@ -164,7 +164,6 @@ def join(observations: Sequence[Observation]) -> Observation:
     }
     return Observation(
         peaks,
-        np.sum([part.patch_sum for part in observations], axis=0),
         np.min([part.lowest for part in observations], axis=0),
         np.sum([part.fired for part in observations], axis=0),
         sum(part.count for part in observations),

@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from convscope import images, photograph
-from convscope.activations import Observation, join, observer
-from convscope.attribution import expected_contributions
+from convscope.activations import Observation, Sight, join, observer
 from convscope.field import ReceptiveField, sees_all
-from convscope.linear import Linear
 from convscope.network import Network
+from convscope.panel import halves
 from convscope.receptive import receptive_field
 from convscope.unit import Unit
 from convscope.views import Fit, View
@@ -44,15 +43,19 @@ class Album:
         paths: the readable photographs seen so far.
         views: how each was cut to the square that the network saw.
         skipped: (file, reason) of the unreadable ones.
+        digests: SHA-256 of each file seen so far, 32 bytes.
         fields: {layer: its receptive field}.
         pages: what each batch did.
+        sight: the latest batch as a whole; None where no file of it could be read.
     """
 
     paths: list[Path] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
     fields: dict[str, ReceptiveField] = field(default_factory=dict)
     pages: list[Observation] = field(default_factory=list)
+    sight: Sight | None = None
 
     @property
     def observation(self) -> Observation:
@@ -61,10 +64,10 @@ class Album:
             self.pages = [join(self.pages)]
         return self.pages[0]
 
-    def contributions(self, linear: Linear) -> np.ndarray:
-        """Return the mean contribution `(C,)` of each input that a filter reads."""
-        seen = self.observation.patch_mean[..., linear.channels]
-        return expected_contributions(linear.kernel, seen)
+    @property
+    def halves(self) -> np.ndarray:
+        """Which photographs belong to the discovery half, bool `(photographs,)`."""
+        return halves(np.frombuffer(b"".join(self.digests), np.uint8).reshape(-1, 32))
 
     def crops(self, unit: Unit, count: int) -> tuple[Crop, ...]:
         """Return the crops that excite a unit most, strongest first, one of each photograph.
@@ -114,8 +117,11 @@ def fill(
     album = Album(fields=fields)
     for seen in images.batches(paths, size, batch, fit):
         album.skipped.extend(seen.skipped)
+        album.sight = None
         if seen.paths:
             album.paths.extend(seen.paths)
             album.views.extend(seen.views)
-            album.pages.append(observe(seen.pixels))
+            album.digests.extend(seen.digests)
+            page, album.sight = observe(seen.pixels)
+            album.pages.append(page)
         yield album

@@ -10,24 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from convscope.field import Inside
 from convscope.flow import Window
 from convscope.linear import Linear
-
-
-def patch_sum(inputs: np.ndarray, window: Window) -> np.ndarray:
-    """Return what each kernel tap sees of each channel, summed over photographs and positions.
-
-    Args:
-        inputs: activations `(photographs, rows, columns, C)` that go into a layer.
-        window: where the layer's taps lie.
-
-    Returns:
-        `(height, width, C)` float64; zero padding counts as zeros.
-    """
-    sums = np.empty((*window.taps, inputs.shape[-1]))
-    for tap, seen in _taps(inputs, window):
-        sums[tap] = seen.sum(axis=(0, 1, 2), dtype=np.float64)
-    return sums
 
 
 def contributions(inputs: np.ndarray, linear: Linear) -> np.ndarray:
@@ -44,8 +29,44 @@ def contributions(inputs: np.ndarray, linear: Linear) -> np.ndarray:
     """
     rows, columns = positions(inputs.shape[1:3], linear.window)
     total = np.zeros((len(inputs), rows, columns, len(linear.channels)), np.float32)
-    for tap, seen in _taps(inputs[..., linear.channels], linear.window):
+    every = Inside(range(rows), range(columns))
+    for tap, seen in _taps(inputs, linear, every):
         total += seen * linear.kernel[tap]
+    return total
+
+
+def contributions_at(
+    inputs: np.ndarray, linear: Linear, which: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
+    """Return `contributions` at some positions only, float32 `(n, C)`.
+
+    Args:
+        inputs: activations `(photographs, rows, columns, channels)` that go into the layer.
+        linear: how the filter follows from them.
+        which: the photograph of each position `(n,)`.
+        rows: its row in the layer's map.
+        columns: its column.
+    """
+    padded = _padded(inputs, linear)
+    (down, across), rates = linear.window.strides, linear.window.rates
+    total = np.zeros((len(which), len(linear.channels)), np.float32)
+    for tap in np.ndindex(linear.window.taps):
+        row, column = rows * down + tap[0] * rates[0], columns * across + tap[1] * rates[1]
+        total += padded[which, row, column] * linear.kernel[tap]
+    return total
+
+
+def means(inputs: np.ndarray, linear: Linear, inside: Inside) -> np.ndarray:
+    """Return each photograph's mean contributions, float64 `(photographs, C)`.
+
+    Args:
+        inputs: activations `(photographs, rows, columns, channels)` that go into the layer.
+        linear: how the filter follows from them.
+        inside: the positions of the layer's map that count.
+    """
+    total = np.zeros((len(inputs), len(linear.channels)))
+    for tap, seen in _taps(inputs, linear, inside):
+        total += seen.mean(axis=(1, 2), dtype=np.float64) * linear.kernel[tap]
     return total
 
 
@@ -55,28 +76,27 @@ def positions(size: Sequence[int], window: Window) -> tuple[int, int]:
     return rows, columns
 
 
-def expected_contributions(kernel: np.ndarray, patch_mean: np.ndarray) -> np.ndarray:
-    """Return each input's mean contribution `(C,)` to one filter's preactivation.
-
-    Args:
-        kernel: the filter's weights `(height, width, C)`.
-        patch_mean: the mean of what each tap sees `(height, width, C)`, borders included.
-    """
-    return np.sum(kernel.astype(np.float64) * patch_mean, axis=(0, 1))
+def _padded(inputs: np.ndarray, linear: Linear) -> np.ndarray:
+    """Return the channels that the filter reads, with the zeros that the layer puts around."""
+    (_, *above), (_, *left) = linear.window.spans(inputs.shape[1:3])
+    if len(linear.channels) < inputs.shape[-1]:
+        inputs = inputs[..., linear.channels]
+    return np.pad(inputs, ((0, 0), above, left, (0, 0)))
 
 
-def _taps(inputs: np.ndarray, window: Window) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    """Yield each tap's (row, column), and what it sees at each position of the output."""
-    (rows, *above), (columns, *left) = window.spans(inputs.shape[1:3])
-    padded = np.pad(inputs, ((0, 0), above, left, (0, 0)))
-    strides, rates = window.strides, window.rates
-    for row, column in np.ndindex(window.taps):
-        down, right = row * rates[0], column * rates[1]
-        yield (
-            (row, column),
-            padded[
-                :,
-                down : down + (rows - 1) * strides[0] + 1 : strides[0],
-                right : right + (columns - 1) * strides[1] + 1 : strides[1],
-            ],
-        )
+def _taps(
+    inputs: np.ndarray, linear: Linear, inside: Inside
+) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """Yield each tap's (row, column), and what it sees at each of the positions `inside`."""
+    padded = _padded(inputs, linear)
+    (down, across), rates = linear.window.strides, linear.window.rates
+    for row, column in np.ndindex(linear.window.taps):
+        rows = _every(inside.rows, down, row * rates[0])
+        columns = _every(inside.columns, across, column * rates[1])
+        yield (row, column), padded[:, rows, columns]
+
+
+def _every(places: range, stride: int, start: int) -> slice:
+    """Return where a tap looks from positions of the output."""
+    first, last = places[0] * stride + start, places[-1] * stride + start
+    return slice(first, last + 1, places.step * stride)

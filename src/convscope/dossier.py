@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -14,13 +14,23 @@ from convscope.ascent import Optimum
 from convscope.circuit import Circuit
 from convscope.explorer import explorer
 from convscope.figures import InputRow, Portrait, kernel_tile, number
-from convscope.kernels import MIXED
+from convscope.findings import Findings, evidence
+from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
 from convscope.network import Network
+from convscope.rankings import L2
 from convscope.report import circuit_page
+from convscope.sample import LEAST
 from convscope.unit import IMAGE, Unit
 
+WORDS = {"l2": "L2", "top_shift": "top shift", "covariance": "covariance share",
+         "ablation": "ablation", "greedy": "greedy choice"}  # fmt: skip
+"""What inputs may be chosen by, in words."""
 FEW = 100
 """Photographs below which their crops and means are called examples."""
+ENOUGH = 5
+"""Photographs with strong responses below which these are called few."""
+HALF = 0.5
+"""Of the peaks that positions away from the border should have: with fewer, that is said."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +39,22 @@ class Dossier:
 
     Attributes:
         network: whose unit it is.
-        circuit: the unit with its inputs.
+        findings: the unit with its inputs, and what was measured of them.
         album: the photographs and what they did.
         optima: the image that excites each unit most; units without one are missing.
         crops: how many photograph crops each unit is shown with.
     """
 
     network: Network
-    circuit: Circuit
+    findings: Findings
     album: Album
     optima: Mapping[Unit, Optimum]
     crops: int
+
+    @property
+    def circuit(self) -> Circuit:
+        """The unit with its inputs."""
+        return self.findings.circuit
 
     def portrait(self, unit: Unit) -> Portrait:
         """Return one unit as it is shown: no picture where its optimum is not alive."""
@@ -62,7 +77,7 @@ class Dossier:
     @cached_property
     def rows(self) -> tuple[InputRow, ...]:
         """Its strongest inputs, strongest first."""
-        names = ("kernel", "l2", "sign_index", "label", "mostly", "share", "mean")
+        names = [field.name for field in fields(InputRow)[1:]]
         return tuple(
             InputRow(self.portrait(edge.source), **{name: getattr(edge, name) for name in names})
             for edge in self.circuit.edges
@@ -71,7 +86,8 @@ class Dossier:
     def picture(self) -> np.ndarray:
         """Return the explorer: uint8 `(height, width, 3)`."""
         whole = len(self.rows) == len(self.circuit.sources)
-        which = "all its inputs" if whole else f"its {len(self.rows)} strongest inputs"
+        first = f"{len(self.rows)} {'strongest' if self.circuit.by == L2 else 'chosen'}"
+        which = "all its inputs" if whole else f"its {first} inputs"
         return explorer(
             self.root,
             self.rows,
@@ -103,12 +119,18 @@ class Dossier:
             optima=made,
             settings=settings,
             notes=self.notes(),
+            evidence=evidence(self.findings),
+            by=WORDS[circuit.by],
         )
 
     def facts(self) -> dict[str, str]:
         """Return what the head of the page states."""
         root, field = self.circuit.root, self.album.fields[self.circuit.root.layer]
         rate = self.album.observation.firing_rate[root.filter]
+        sample = self.findings.sample
+        rest = sample.confirmation
+        strong = len(set(rest.top_of.tolist()))
+        halves = f", chosen on {sample.discovery.photographs} others" if sample.apart else ""
         return {
             "network": self.network.name,
             "weights": self.network.weights.source,
@@ -117,6 +139,10 @@ class Dossier:
             "bias": number(self.circuit.bias, signed=True),
             "fires at": f"{100 * rate:.1f} % of positions on the photographs",
             "photographs": str(len(self.album.paths)),
+            "measured on": f"{rest.photographs} of them{halves}, "
+            f"{sample.inside.count} positions each",
+            "strong response": f"from {number(rest.threshold, signed=True)}: {len(rest.top)} "
+            f"positions of {strong} photographs",
         }
 
     def notes(self) -> list[str]:
@@ -133,27 +159,88 @@ class Dossier:
                 f"the table has all {inputs}. A strong kernel is not yet a strong influence: "
                 "compare its mean contribution."
             )
-        if any(source.layer == IMAGE for source in self.circuit.sources):
-            said.append(
-                "The inputs are colours with their mean taken off, so they can be negative: a "
-                "positive weight excites where its colour is brighter than average and inhibits "
-                "where it is darker."
-            )
-        if (count := len(self.album.paths)) < FEW:
-            said.append(
-                f"{count} photographs are few: the crops and mean contributions are examples. Give "
-                "more with images=folder images.root=PATH."
-            )
+        said.extend(self._about_inputs())
+        said.extend(self._about_photographs())
         if silent := [str(unit) for unit, best in self.optima.items() if not best.alive]:
             said.append(
                 f"Not alive from any start, so without a picture: {', '.join(silent)}. That no "
                 "image was found is no proof that there is none."
             )
-        if mixed := [str(edge.source) for edge in edges if edge.label == MIXED]:
-            said.append(
-                f"Mixed, with weights of both signs in near balance: {', '.join(mixed)}. Whether "
-                "such an input excites or inhibits depends on the position."
-            )
         if skipped := len(self.album.skipped):
             said.append(f"{skipped} files could not be read: tables/skipped.csv lists them.")
         return said
+
+    def _about_inputs(self) -> Iterator[str]:
+        circuit, edges = self.circuit, self.circuit.edges
+        if any(source.layer == IMAGE for source in circuit.sources):
+            yield (
+                "The inputs are colours with their mean taken off, so they can be negative: a "
+                "positive weight excites where its colour is brighter than average and inhibits "
+                "where it is darker."
+            )
+        elif below := int(np.count_nonzero(circuit.lowest < 0)):
+            yield (
+                f"{below} of the {len(circuit.sources)} inputs can be negative, so the sign of a "
+                "weight does not say whether it excites or inhibits: go by the effect."
+            )
+        if mixed := [str(edge.source) for edge in edges if edge.label == MIXED]:
+            yield (
+                f"Mixed, with weights of both signs in near balance: {', '.join(mixed)}. Whether "
+                "such an input excites or inhibits depends on the position."
+            )
+        signs = (EXCITATORY, INHIBITORY)
+        if apart := [
+            f"{edge.source} ({edge.label} by weight, {edge.effect} by effect)"
+            for edge in edges
+            if edge.label != edge.effect and edge.label in signs and edge.effect != NEGLIGIBLE
+        ]:
+            yield f"Weights and effect disagree: {', '.join(apart)}. The context decides."
+        if dead := [str(edge.source) for edge in edges if edge.effect == NEGLIGIBLE]:
+            yield (
+                f"Strong by weight, negligible by effect: {', '.join(dead)}. These inputs hardly "
+                "vary on the photographs, or do so alike whether the unit responds or not."
+            )
+
+    def _about_photographs(self) -> Iterator[str]:
+        sample, count = self.findings.sample, len(self.album.paths)
+        if not sample.apart:
+            yield (
+                "Ranked and measured on the same photographs, as a half of them would have fewer "
+                f"than {LEAST} or no strong response: the figures flatter the rankings by an "
+                "unknown amount."
+            )
+        strong = len(set(sample.confirmation.top_of.tolist()))
+        if strong < ENOUGH:
+            yield (
+                f"The strong responses come from only {strong} photograph{'s' * (strong != 1)}: "
+                "shifts, recovery and necessity may be different on others."
+            )
+        if count < FEW:
+            yield (
+                f"{count} photographs are few: the crops and mean contributions are examples. Give "
+                "more with images=folder images.root=PATH."
+            )
+        if sample.whole:
+            yield (
+                "Every position sees beyond the edge of the image, so all of them were measured, "
+                "with the zeros that the network puts there."
+            )
+        if sample.thinned:
+            yield "Only some positions of each photograph were measured, for want of memory."
+        beyond, area = self._outside()
+        if not sample.whole and 1 - beyond < (1 - area) * HALF:
+            yield (
+                f"On {100 * beyond:.0f} % of the photographs the unit responds most where it sees "
+                f"beyond their edge, which {100 * area:.0f} % of positions do: it may respond to "
+                "the edge itself. Such positions show in the crops and count in no figure."
+            )
+
+    def _outside(self) -> tuple[float, float]:
+        """Return the share of strongest positions that see beyond the edge, and of all."""
+        root, inside = self.circuit.root, self.findings.sample.inside
+        peaks = self.album.observation.peaks[root.layer]
+        rows, columns = peaks.rows[:, root.filter], peaks.columns[:, root.filter]
+        within = (rows >= inside.rows[0]) & (rows <= inside.rows[-1])
+        within &= (columns >= inside.columns[0]) & (columns <= inside.columns[-1])
+        every = self.album.observation.count / max(len(self.album.paths), 1)
+        return float(1 - within.mean()), 1 - inside.count / every

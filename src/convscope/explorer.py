@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -47,10 +47,12 @@ def explorer(
     page.text(40, 82, subtitle, 14, color=QUIET, fit=WIDTH - 80)
     _legend(page, limit)
     _head(page, unit)
-    strongest = max((row.l2 for row in rows), default=0) or 1.0
-    largest = max((abs(row.mean or 0) for row in rows), default=0) or 1.0
+    largest = {
+        name: max((abs(getattr(row, name) or 0) for row in rows), default=0) or 1.0
+        for name in ("l2", "mean", "top_shift", "ablation")
+    }
     for index, row in enumerate(rows):
-        _line(page, HEAD + ROW * index, index + 1, row, limit, strongest, largest)
+        _line(page, HEAD + ROW * index, index + 1, row, limit, largest)
     return page.array()
 
 
@@ -93,8 +95,9 @@ def _head(page: Page, unit: Portrait) -> None:
     page.text(908, 122, "photographs that excite it most", 13, color=QUIET)
     _crops(page, unit, 908, 142, 452, 216)
     for left, words in (
-        (OPTIMUM, "input"), (ARROW, "effect"), (TILE, "kernel"), (STRENGTH, "L2 (share)"),
-        (MEAN, "mean contribution"), (CROPS, "photographs (peak)"),
+        (OPTIMUM, "input"), (ARROW, "effect"), (TILE, "kernel"),
+        (STRENGTH, "L2 (share), top shift"), (MEAN, "mean, ablation"),
+        (CROPS, "photographs (peak)"),
     ):  # fmt: skip
         page.text(left, HEAD - 20, words, 12, color=QUIET)
     page.box(40, HEAD - 6, WIDTH - 80, 1, RULE)
@@ -133,7 +136,7 @@ def _arrow(
 
 
 def _line(
-    page: Page, top: int, rank: int, row: InputRow, limit: float, strongest: float, largest: float
+    page: Page, top: int, rank: int, row: InputRow, limit: float, largest: Mapping[str, float]
 ) -> None:
     """Draw one input between `top` and `top + ROW`."""
     unit, top = row.portrait, top + 8
@@ -143,28 +146,43 @@ def _line(
     if unit.picture is not None:
         words = f"peak {number(unit.activation)}"
         page.text(OPTIMUM + PICTURE / 2, top + PICTURE + 13, words, 12, ha="center", color=QUIET)
-    _arrow(page, ARROW, middle, 124, 30 * row.l2 / strongest, row.label, row.sign)
+    _arrow(page, ARROW, middle, 124, 30 * row.l2 / largest["l2"], row.label, row.sign)
     tile = kernel_tile(row.kernel, limit, 2 * PICTURE)
     page.paste(tile, TILE, top, PICTURE, PICTURE)
     page.text(WORDS, middle - 30, unit.name, 16, weight="bold", fit=STRENGTH - WORDS - 24)
     page.text(WORDS, middle - 4, row.mostly, 14, color=EFFECTS[row.sign])
     chip = {"facecolor": EFFECTS[row.label], "edgecolor": "none", "boxstyle": "round,pad=0.35"}
+    if row.effect and row.effect != row.label:
+        words = f"by its effect {row.effect}, {fixed(row.functional_sign or 0)}"
+        page.text(WORDS, middle + 50, words, 12, color=EFFECTS[row.effect])
     page.text(WORDS + 6, middle + 25, row.label, 11, color=PAPER, weight="bold", bbox=chip)
     words = f"sign index {fixed(row.sign_index)}"
     page.text(WORDS + 100, middle + 25, words, 12, color=QUIET)
-    _numbers(page, middle, row, strongest, largest)
+    _numbers(page, middle, row, largest)
     _crops(page, unit, CROPS, top, WIDTH - 40 - CROPS, PICTURE)
     page.box(40, top - 8 + ROW - 4, WIDTH - 80, 1, VOID)
 
 
-def _numbers(page: Page, middle: int, row: InputRow, strongest: float, largest: float) -> None:
-    """Write L2 and mean contribution, each with a bar that is full for the largest of all rows."""
-    page.text(STRENGTH, middle - 12, f"{number(row.l2)}  ({100 * row.share:.1f} %)", 14)
-    page.box(STRENGTH, middle + 4, 150, 8, VOID)
-    page.box(STRENGTH, middle + 4, 150 * row.l2 / strongest, 8, EFFECTS[row.label])
-    page.text(MEAN, middle - 12, number(row.mean, signed=True), 14)
-    page.box(MEAN, middle + 4, 150, 8, VOID)
-    mean = row.mean or 0.0
-    side = EFFECTS["excitatory" if mean > 0 else "inhibitory"]
-    page.box(MEAN + 75, middle + 4, 75 * mean / largest, 8, side)
-    page.box(MEAN + 75, middle, 1, 16, QUIET)
+def _numbers(page: Page, middle: int, row: InputRow, largest: Mapping[str, float]) -> None:
+    """Write what is measured, each with a bar that is full for the largest of all rows."""
+    up, down = (middle - 36, middle + 22) if row.effect else (middle - 12, None)
+    page.text(STRENGTH, up, f"{number(row.l2)}  ({100 * row.share:.1f} %)", 14)
+    page.box(STRENGTH, up + 16, 150, 8, VOID)
+    page.box(STRENGTH, up + 16, 150 * row.l2 / largest["l2"], 8, EFFECTS[row.label])
+    _signed(page, MEAN, up, "", row.mean, largest["mean"])
+    if down is not None:
+        _signed(page, STRENGTH, down, "top shift", row.top_shift, largest["top_shift"])
+        _signed(page, MEAN, down, "ablation", row.ablation, largest["ablation"])
+
+
+def _signed(
+    page: Page, left: int, top: int, name: str, value: float | None, largest: float
+) -> None:
+    """Write a value above or below zero, with a bar that begins in the middle."""
+    page.text(left, top, number(value, signed=True), 14)
+    page.text(left + 150, top, name, 12, ha="right", color=QUIET)
+    page.box(left, top + 16, 150, 8, VOID)
+    size = value or 0.0
+    side = EFFECTS["excitatory" if size > 0 else "inhibitory"]
+    page.box(left + 75, top + 16, 75 * size / largest, 8, side)
+    page.box(left + 75, top + 12, 1, 16, QUIET)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class Axis:
             padding=stride * self.padding + padding,
         )
 
+    def inside(self, count: int, length: int) -> range:
+        """Return which of the first `count` positions see nothing beyond `length` pixels."""
+        first = -(-self.padding // self.stride)
+        last = (length + self.padding - self.size) // self.stride
+        return range(max(first, 0), min(last + 1, count))
+
     def hull(self, other: Axis) -> Axis:
         """Return an axis that sees what both see.
 
@@ -50,6 +59,39 @@ class Axis:
         end = max(self.size - self.padding, other.size - other.padding)
         padding = max(self.padding, other.padding)
         return Axis(end + padding, self.stride, padding)
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Positions of a map that are looked at.
+
+    Attributes:
+        rows: their rows.
+        columns: their columns.
+    """
+
+    rows: range
+    columns: range
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self.rows) * len(self.columns)
+
+    def at(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return row and column of positions that are counted row by row, from 0."""
+        down, across = np.divmod(places, len(self.columns))
+        return np.asarray(self.rows)[down], np.asarray(self.columns)[across]
+
+    def of(self, maps: np.ndarray) -> np.ndarray:
+        """Return the values of maps `(photographs, rows, columns)` there, counted row by row."""
+        rows, columns = (slice(one.start, one.stop, one.step) for one in (self.rows, self.columns))
+        return maps[:, rows, columns].reshape(len(maps), -1)
+
+    def thinned(self, most: int) -> Inside:
+        """Return at most about `most` of them: every second, every third and so on, both ways."""
+        step = max(1, math.ceil(math.sqrt(self.count / max(most, 1))))
+        return Inside(self.rows[::step], self.columns[::step])
 
 
 @dataclass(frozen=True)
@@ -72,6 +114,18 @@ class ReceptiveField:
         top = self.rows.stride * row - self.rows.padding
         left = self.columns.stride * column - self.columns.padding
         return Box(top, left, top + self.rows.size, left + self.columns.size)
+
+    def inside(self, positions: tuple[int, int], size: tuple[int, int]) -> Inside | None:
+        """Return the positions of a map that see nothing but the image; None: there is none.
+
+        Args:
+            positions: rows and columns of the map.
+            size: rows and columns of the image in pixels.
+        """
+        found = Inside(
+            self.rows.inside(positions[0], size[0]), self.columns.inside(positions[1], size[1])
+        )
+        return found if found.count else None
 
     @property
     def words(self) -> str:

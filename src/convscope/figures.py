@@ -72,7 +72,17 @@ class InputRow:
         label: excitatory, inhibitory, mixed or negligible.
         mostly: "mostly excitatory" or "mostly inhibitory", also where the label is mixed.
         share: part of the summed squared L2 of all inputs, from 0 to 1.
-        mean: expected contribution over the photographs; None: not measured.
+        mean: expected contribution over the photographs; None: not measured, as below.
+        top_shift: how much more it contributes to strong responses.
+        drive: the part of the shift above zero.
+        release: the part below zero.
+        ablation: what the mean output loses with the contribution held at its mean.
+        ablation_top: the same at strong responses.
+        effect: like `label`, by what the input does; "" where not measured.
+        functional_sign: like `sign_index`, of the contributions.
+        confidence: the share of draws of photographs in which `effect` is the same.
+        pattern: how the weights are laid out: uniform, opponent, centre-surround or other.
+        angle: of an opponent kernel, in degrees counterclockwise from the right.
     """
 
     portrait: Portrait
@@ -83,11 +93,30 @@ class InputRow:
     mostly: str
     share: float
     mean: float | None
+    top_shift: float | None = None
+    drive: float | None = None
+    release: float | None = None
+    ablation: float | None = None
+    ablation_top: float | None = None
+    effect: str = ""
+    functional_sign: float | None = None
+    confidence: float | None = None
+    pattern: str = ""
+    angle: float | None = None
 
     @property
     def sign(self) -> str:
         """The side of zero that the weights lean to: excitatory or inhibitory."""
         return "inhibitory" if self.mostly.endswith("inhibitory") else "excitatory"
+
+    @property
+    def layout(self) -> str:
+        """How the weights are laid out, in words; "" where there is nothing to say."""
+        if self.pattern in ("", "other", "uniform"):
+            return ""
+        if self.angle is None:
+            return self.pattern
+        return f"{self.pattern}, positive towards {self.angle:.0f}\N{DEGREE SIGN}"
 
 
 def number(value: float | None, *, signed: bool = False, digits: int = 3) -> str:
@@ -215,6 +244,14 @@ class Page:
         """Fill a polygon."""
         across, down = zip(*points, strict=True)
         self.axes.fill(across, down, facecolor=colour, edgecolor=edge, linewidth=0.72)
+
+    def line(
+        self, points: Sequence[tuple[float, float]], colour: str, width: float = 2, **how: Any
+    ) -> None:
+        """Draw a line through points; `how` is matplotlib's, such as a style of dashes."""
+        across, down = zip(*points, strict=True)
+        how = {"solid_capstyle": "round", "solid_joinstyle": "round", **how}
+        self.axes.plot(across, down, color=colour, linewidth=0.72 * width, **how)
 
     def box(self, left: float, top: float, width: float, height: float, colour: str) -> None:
         """Fill a rectangle."""

@@ -16,10 +16,19 @@ from convscope.page import aligned, data_uri, flat, render
 COLUMNS = (
     ("rank_l2", "#", "Rank by L2", "rank"),
     ("name", "input", "Layer and filter", "words"),
-    ("label", "effect", "Label, and the side the weights lean to", "words"),
+    ("label", "by weight", "Label, and the side the weights lean to", "words"),
+    ("effect", "by effect", "Label by what the input does on the photographs", "words"),
     ("l2", "L2", "Root of the summed squared weights", ""),
     ("share", "share", "Part of the summed squared weights of all inputs", "percent"),
     ("mean", "mean", "Expected contribution over the photographs", "signed"),
+    ("top_shift", "top shift", "How much more it contributes to strong responses", "signed"),
+    ("drive", "drive", "The part of the shift from contributions above zero", "signed"),
+    ("release", "release", "The part from contributions below zero that fall silent", "signed"),
+    ("ablation", "ablation", "What the mean output loses with it held at its mean", "signed"),
+    ("covariance_share", "covariance", "Its part of the variance; all sum to 100 %", "percent"),
+    ("functional_sign", "effect sign", "Like the sign index, of its contributions", "signed"),
+    ("rank_top_shift", "# shift", "Rank by the size of the top shift, other half", "rank"),
+    ("rank_greedy", "# greedy", "Rank in the greedy set by activation, other half", "rank"),
     ("sign_index", "sign index", "(P - N) / (P + N), from -1 to +1", "signed"),
     ("majority", "majority", "Part of the weights that are positive", "percent"),
     ("l1", "L1", "Sum of the absolute weights", ""),
@@ -40,6 +49,8 @@ def circuit_page(
     optima: Sequence[Mapping[str, object]],
     settings: Mapping[str, object],
     notes: Sequence[str],
+    evidence: Mapping[str, object] | None = None,
+    by: str = "L2",
 ) -> str:
     """Return the report of a circuit run as one HTML page that makes no network request.
 
@@ -53,6 +64,9 @@ def circuit_page(
         optima: how each optimum was made, one mapping for each.
         settings: the settings of the run; groups may be nested.
         notes: what to keep in mind, one sentence or two each.
+        evidence: how faithful the inputs are: `sentence`, `chart`, `rankings`, `needed`, `vetoes`;
+            None: not measured.
+        by: what the inputs shown were chosen by, in words.
 
     Raises:
         ValueError: there is no input, or `tiles` do not fit to `table` or to the kernels.
@@ -73,8 +87,12 @@ def circuit_page(
         optima=optima,
         settings=flat(settings),
         notes=notes,
-        strongest=max(row.l2 for row in rows) or 1.0,
-        largest=max(abs(row.mean or 0) for row in rows) or 1.0,
+        evidence=evidence,
+        by=by,
+        largest={
+            name: max(abs(getattr(row, name) or 0) for row in rows) or 1.0
+            for name in ("l2", "mean", "top_shift", "ablation")
+        },
         effects=figures.EFFECTS,
         swatches=figures.SWATCHES,
         legend=data_uri(figures.legend_bar(255, 1)),

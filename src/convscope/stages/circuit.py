@@ -1,4 +1,4 @@
-"""Which filters of the layer before excite or inhibit this one?"""
+"""Which filters of the layer before excite or inhibit this one, and are a few of them enough?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from convscope.album import Album
     from convscope.ascent import Ascent, Goal, Optimum
     from convscope.circuit import Circuit
+    from convscope.findings import Findings
+    from convscope.linear import Linear
     from convscope.network import Network
+    from convscope.sample import Sample
 
 KERNEL_TILE = 48  # pixels of a kernel in W&B's table
 LABELS = (EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE)
@@ -28,18 +31,20 @@ LABELS = (EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE)
 
 @dataclass(frozen=True)
 class CircuitSettings:
-    """How many inputs are shown, with how many crops, and where a label begins."""
+    """Which inputs are shown and how many, how they are measured, and where a label begins."""
 
     name: str
     objective: Literal["channel", "neuron"]
+    by: Literal["l2", "top_shift", "covariance", "ablation", "greedy"]
     inputs: int
     crops: int
+    positions: int
     mixed: float
     negligible: float
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range."""
-        for name, least in (("inputs", 1), ("crops", 0)):
+        for name, least in (("inputs", 1), ("crops", 0), ("positions", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} is too small. At least {least}.")
         for name in ("mixed", "negligible"):
@@ -85,8 +90,6 @@ def run(settings: Settings, tracker: Tracker) -> None:
     settings = subject.settled(settings)
     unit = settings.unit
     with tracker.timer("load"):
-        from convscope import circuit as circuits
-        from convscope import kernels
         from convscope.dossier import Dossier
         from convscope.linear import linear
         from convscope.network import inputs_of
@@ -99,39 +102,101 @@ def run(settings: Settings, tracker: Tracker) -> None:
     tracker.say(f"{unit} of {network.weights.source}: {len(sources)} inputs")
     tracker.array("kernels", kernel=kernel, bias=np.asarray(bias, np.float32))
     with tracker.timer("index"):
-        album = see(settings, network, sources, tracker)
-    table = kernels.measure(kernel, settings.stage.mixed, settings.stage.negligible)
-    mean = album.contributions(found)
-    circuit = circuits.trace(unit, kernel, bias, sources, table, mean, settings.stage.inputs)
+        album, sample = see(settings, network, sources, found, tracker)
+    with tracker.timer("measure"):
+        findings = measure(settings, sources, found, album, sample)
+    circuit = findings.circuit
     record_kernels(circuit, tracker)
+    record_findings(findings, tracker)
     shown = [unit, *(edge.source for edge in circuit.edges if edge.source.layer != IMAGE)]
     with tracker.timer("ascend"):
         optima, made = excite(settings, network, shown, tracker)
     with tracker.timer("report"):
-        tracker.summarize(summary(settings, network, circuit, optima, album))
-        dossier = Dossier(network, circuit, album, optima, settings.stage.crops)
+        tracker.summarize(summary(settings, network, findings, optima, album))
+        dossier = Dossier(network, findings, album, optima, settings.stage.crops)
         tracker.image("explorer", dossier.picture())
         tracker.page("report", dossier.page(made, asdict(settings)))
+    tracker.say(findings.sentence)
 
 
-def see(settings: Settings, network: Network, sources: Sequence[Unit], tracker: Tracker) -> Album:
-    """Return the album of photographs, and record which of them could not be read."""
+def see(
+    settings: Settings,
+    network: Network,
+    sources: Sequence[Unit],
+    found: Linear,
+    tracker: Tracker,
+) -> tuple[Album, Sample]:
+    """Return the photographs and what the unit gets from its inputs; record the unreadable ones."""
     from convscope.album import fill
+    from convscope.sample import Sampler
 
     paths, shown = subject.photographs(settings.images), settings.images
     layers = [
         layer for layer in dict.fromkeys(source.layer for source in sources) if layer != IMAGE
     ]
+    side, sampler = shown.side, None
     with tracker.progress("photographs", len(paths)) as update:
-        for album in fill(
-            network, settings.layer, layers, paths, shown.side, shown.batch, shown.fit
-        ):
+        for album in fill(network, settings.layer, layers, paths, side, shown.batch, shown.fit):
             update(len(album.paths) + len(album.skipped))
+            if album.sight is None:
+                continue
+            if sampler is None:
+                size = (album.sight.maps.shape[1], album.sight.maps.shape[2])
+                inside = album.fields[settings.layer].inside(size, (side, side))
+                sampler = Sampler(
+                    found, settings.filter, settings.stage.positions, len(paths), settings.seed,
+                    inside, size,
+                )  # fmt: skip
+            sampler.add(album.sight, album.halves[-len(album.sight.maps) :].tolist())
+    if sampler is None:
+        raise ValueError("None of the photographs could be read.")
+    for start in range(0, len(missing := sampler.missing()), shown.batch):
+        part = missing[start : start + shown.batch]
+        files = [album.paths[number] for number in part]
+        *_, seen = fill(network, settings.layer, [], files, side, len(files), shown.fit)
+        if seen.sight is not None and len(seen.paths) == len(part):
+            sampler.again(seen.sight, part)
     if album.skipped:
         rows = [(images.spelled(path), reason) for path, reason in album.skipped]
         tracker.table("skipped", ("image", "reason"), rows)
         tracker.say(f"{subject.aside(len(rows))}: see tables/skipped.csv")
-    return album
+    return album, sampler.sample()
+
+
+def measure(
+    settings: Settings, sources: Sequence[Unit], found: Linear, album: Album, sample: Sample
+) -> Findings:
+    """Return what each input does, which matter most, and how much of the unit they explain."""
+    from convscope import bootstrap, effects, kernels, rankings
+    from convscope import circuit as circuits
+    from convscope.faithfulness import faithfulness
+    from convscope.findings import Findings
+    from convscope.vetoes import vetoes
+
+    stage, seed = settings.stage, settings.seed
+    first, rest = sample.discovery, sample.confirmation
+    table = kernels.measure(found.kernel, stage.mixed, stage.negligible)
+    weights = bootstrap.draws(rest.photographs, seed)
+    reported = effects.measure(rest, stage.mixed, weights)
+    known = reported
+    if sample.apart:
+        known = effects.measure(first, stage.mixed, bootstrap.draws(first.photographs, seed, 1))
+    orders = rankings.orders(table.l2, known, first, stage.inputs)
+    lowest = album.observation.lowest[found.channels]
+    circuit = circuits.trace(
+        settings.unit, found.kernel, found.bias, sources, table, reported, orders, lowest, stage.by,
+        stage.inputs,
+    )  # fmt: skip
+    shown = np.array([edge.channel for edge in circuit.edges])
+    inhibitory = [edge.channel for edge in circuit.edges if edge.functional_sign < 0]
+    return Findings(
+        circuit,
+        sample,
+        faithfulness(rest, orders, shown, reported.ablation_top, weights, seed),
+        rankings.agreements(orders, len(shown)),
+        vetoes(rest, inhibitory),
+        tuple(album.paths[place] for place in sample.places),
+    )
 
 
 def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
@@ -147,6 +212,17 @@ def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
     for edge in circuit.edges:
         tracker.image(f"kernel-{edge.source.slug}", kernel_tile(edge.kernel, circuit.limit))
     tracker.document("circuit", circuits.document(circuit))
+
+
+def record_findings(findings: Findings, tracker: Tracker) -> None:
+    """Write how faithful the inputs are, how far rankings agree, and what inhibition prevents."""
+    from convscope.curves import faithfulness_picture
+
+    for name, rows in findings.tables().items():
+        tracker.table(name, list(rows[0]), [list(row.values()) for row in rows])
+    circuit = findings.circuit
+    picture = faithfulness_picture(str(circuit.root), findings.curves, circuit.by)
+    tracker.image("faithfulness", picture)
 
 
 def excite(
@@ -227,12 +303,13 @@ def _made(
 def summary(
     settings: Settings,
     network: Network,
-    circuit: Circuit,
+    findings: Findings,
     optima: dict[Unit, Optimum],
     album: Album,
 ) -> dict[str, object]:
     """Return every scalar result and the provenance of all of them."""
-    unit, labels = settings.unit, [edge.label for edge in circuit.edges]
+    unit, circuit = settings.unit, findings.circuit
+    labels = [edge.label for edge in circuit.edges]
     return {
         "stage": "circuit",
         "layer": unit.layer,
@@ -251,4 +328,5 @@ def summary(
         "circuit/inputs": len(circuit.sources),
         "circuit/share_shown": sum(edge.share for edge in circuit.edges),
         **{f"circuit/{word}": labels.count(word) for word in LABELS},
+        **{f"circuit/{name}": value for name, value in findings.scalars().items()},
     }
