@@ -261,7 +261,7 @@ def test_layers_that_were_not_observed_have_no_crops():
         paths=[Path("a.png")],
         views=[View((1, 1), (0, 0), (5, 5), 5)],
         fields={"a": ReceptiveField(Axis(), Axis())},
-        pages=[Observation({"a": Peaks(*3 * (np.zeros((1, 1)),))}, *3 * (np.zeros(1),), 1)],
+        pages=[Observation({"a": Peaks(*3 * (np.zeros((1, 1)),))}, *2 * (np.zeros(1),), 1)],
     )
     assert album.crops(Unit(IMAGE, 0), 2) == ()
     assert album.crops(Unit("b", 0), 2) == ()
