@@ -28,8 +28,9 @@ LEVELS = (
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
      "inventory", "lineup"},
     {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
+    {"claims"},
     {"subject"},
-    {"readings", "memory", "index", "outline"},
+    {"readings", "memory", "index", "outline", "nouns"},
     {"packaged", "applications", "keras_file"},
     {
         "network", "objectives", "receptive", "precision", "optimizers", "panel", "shard",
@@ -87,6 +88,7 @@ PURE = {
     "applications", "keras_file", "class_names", "weight_file",
     "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",
     "prediction", "predictor", "lineup", "answers", "recognition",
+    "claims", "nouns",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}
