@@ -28,7 +28,9 @@ LEVELS = (
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
      "inventory", "lineup"},
     {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
-    {"claims"},
+    {"trial"},
+    {"verdict"},
+    {"claims", "intervention"},
     {"subject"},
     {"readings", "memory", "index", "outline", "nouns"},
     {"packaged", "applications", "keras_file"},
@@ -42,7 +44,7 @@ LEVELS = (
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
         "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
         "views", "photograph", "label_table", "field", "density", "auroc", "pruning", "fetch",
-        "whole", "class_names", "weight_file",
+        "whole", "class_names", "weight_file", "resampling", "game",
     },
     {"torch_file"},
     {"backend", "pickles", "architectures"},
@@ -88,7 +90,7 @@ PURE = {
     "applications", "keras_file", "class_names", "weight_file",
     "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",
     "prediction", "predictor", "lineup", "answers", "recognition",
-    "claims", "nouns",
+    "claims", "nouns", "verdict", "trial", "resampling", "intervention",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

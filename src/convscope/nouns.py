@@ -13,9 +13,12 @@ SHARE = 0.4
 """The largest share of ImageNet's classes that a noun may stand for, as in `Taxonomy.groups`."""
 
 EMPTY = frozenset(
-    "a an and are as at be both by can fire fires firing for from has have in is it its likes may"
-    " of on one or other prefers respond responds seems some that the their these they this those"
-    " to unit units filter filters which with".split()  # noqa: SIM905
+    re.findall(
+        r"\w+",
+        "a an and are as at be both by can fire fires firing for from has have in is it its likes"
+        " may of on one or other prefers respond responds seems some that the their these they"
+        " this those to unit units filter filters which with",
+    )
 )
 """Words that claim nothing."""
 
@@ -23,7 +26,10 @@ DENIALS = frozenset(("avoids", "except", "never", "no", "nor", "not", "unlike", 
 """Words after which a noun is no claim that the filter fires for it."""
 
 PARTS = frozenset(
-    "body ear eye face feather fur hair hand head leg mouth muzzle neck nose paw tail wing".split()  # noqa: SIM905
+    re.findall(
+        r"\w+",
+        "body ear eye face feather fur hair hand head leg mouth muzzle neck nose paw tail wing",
+    )
 )
 """Parts of animals, which no class is about; among ImageNet's words some mean another thing."""
 
