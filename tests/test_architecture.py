@@ -23,10 +23,10 @@ LEVELS = (
     },
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
-        "directory", "answers",
+        "directory", "answers", "arguments",
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
-     "inventory", "lineup"},
+     "inventory", "lineup", "witness"},
     {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
     {"trial"},
     {"verdict"},
@@ -91,6 +91,7 @@ PURE = {
     "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",
     "prediction", "predictor", "lineup", "answers", "recognition",
     "claims", "nouns", "verdict", "trial", "resampling", "intervention",
+    "game", "witness", "arguments",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}
