@@ -29,7 +29,7 @@ LEVELS = (
      "inventory", "lineup", "witness"},
     {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
     {"trial"},
-    {"verdict"},
+    {"verdict", "material", "registration"},
     {"claims", "intervention"},
     {"subject"},
     {"readings", "memory", "index", "outline", "nouns"},
@@ -91,7 +91,7 @@ PURE = {
     "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",
     "prediction", "predictor", "lineup", "answers", "recognition",
     "claims", "nouns", "verdict", "trial", "resampling", "intervention",
-    "game", "witness", "arguments",
+    "game", "witness", "arguments", "material", "registration",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

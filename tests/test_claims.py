@@ -15,16 +15,14 @@ from convscope.claims import (
     Claim,
     Edit,
     GroupSelective,
-    HypothesisSettings,
     InputSelective,
     InputSign,
     Invariant,
     Monosemantic,
-    Registered,
     Tuned,
-    check,
     words,
 )
+from convscope.registration import HypothesisSettings, Registered, check
 from convscope.settings import read
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

@@ -13,11 +13,10 @@ from convscope.claims import (
     CircuitSufficient,
     Edit,
     GroupSelective,
-    HypothesisSettings,
     Invariant,
     Monosemantic,
-    Registered,
 )
+from convscope.registration import HypothesisSettings, Registered
 from convscope.unit import Unit
 from convscope.verdict import Effect, Judged, judge
 from convscope.witness import Witness

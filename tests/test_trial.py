@@ -19,18 +19,8 @@ from convscope.claims import (
     Tuned,
 )
 from convscope.labels import taxonomy
-from convscope.trial import (
-    Curve,
-    Findings,
-    Photographs,
-    Positions,
-    Split,
-    Tuning,
-    concerned,
-    effect,
-    effects,
-    silenced,
-)
+from convscope.material import Curve, Material, Photographs, Positions, Split, Tuning
+from convscope.trial import concerned, effect, effects, predicted, silenced
 from convscope.verdict import Effect, judge
 
 DOG = "n02084071"
@@ -39,12 +29,12 @@ OTHERS = sorted(set(taxonomy().classes) - set(DOGS))
 SEEDS = 200
 
 
-def said(claim: Claim, findings: Findings) -> str:
-    return judge([claim], [effect(claim, findings)], 0.05)[0].verdict
+def said(claim: Claim, material: Material) -> str:
+    return judge([claim], [effect(claim, material)], 0.05)[0].verdict
 
 
-def measured(claim: Claim, **findings: object) -> Effect:
-    result = effect(claim, Findings(**findings))  # type: ignore[arg-type]
+def measured(claim: Claim, **material: object) -> Effect:
+    result = effect(claim, Material(**material))  # type: ignore[arg-type]
     assert isinstance(result, Effect), result
     return result
 
@@ -93,7 +83,7 @@ def test_one_class_is_tested_by_its_photographs() -> None:
 def test_a_group_with_too_few_photographs_is_not_tested(
     keys: list[str | None], reason: str
 ) -> None:
-    found = effect(group(), Findings(Photographs(np.arange(8.0), keys)))
+    found = effect(group(), Material(Photographs(np.arange(8.0), keys)))
     assert isinstance(found, str) and found.startswith(reason)
 
 
@@ -135,30 +125,30 @@ def test_the_shares_of_the_shift_are_those_of_a_plain_loop() -> None:
 
 
 def test_an_input_has_the_sign_of_what_it_adds_even_where_it_helps_by_falling_silent() -> None:
-    findings = Findings(positions=positions(1))
-    assert said(InputSign("input_sign", 0, "excitatory", 0.2), findings) == "supported"
-    assert said(InputSign("input_sign", 0, "inhibitory", 0.2), findings) == "refuted"
+    material = Material(positions=positions(1))
+    assert said(InputSign("input_sign", 0, "excitatory", 0.2), material) == "supported"
+    assert said(InputSign("input_sign", 0, "inhibitory", 0.2), material) == "refuted"
     released = measured(InputSign("input_sign", 18, "inhibitory", 0.02), positions=positions(1))
     assert released.value > 0.02  # and its own shift is upwards
-    assert said(InputSign("input_sign", 18, "inhibitory", 0.02), findings) == "supported"
-    assert said(InputSign("input_sign", 18, "excitatory", 0.02), findings) == "refuted"
-    assert said(InputSign("input_sign", 3, "excitatory", 0.02), findings) == "refuted"  # no effect
+    assert said(InputSign("input_sign", 18, "inhibitory", 0.02), material) == "supported"
+    assert said(InputSign("input_sign", 18, "excitatory", 0.02), material) == "refuted"
+    assert said(InputSign("input_sign", 3, "excitatory", 0.02), material) == "refuted"  # no effect
 
 
 def test_a_circuit_recovers_the_share_of_its_inputs_and_random_ones_do_not() -> None:
     given = positions(2)
     orders = {"shift": [0, 1, 18, *range(2, 18)], "l2": [3, 4, 0, 1, *range(5, 19), 2]}
-    findings = Findings(positions=given, orders=orders)
+    material = Material(positions=given, orders=orders)
 
     def circuit(count: int, by: str) -> CircuitSufficient:
         return CircuitSufficient("circuit_sufficient", count, by, 0.7)
 
-    found = effect(circuit(2, "shift"), findings)
+    found = effect(circuit(2, "shift"), material)
     assert isinstance(found, Effect)
     assert found.value == pytest.approx(given.shift[0, :2].sum() / given.shift[0].sum())
     assert found.p < 0.02  # one of the 171 pairs is as good
-    assert said(circuit(2, "l2"), findings) == "refuted"
-    assert effect(circuit(2, "greedy"), findings) == (
+    assert said(circuit(2, "l2"), material) == "refuted"
+    assert effect(circuit(2, "greedy"), material) == (
         "greedy was not measured. Measured: shift, l2."
     )
 
@@ -180,16 +170,26 @@ def test_an_edit_changes_what_a_plain_loop_says_and_where_it_says() -> None:
     assert found.images == 40
 
 
+def test_an_edit_is_predicted_from_other_photographs_than_those_that_confirm_it() -> None:
+    claim = Edit("edit", (18,), "top", -0.5)
+    said = predicted(claim, positions(4, images=400))
+    assert said is not None
+    found = measured(claim, positions=positions(5, images=400))
+    assert found.low < said < found.high
+    given = positions(4)
+    assert predicted(Edit("edit", (18,), ("n01440764",), 1.0), given) is None
+
+
 def test_too_few_photographs_are_said_and_not_judged() -> None:
     given = positions(0)
     few = Positions(given.u, given.z, given.images, float(np.sort(given.z)[-3]), given.mean)
     sign = InputSign("input_sign", 0, "excitatory", 0.2)
-    found = effect(sign, Findings(positions=few))
+    found = effect(sign, Material(positions=few))
     assert isinstance(found, str) and "with a strong response are too few. It takes 10." in found
-    edit = effect(Edit("edit", (0,), (DOG,), 1.0), Findings(positions=few))
+    edit = effect(Edit("edit", (0,), (DOG,), 1.0), Material(positions=few))
     assert edit == "0 photographs that it is about are too few. It takes 3."
     none = Positions(given.u, given.z, given.images, 9.0, np.abs(given.mean))
-    edit = effect(Edit("edit", "inhibitory", "top", 1.0), Findings(positions=none))
+    edit = effect(Edit("edit", "inhibitory", "top", 1.0), Material(positions=none))
     assert edit == "No input is inhibitory on average."
 
 
@@ -202,14 +202,14 @@ def test_invariance_is_decided_at_the_worst_step_in_either_direction() -> None:
     claim = Invariant("invariant", "rotation", 0.7)
     found = measured(claim, curves={"rotation": Curve(kept)})
     assert found.value == pytest.approx(kept.mean(axis=0).min())
-    assert said(claim, Findings(curves={"rotation": Curve(kept)})) == "supported"
+    assert said(claim, Material(curves={"rotation": Curve(kept)})) == "supported"
     for worse in (0.4, 2.5):
         other = np.column_stack([kept, random.normal(worse, 0.1, 30)])
-        assert said(claim, Findings(curves={"rotation": Curve(other)})) == "refuted"
+        assert said(claim, Material(curves={"rotation": Curve(other)})) == "refuted"
     loose = np.column_stack([kept, random.normal(0.75, 0.8, 30)])
-    assert said(claim, Findings(curves={"rotation": Curve(loose)})) == "inconclusive"
+    assert said(claim, Material(curves={"rotation": Curve(loose)})) == "inconclusive"
     assert "4 exemplars are too few" in effect(
-        claim, Findings(curves={"rotation": Curve(kept[:4])})
+        claim, Material(curves={"rotation": Curve(kept[:4])})
     )
 
 
@@ -217,26 +217,26 @@ def test_a_tuning_takes_its_own_draws() -> None:
     draws = np.random.default_rng(0).normal(0.5, 0.05, 1000)
     tuning = Tuning(0.5, draws, 0.001, 48)
     claim = Tuned("tuned", "orientation", 0.3)
-    assert said(claim, Findings(tunings={"orientation": tuning})) == "supported"
-    assert said(Tuned("tuned", "orientation", 0.8), Findings(tunings={"orientation": tuning})) == (
+    assert said(claim, Material(tunings={"orientation": tuning})) == "supported"
+    assert said(Tuned("tuned", "orientation", 0.8), Material(tunings={"orientation": tuning})) == (
         "refuted"
     )
-    assert effect(claim, Findings(tunings={"hue": tuning})) == (
+    assert effect(claim, Material(tunings={"hue": tuning})) == (
         "orientation was not measured. Measured: hue."
     )
     own = InputSelective("input_selective", 3, "hue", 0.3)
-    assert said(own, Findings(inputs={(3, "hue"): tuning})) == "supported"
-    assert effect(own, Findings()) == "The tuning of input 3 to hue was not measured."
+    assert said(own, Material(inputs={(3, "hue"): tuning})) == "supported"
+    assert effect(own, Material()) == "The tuning of input 3 to hue was not measured."
 
 
 def test_one_kind_needs_more_than_a_split_that_was_not_found() -> None:
     claim, random = Monosemantic("monosemantic"), np.random.default_rng(0)
-    assert said(claim, Findings(split=Split(0.6, 60))) == "inconclusive"
-    assert said(claim, Findings(split=Split(0.01, 60))) == "refuted"
+    assert said(claim, Material(split=Split(0.6, 60))) == "inconclusive"
+    assert said(claim, Material(split=Split(0.01, 60))) == "refuted"
     close = Split(0.6, 60, random.normal(0.1, 0.03, 1000), 0.3)
-    assert said(claim, Findings(split=close)) == "supported"
+    assert said(claim, Material(split=close)) == "supported"
     apart = Split(0.2, 60, random.normal(0.6, 0.03, 1000), 0.3)
-    assert said(claim, Findings(split=apart)) == "refuted"
+    assert said(claim, Material(split=apart)) == "refuted"
 
 
 def test_a_claim_without_its_input_is_kept_with_the_reason() -> None:
@@ -246,7 +246,7 @@ def test_a_claim_without_its_input_is_kept_with_the_reason() -> None:
         CircuitSufficient("circuit_sufficient", 3, "l2", 0.5),
         Monosemantic("monosemantic"),
     ]
-    judged = judge(claims, effects(claims, Findings()), 0.05)
+    judged = judge(claims, effects(claims, Material()), 0.05)
     assert [one.verdict for one in judged] == ["not tested"] * 4
     assert [one.reason for one in judged] == [
         "No photographs with labels were scored.",
@@ -285,18 +285,18 @@ def tilted(scores: np.ndarray, truth: float) -> tuple[np.ndarray, float]:
     return chances, float(chances @ wins)
 
 
-def groups(scores: np.ndarray, truth: float, inside: int, outside: int) -> Iterator[Findings]:
+def groups(scores: np.ndarray, truth: float, inside: int, outside: int) -> Iterator[Material]:
     chances, real = tilted(scores, truth)
     assert abs(real - truth) < 1e-3
     keys = [*np.resize(DOGS, inside).tolist(), *np.resize(OTHERS, outside).tolist()]
     for seed in range(SEEDS):
         random = np.random.default_rng(seed)
         drawn = [random.choice(scores, inside, p=chances), random.choice(scores, outside)]
-        yield Findings(Photographs(np.concatenate(drawn), keys))
+        yield Material(Photographs(np.concatenate(drawn), keys))
 
 
-def rates(claim: Claim, every: Iterator[Findings]) -> dict[str, float]:
-    found = Counter(said(claim, findings) for findings in every)
+def rates(claim: Claim, every: Iterator[Material]) -> dict[str, float]:
+    found = Counter(said(claim, material) for material in every)
     assert found.total() == SEEDS
     return {verdict: count / SEEDS for verdict, count in found.items()}
 
@@ -311,9 +311,9 @@ def test_groups_that_are_preferred_or_not_are_told_apart_on_real_scores(
     assert rates(group(), groups(scores, 0.66, 8, 16)).get("supported", 0) <= 0.05
 
 
-def circuits(images: int, each: int) -> Iterator[Findings]:
+def circuits(images: int, each: int) -> Iterator[Material]:
     for seed in range(SEEDS):
-        yield Findings(
+        yield Material(
             positions=positions(seed, images, each), orders={"shift": [0, 1, *range(2, 19)]}
         )
 

@@ -1,18 +1,12 @@
-"""Claims that can fail: what a filter is said to do, each with the smallest effect that counts.
-
-They are written down, hashed and given a time before the photographs that test them are looked at.
-"""
+"""Claims that can fail: what a filter is said to do, each with the smallest effect that counts."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 from convscope.labels import taxonomy
-from convscope.nouns import Reading, reading
 from convscope.settings import closest
 
 
@@ -27,7 +21,7 @@ class GroupSelective:
     def __post_init__(self) -> None:
         """Raise ValueError for synsets that are not known and an AUROC that is none."""
         _synsets("synsets", self.synsets)
-        _between(0.5, 1, sesoi=self.sesoi)
+        between(0.5, 1, sesoi=self.sesoi)
 
     @property
     def subject(self) -> Hashable:
@@ -46,7 +40,7 @@ class Invariant:
     def __post_init__(self) -> None:
         """Raise ValueError for a transform without name and a share that is none."""
         _named(transform=self.transform)
-        _between(0, 1, sesoi=self.sesoi)
+        between(0, 1, sesoi=self.sesoi)
 
     @property
     def subject(self) -> Hashable:
@@ -65,7 +59,7 @@ class Tuned:
     def __post_init__(self) -> None:
         """Raise ValueError for a feature without name and an index outside 0 to 1."""
         _named(feature=self.feature)
-        _between(0, 1, sesoi=self.sesoi)
+        between(0, 1, sesoi=self.sesoi)
 
     @property
     def subject(self) -> Hashable:
@@ -85,7 +79,7 @@ class InputSign:
     def __post_init__(self) -> None:
         """Raise ValueError for a channel below 0 and a share that is none."""
         _channels("channel", [self.channel])
-        _between(0, 1, sesoi=self.sesoi)
+        between(0, 1, sesoi=self.sesoi)
 
     @property
     def subject(self) -> Hashable:
@@ -106,7 +100,7 @@ class InputSelective:
         """Raise ValueError for a channel below 0, a tuning without name, an index that is none."""
         _channels("channel", [self.channel])
         _named(tuning=self.tuning)
-        _between(0, 1, sesoi=self.sesoi)
+        between(0, 1, sesoi=self.sesoi)
 
     @property
     def subject(self) -> Hashable:
@@ -128,7 +122,7 @@ class CircuitSufficient:
         if self.count < 1:
             raise ValueError(f"count={self.count} is too small. It must be at least 1.")
         _named(by=self.by)
-        _between(0, 1, sesoi=self.sesoi)
+        between(0, 1, sesoi=self.sesoi)
 
     @property
     def subject(self) -> Hashable:
@@ -188,124 +182,6 @@ Claim = (
 )
 
 
-@dataclass(frozen=True)
-class HypothesisSettings:
-    """What a filter is for: in words, and as claims, the first of which decides.
-
-    Attributes:
-        name: of the hypothesis, as the option is called.
-        text: in words; claims on its nouns are made where no claims are given. None: no words.
-        alpha: the rate of errors that all claims together may have.
-        sesoi: the AUROC that a claim read from the words must reach.
-        claims: what is tested.
-    """
-
-    name: str
-    text: str | None
-    alpha: float
-    sesoi: float
-    claims: tuple[Claim, ...]
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for values outside their ranges, and claims that cannot both be true."""
-        if self.text is not None and not self.text.strip():
-            raise ValueError(f"text={self.text!r} says nothing. Give a sentence, or leave it out.")
-        _between(0, 0.5, alpha=self.alpha)
-        _between(0.5, 1, sesoi=self.sesoi)
-        seen: dict[Hashable, int] = {}
-        for at, claim in enumerate(self.claims):
-            first = seen.setdefault((claim.type, claim.subject), at)
-            if first != at:
-                said = "repeats" if self.claims[first] == claim else "contradicts"
-                raise ValueError(
-                    f"claims[{at}] ({claim.type}) {said} claims[{first}]. Keep one of them."
-                )
-
-    @property
-    def read(self) -> Reading | None:
-        """How the words were read; None where claims are given, or no words."""
-        return reading(self.text) if self.text and not self.claims else None
-
-    @property
-    def tested(self) -> tuple[Claim, ...]:
-        """The claims, or those that the words make."""
-        if self.read is None:
-            return self.claims
-        return tuple(
-            GroupSelective("group_selective", (synset,), self.sesoi)
-            for synset in self.read.synsets.values()
-        )
-
-    @property
-    def empty(self) -> bool:
-        """Whether nothing is said at all."""
-        return not self.text and not self.claims
-
-
-@dataclass(frozen=True)
-class Registered:
-    """A hypothesis as it stood before it was tested.
-
-    Attributes:
-        hypothesis: what is said.
-        time: when, in ISO 8601; before any photograph that tests it was looked at.
-    """
-
-    hypothesis: HypothesisSettings
-    time: str
-
-    @property
-    def json(self) -> str:
-        """Words, alpha and claims as canonical JSON: the same hypothesis gives the same text."""
-        said = self.hypothesis
-        values = {
-            "text": said.text,
-            "alpha": said.alpha,
-            "claims": [asdict(claim) for claim in said.tested],
-        }
-        return json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the JSON in UTF-8: another hypothesis would have another."""
-        return hashlib.sha256(self.json.encode()).hexdigest()
-
-    def record(self) -> dict[str, object]:
-        """Return it as plain values, for a JSON file."""
-        read = self.hypothesis.read
-        return {
-            **json.loads(self.json),
-            "sha256": self.sha256,
-            "time": self.time,
-            "read": {} if read is None else dict(read.synsets),
-            "untested": [] if read is None else dict(read.untested),
-        }
-
-
-def check(hypothesis: HypothesisSettings, channels: int) -> None:
-    """Raise for a claim on an input that the filter does not have.
-
-    Args:
-        hypothesis: what is claimed.
-        channels: how many inputs the filter reads.
-
-    Raises:
-        ValueError: a channel is out of range, or a circuit has more inputs than there are.
-    """
-    for at, claim in enumerate(hypothesis.claims):
-        place = f"hypothesis.claims[{at}]"
-        for name, channel in _asked(claim):
-            if channel >= channels:
-                raise ValueError(
-                    f"{place}.{name}={channel} does not exist. The filter has {channels} inputs, 0"
-                    f" to {channels - 1}."
-                )
-        if isinstance(claim, CircuitSufficient) and claim.count > channels:
-            raise ValueError(
-                f"{place}.count={claim.count} is too large. The filter has {channels} inputs."
-            )
-
-
 def words(claim: Claim) -> str:
     """Return what is claimed, in words."""
     match claim:
@@ -338,15 +214,6 @@ def words(claim: Claim) -> str:
 def named(synsets: Sequence[str]) -> str:
     """Return some synsets in words."""
     return " or ".join(taxonomy().name(synset) for synset in synsets)
-
-
-def _asked(claim: Claim) -> list[tuple[str, int]]:
-    """Return the channels that a claim is about, each with the setting that names it."""
-    if isinstance(claim, InputSign | InputSelective):
-        return [("channel", claim.channel)]
-    if isinstance(claim, Edit) and not isinstance(claim.silence, str):
-        return [("silence", channel) for channel in claim.silence]
-    return []
 
 
 def _synsets(name: str, synsets: Collection[str]) -> None:
@@ -383,7 +250,8 @@ def _named(**values: str) -> None:
             raise ValueError(f"{name}={value!r} names nothing. Give its name.")
 
 
-def _between(least: float, most: float, **values: float) -> None:
+def between(least: float, most: float, **values: float) -> None:
+    """Raise ValueError for a value that does not lie between two others."""
     for name, value in values.items():
         if not least < value < most:
             raise ValueError(f"{name}={value} does not fit. It lies between {least} and {most}.")

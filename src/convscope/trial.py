@@ -1,16 +1,13 @@
 """What photographs that confirm say of each claim: its effect, with an interval and a p.
 
-All inputs are plain arrays. A claim whose input is not there is not tested, and the reason is said.
+A claim whose material is not there is not tested, and the reason is said.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
-from scipy import sparse
 
 from convscope import auroc, resampling
 from convscope.claims import (
@@ -26,6 +23,7 @@ from convscope.claims import (
 )
 from convscope.intervention import change
 from convscope.labels import taxonomy
+from convscope.material import Curve, Material, Photographs, Positions, Split, Tuning
 from convscope.verdict import Effect
 
 LEAST = 3  # photographs on either side of a comparison, as in panel.py
@@ -35,206 +33,55 @@ RANDOM_SETS = 1000  # of inputs, that a circuit is compared with
 EQUIVALENCE = 0.90  # coverage: two one-sided tests at 5 %
 
 
-@dataclass(frozen=True)
-class Photographs:
-    """Scores and classes of the photographs that confirm.
-
-    Attributes:
-        scores: what stands for each `(N,)`; NaN is left out.
-        keys: the class of each; None: unlabelled, left out.
-    """
-
-    scores: np.ndarray
-    keys: Sequence[str | None]
-
-
-@dataclass(frozen=True)
-class Positions:
-    """Contributions at positions of the photographs that confirm.
-
-    Attributes:
-        u: contributions of the C inputs `(n, C)`.
-        z: preactivations `(n,)`.
-        images: the photograph of each position `(n,)`, any whole numbers.
-        threshold: the preactivation above which a response is strong, from the discovery half.
-        mean: each input's mean contribution on the discovery half `(C,)`.
-        keys: {photograph: its class}; None: unlabelled.
-    """
-
-    u: np.ndarray
-    z: np.ndarray
-    images: np.ndarray
-    threshold: float
-    mean: np.ndarray
-    keys: Mapping[int, str | None] = field(default_factory=dict)
-
-    @cached_property
-    def top(self) -> np.ndarray:
-        """Where the response is strong, bool `(n,)`."""
-        return self.z >= self.threshold
-
-    @cached_property
-    def strong(self) -> int:
-        """The photographs with a strong response."""
-        return len(np.unique(self.images[self.top]))
-
-    @cached_property
-    def _codes(self) -> np.ndarray:
-        return np.unique(self.images, return_inverse=True)[1]
-
-    def means(self, values: np.ndarray, chosen: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Return means over chosen positions when photographs count as often as `counts` says.
-
-        Args:
-            values: `(n, K)`.
-            chosen: bool `(n,)`.
-            counts: `(rows, photographs)`.
-
-        Returns:
-            `(rows, K)`; NaN where none of the positions is left.
-        """
-        own = self._codes[chosen]
-        place = (own, np.arange(len(own)))
-        size = counts.shape[1], len(own)
-        sums = sparse.csr_array((np.ones(len(own)), place), size) @ values[chosen]
-        sizes = counts @ np.bincount(own, minlength=counts.shape[1])
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return (counts @ sums) / sizes[:, None]
-
-    @cached_property
-    def counts(self) -> np.ndarray:
-        """How often each photograph counts, as `resampling.counts` has it."""
-        return resampling.counts(int(self._codes.max()) + 1)
-
-    @cached_property
-    def typical(self) -> np.ndarray:
-        """Each input's mean contribution, for each row of `counts` `(rows, C)`."""
-        return self.means(self.u, np.ones(len(self.u), bool), self.counts)
-
-    @cached_property
-    def shift(self) -> np.ndarray:
-        """How each input differs where the response is strong `(rows, C)`."""
-        return self.means(self.u, self.top, self.counts) - self.typical
-
-
-@dataclass(frozen=True)
-class Curve:
-    """How much of their activation exemplars keep under the steps of a transform.
-
-    Attributes:
-        kept: `(exemplars, steps)`, 1 for all of it; each exemplar is of another photograph.
-    """
-
-    kept: np.ndarray
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """How selective something is for a feature of synthetic stimuli.
-
-    Attributes:
-        value: the selectivity index, from 0 to 1.
-        draws: the index of bootstrap draws `(draws,)`.
-        p: that there is no selectivity.
-        stimuli: independent stimuli behind it.
-    """
-
-    value: float
-    draws: np.ndarray
-    p: float
-    stimuli: int
-
-
-@dataclass(frozen=True)
-class Split:
-    """Whether exemplars fall into several kinds.
-
-    Attributes:
-        p: of the test that they do.
-        images: exemplars.
-        draws: bootstrap draws of how far the kinds lie apart `(draws,)`, 0 for not at all and 1 for
-            fully; None: not measured, so that nothing can speak for one kind.
-        margin: the smallest distance of kinds that counts, between 0 and 1.
-    """
-
-    p: float
-    images: int
-    draws: np.ndarray | None = None
-    margin: float = 0.0
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What was measured on the photographs that confirm; None and absent names: it was not.
-
-    Attributes:
-        photographs: for group_selective.
-        positions: for input_sign, circuit_sufficient and edit.
-        orders: {ranking: all C inputs, first to last}, from the discovery half.
-        curves: {transform: its curve}.
-        tunings: {feature: the filter's tuning}.
-        inputs: {(channel, feature): an input's tuning}.
-        split: for monosemantic.
-    """
-
-    photographs: Photographs | None = None
-    positions: Positions | None = None
-    orders: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    curves: Mapping[str, Curve] = field(default_factory=dict)
-    tunings: Mapping[str, Tuning] = field(default_factory=dict)
-    inputs: Mapping[tuple[int, str], Tuning] = field(default_factory=dict)
-    split: Split | None = None
-
-
-def effects(claims: Sequence[Claim], findings: Findings) -> list[Effect | str]:
+def effects(claims: Sequence[Claim], material: Material) -> list[Effect | str]:
     """Return what was measured of each claim, or why it was not."""
-    return [effect(claim, findings) for claim in claims]
+    return [effect(claim, material) for claim in claims]
 
 
-def effect(claim: Claim, findings: Findings) -> Effect | str:
+def effect(claim: Claim, material: Material) -> Effect | str:
     """Return what was measured of a claim, or why it was not."""
     match claim:
         case GroupSelective():
-            if findings.photographs is None:
+            if material.photographs is None:
                 return "No photographs with labels were scored."
-            return _selective(claim, findings.photographs)
+            return _selective(claim, material.photographs)
         case Invariant():
-            curve = findings.curves.get(claim.transform)
+            curve = material.curves.get(claim.transform)
             return (
-                _absent(claim.transform, findings.curves) if curve is None else _kept(claim, curve)
+                _absent(claim.transform, material.curves) if curve is None else _kept(claim, curve)
             )
         case Tuned():
-            tuning = findings.tunings.get(claim.feature)
+            tuning = material.tunings.get(claim.feature)
             return (
-                _absent(claim.feature, findings.tunings)
+                _absent(claim.feature, material.tunings)
                 if tuning is None
                 else _tuned(claim.sesoi, tuning)
             )
         case InputSelective():
-            tuning = findings.inputs.get((claim.channel, claim.tuning))
+            tuning = material.inputs.get((claim.channel, claim.tuning))
             if tuning is None:
                 return f"The tuning of input {claim.channel} to {claim.tuning} was not measured."
             return _tuned(claim.sesoi, tuning)
         case Monosemantic():
-            if findings.split is None:
+            if material.split is None:
                 return "Whether its exemplars fall into kinds was not tested."
-            return _one_kind(findings.split)
-    if findings.positions is None:
+            return _one_kind(material.split)
+    if material.positions is None:
         return "No contributions were sampled."
-    if isinstance(claim, CircuitSufficient) and claim.by not in findings.orders:
-        return _absent(claim.by, findings.orders)
-    if findings.positions.strong < EXEMPLARS and not (
+    if isinstance(claim, CircuitSufficient) and claim.by not in material.orders:
+        return _absent(claim.by, material.orders)
+    if material.positions.strong < EXEMPLARS and not (
         isinstance(claim, Edit) and claim.among != "top"
     ):
         return (
-            f"{findings.positions.strong} photographs with a strong response are too few. It takes "
+            f"{material.positions.strong} photographs with a strong response are too few. It takes "
             f"{EXEMPLARS}."
         )
     if isinstance(claim, InputSign):
-        return _signed(claim, findings.positions)
+        return _signed(claim, material.positions)
     if isinstance(claim, CircuitSufficient):
-        return _sufficient(claim, findings.positions, findings.orders[claim.by])
-    return _edited(claim, findings.positions)
+        return _sufficient(claim, material.positions, material.orders[claim.by])
+    return _edited(claim, material.positions)
 
 
 def silenced(claim: Edit, mean: np.ndarray) -> np.ndarray:
@@ -256,6 +103,18 @@ def concerned(claim: Edit, positions: Positions) -> np.ndarray:
     leaves = _leaves(claim.among)
     inside = [image for image, key in positions.keys.items() if key in leaves]
     return np.isin(positions.images, inside)
+
+
+def predicted(claim: Edit, discovery: Positions) -> float | None:
+    """Return by how much the activation will change, from the discovery half; None: no photograph.
+
+    It is said before the photographs that confirm are looked at, and before anything is edited.
+    """
+    channels, chosen = silenced(claim, discovery.mean), concerned(claim, discovery)
+    if not chosen.any():
+        return None
+    moved = change(discovery.u, discovery.z, discovery.mean, channels)
+    return float(moved[chosen].mean())
 
 
 def _absent(name: str, known: Mapping[str, object]) -> str:
