@@ -24,17 +24,20 @@ LEVELS = (
     {"findings"},
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
-        "directory", "answers",
+        "directory", "answers", "arguments",
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
-     "inventory", "lineup", "curves"},
+     "inventory", "lineup", "curves", "witness"},
     {"faithfulness", "vetoes"},
     {"rankings"},
     {"effects"},
     {"sample"},
     {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
+    {"trial"},
+    {"verdict", "material", "registration"},
+    {"claims", "intervention"},
     {"subject"},
-    {"readings", "memory", "index", "outline"},
+    {"readings", "memory", "index", "outline", "nouns"},
     {"packaged", "applications", "keras_file"},
     {
         "network", "objectives", "receptive", "precision", "optimizers", "panel", "shard",
@@ -46,7 +49,7 @@ LEVELS = (
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
         "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
         "views", "photograph", "label_table", "field", "density", "auroc", "pruning", "fetch",
-        "whole", "class_names", "weight_file", "bootstrap", "pattern",
+        "whole", "class_names", "weight_file", "bootstrap", "pattern", "resampling", "game",
     },
     {"torch_file"},
     {"backend", "pickles", "architectures"},
@@ -93,6 +96,8 @@ PURE = {
     "prediction", "predictor", "lineup", "answers", "recognition",
     "sample", "effects", "rankings", "faithfulness", "vetoes", "bootstrap", "pattern", "curves",
     "findings",
+    "claims", "nouns", "verdict", "trial", "resampling", "intervention",
+    "game", "witness", "arguments", "material", "registration",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

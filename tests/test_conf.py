@@ -56,7 +56,7 @@ def test_every_option_of_every_group_reads_into_its_dataclass(group: str, option
 
 def test_every_group_folder_is_known_here() -> None:
     folders = {path.name for path in CONF.iterdir() if path.is_dir()}
-    assert folders == {*KINDS, "stage", "hydra"}
+    assert folders == {*KINDS, "hypothesis", "stage", "hydra"}
 
 
 @pytest.mark.parametrize("stage", STAGES)

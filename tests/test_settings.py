@@ -262,3 +262,37 @@ def test_a_canvas_has_one_side_or_two():
     assert read(AscentSettings, ASCENT | {"size": [40, 60]}, "ascent").size == (40, 60)
     with pytest.raises(ValueError, match=r"ascent.size=\[1, 2, 3\] has 3 numbers"):
         read(AscentSettings, ASCENT | {"size": [1, 2, 3]}, "ascent")
+
+
+def test_the_items_of_a_list_may_be_of_several_kinds_told_apart_by_their_type():
+    @dataclass(frozen=True)
+    class Circle:
+        type: Literal["circle"]
+        radius: float
+
+    @dataclass(frozen=True)
+    class Square:
+        type: Literal["square"]
+        side: int
+
+    @dataclass(frozen=True)
+    class Drawing:
+        shapes: tuple[Circle | Square, ...]
+        holes: tuple[Circle, ...]
+
+    given = [{"type": "square", "side": 3}, {"type": "circle", "radius": 2}]
+    made = read(Drawing, {"shapes": given, "holes": given[1:]}, "drawing")
+    assert made == Drawing((Square("square", 3), Circle("circle", 2.0)), (Circle("circle", 2.0),))
+    for shapes, message in (
+        ([given[0], {"type": "circel"}], r"drawing.shapes\[1\].type='circel' .* 'circle'\?"),
+        ([{"type": "circle"}], r"drawing.shapes\[0\].radius is missing"),
+        ([{"type": "square", "side": 0.5}], r"drawing.shapes\[0\].side=0.5 does not fit"),
+        ([{"type": 3}], r"drawing.shapes\[0\].type=3 does not fit. It takes circle or square"),
+        ([[]], r"drawing.shapes\[0\]=\[\] does not fit. It takes a mapping with a type"),
+        ("circle", "drawing.shapes='circle' does not fit. It takes a list of mappings"),
+        (None, "drawing.shapes is missing"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            read(Drawing, {"shapes": shapes, "holes": []}, "drawing")
+    with pytest.raises(ValueError, match=r"drawing.holes\[0\].type='square' does not fit"):
+        read(Drawing, {"shapes": [], "holes": given}, "drawing")

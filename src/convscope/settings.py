@@ -196,7 +196,8 @@ def read(kind: type[T], values: Mapping[str, object], place: str = "") -> T:
     """Return `values` as the dataclass `kind`, exactly: every field, and nothing else.
 
     Fields may be str, int, float (a whole number is taken too), bool, None, Literal, unions of
-    these, `tuple[X, ...]`, `dict[X, Y]` and other dataclasses. Where the ranges of a dataclass (its
+    these, `tuple[X, ...]`, `dict[X, Y]` and other dataclasses; the items of a tuple may be
+    dataclasses too, told apart by their `type`, a Literal. Where the ranges of a dataclass (its
     `__post_init__`) raise a ValueError that begins with the name of a field, the message is given
     the full name of the setting.
 
@@ -284,6 +285,8 @@ def _refuse_unknown(kind: type, values: Mapping[str, object], place: str, known:
 def _value(hint: Any, value: object, place: str) -> object:
     if is_dataclass(hint):
         return read(hint, value, place)  # type: ignore[arg-type]
+    if (kinds := _kinds(hint)) and isinstance(value, list | tuple):
+        return tuple(_item(kinds, item, f"{place}[{at}]") for at, item in enumerate(value))
     try:
         return _fit(hint, value)
     except (TypeError, OverflowError):
@@ -295,6 +298,30 @@ def _value(hint: Any, value: object, place: str) -> object:
         raise ValueError(
             f"{place}={_shown(value)} does not fit. It takes {_words(hint)}.{advice}"
         ) from None
+
+
+def _kinds(hint: Any) -> dict[str, Any]:
+    """Return the dataclasses that the items of a tuple may be, by their `type`; none: no such."""
+    item = get_args(hint)[0] if get_origin(hint) is tuple else None
+    options = get_args(item) if get_origin(item) in (Union, UnionType) else (item,)
+    if not all(is_dataclass(option) for option in options):
+        return {}
+    return {get_args(get_type_hints(option)["type"])[0]: option for option in options}
+
+
+def _item(kinds: Mapping[str, Any], value: object, place: str) -> object:
+    """Return one of several dataclasses, the one that the value's `type` names."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{place}={_shown(value)} does not fit. It takes a mapping with a type.")
+    given = value.get("type")
+    if not isinstance(given, str) or given not in kinds:
+        near = closest(given, list(kinds)) if isinstance(given, str) else None
+        advice = f" Did you mean '{near}'?" if near else ""
+        raise ValueError(
+            f"{place}.type={_shown(given)} does not fit. It takes {_listed(list(kinds), 'or')}."
+            f"{advice}"
+        )
+    return read(kinds[given], value, place)
 
 
 def _fit(hint: Any, value: object) -> object:
@@ -328,6 +355,8 @@ def _words(hint: Any) -> str:
     """Return what a type accepts, in words for a user."""
     if get_origin(hint) in (Union, UnionType):
         return _listed([_words(option) for option in get_args(hint)], "or")
+    if kinds := _kinds(hint):
+        return f"a list of mappings, each with the type {_listed(list(kinds), 'or')}"
     if get_origin(hint) is tuple:
         return f"a list of {_words(get_args(hint)[0])}, like [a,b]"
     if get_origin(hint) is Literal:
