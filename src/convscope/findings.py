@@ -106,6 +106,8 @@ class Findings:
         for name, curve in curves.items():
             if name != RANDOM:
                 found[f"normalized_{name}"] = curve.normalized
+                found[f"normalized_{name}_low"] = curve.normalized_low
+                found[f"normalized_{name}_high"] = curve.normalized_high
                 found[f"half_{name}"] = curve.half
                 found[f"recovery_{count}_{name}"] = curve.recovery[at]
         for one in self.agreements:
