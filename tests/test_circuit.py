@@ -304,6 +304,16 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
             np.testing.assert_allclose(found[channel], np.mean(maps, dtype=np.float64), rtol=1e-4)
 
 
+def test_photographs_that_turn_out_unreadable_are_refused(vgg16, tmp_path):
+    (tmp_path / "broken.jpg").write_text("no image")
+    settings = settings_for(tmp_path, "block1_conv1", 3)
+    with pytest.raises(ValueError, match=r"^None of the photographs could be read\.$"):
+        stage.see(
+            settings, vgg16, inputs_of(vgg16, "block1_conv1"),
+            linear(vgg16.find("block1_conv1"), 3), Tracker(tmp_path),
+        )  # fmt: skip
+
+
 @pytest.mark.slow
 def test_the_tables_of_a_run_hold_what_they_must_sum_to(photographs, tmp_path):
     folder = asked.run(
