@@ -304,6 +304,47 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
             np.testing.assert_allclose(found[channel], np.mean(maps, dtype=np.float64), rtol=1e-4)
 
 
+def test_photographs_that_turn_out_unreadable_are_refused(vgg16, tmp_path):
+    (tmp_path / "broken.jpg").write_text("no image")
+    settings = settings_for(tmp_path, "block1_conv1", 3)
+    with pytest.raises(ValueError, match=r"^None of the photographs could be read\.$"):
+        stage.see(
+            settings, vgg16, inputs_of(vgg16, "block1_conv1"),
+            linear(vgg16.find("block1_conv1"), 3), Tracker(tmp_path),
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_tables_of_a_run_hold_what_they_must_sum_to(photographs, tmp_path):
+    folder = asked.run(
+        stage, tmp_path / "run", "layer=block3_conv1", "filter=7", "stage.by=greedy",
+        "images=folder", f"images.root={photographs[0].parent}", "images.size=64",
+        "images.batch=32", "stage.crops=0", "ascent.size=16", "ascent.steps=1",
+        "ascent.attempts=1", "tracker=files",
+    )  # fmt: skip
+    table = table_of(folder / "tables" / "kernels.csv")
+    summary = json.loads((folder / "summary.json").read_text())
+
+    def column(name):
+        return np.array([float(row[name]) for row in table])
+
+    assert len(table) == 128
+    assert column("covariance_share").sum() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(column("drive") + column("release"), column("top_shift"), atol=1e-9)
+    rows = table_of(folder / "tables" / "faithfulness.csv")
+    edges = json.loads((folder / "circuit.json").read_text())["edges"]
+    shown = [edge["source"]["filter"] for edge in edges]
+    assert sorted(shown, key=lambda one: column("rank_greedy")[one]) == shown
+    share = column("top_shift")[shown].sum() / column("top_shift").sum()
+    (ten,) = [row for row in rows if (row["ranking"], row["k"]) == ("greedy", "10")]
+    assert float(ten["recovery"]) == pytest.approx(share, rel=1e-4)
+    assert summary["circuit/recovery_10"] == float(ten["recovery"])
+    assert summary["circuit/apart"] is True and summary["circuit/exactness"] < 1e-5
+    assert summary["circuit/discovery"] + summary["circuit/confirmation"] == len(photographs)
+    assert summary["circuit/random_10"] < summary["circuit/recovery_10"]
+    assert {row["ranking"] for row in rows} == set(rankings.TITLES)
+
+
 def test_a_request_that_can_be_answered_passes_and_one_broken_file_does_not_stop_it(tmp_path):
     photographs_in(tmp_path)
     stage.check(settings_for(tmp_path, "block4_conv1", 511))

@@ -100,6 +100,43 @@ def test_the_notes_leave_out_what_does_not_apply(dossier):
     assert "could not be read" not in notes
 
 
+def test_the_notes_say_where_photographs_are_too_few_to_choose_and_to_measure(dossier):
+    notes = " ".join(dossier.notes())
+    assert "Ranked and measured on the same photographs" in notes
+    assert "The strong responses come from only" in notes
+    assert "sees beyond the edge" not in notes and "want of memory" not in notes
+    sample = dossier.findings.sample
+    other = replace(sample, apart=True, whole=True, thinned=True)
+    changed = replace(dossier, findings=replace(dossier.findings, sample=other))
+    notes = " ".join(changed.notes())
+    assert "Ranked and measured on the same" not in notes
+    assert "Every position sees beyond the edge" in notes and "want of memory" in notes
+
+
+def test_the_notes_say_where_weights_and_effect_disagree(dossier):
+    first, second = dossier.circuit.edges
+    edges = (replace(first, effect="excitatory"), replace(second, effect="negligible"))
+    notes = " ".join(changed(dossier, edges=edges).notes())
+    assert "disagree: a:2 (inhibitory by weight, excitatory by effect)." in notes
+    assert "Strong by weight, negligible by effect: a:1." in notes
+    assert "disagree" not in " ".join(changed(dossier, edges=edges[1:]).notes())
+
+
+def test_inputs_that_can_be_negative_come_with_a_word_about_their_sign(dossier):
+    notes = " ".join(changed(dossier, lowest=np.array([0.0, -1.0, -2.0])).notes())
+    assert "2 of the 3 inputs can be negative" in notes
+    assert "can be negative" not in " ".join(dossier.notes())
+
+
+def test_maxima_at_the_border_are_told_where_they_are_more_than_their_share(dossier):
+    peaks = dossier.album.observation.peaks["b"]
+    rows = np.zeros_like(peaks.rows)
+    observation = replace(dossier.album.observation, peaks={"b": replace(peaks, rows=rows)})
+    album = replace(dossier.album, pages=[observation])
+    notes = " ".join(replace(dossier, album=album).notes())
+    assert "On 100 % of the photographs the unit responds most where it sees beyond" in notes
+
+
 def test_colours_for_inputs_come_with_a_word_about_their_sign(dossier):
     sources = tuple(Unit(IMAGE, channel) for channel in range(3))
     colours = changed(dossier, sources=sources)

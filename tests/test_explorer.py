@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convscope.explorer import HEAD, OPTIMUM, PICTURE, ROW, STRENGTH, TILE, explorer
+from convscope.explorer import HEAD, MEAN, OPTIMUM, PICTURE, ROW, STRENGTH, TILE, explorer
 from convscope.figures import InputRow, Portrait, kernel_tile
 
 
@@ -86,3 +86,14 @@ def test_names_are_drawn_as_they_are_and_made_to_fit():
     page = draw(row(np.ones((3, 3)), portrait=portrait(r"conv_$\frac{" + "x" * 90 + ":1023")))
     left, right = 2 * (STRENGTH - 20), 2 * STRENGTH - 4
     assert (page[2 * HEAD + 20 : -60, left:right][:60] == 255).all()
+
+
+def test_what_an_input_does_is_drawn_below_what_its_weights_say():
+    kernel = np.full((3, 3), 0.5)
+    measured = {"top_shift": 2.0, "ablation": -1.0, "effect": "inhibitory", "functional_sign": -0.5}
+    plain, full = draw(row(kernel)), draw(row(kernel, **measured))
+    assert plain.shape == full.shape
+    middle = 2 * (HEAD + 8 + PICTURE // 2 + 22 + 16 + 4)
+    assert (full[middle, 2 * (STRENGTH + 75) + 4 : 2 * (STRENGTH + 150) - 4] == (176, 11, 26)).all()
+    assert (full[middle, 2 * MEAN + 4 : 2 * (MEAN + 75) - 4] == (24, 83, 198)).all()
+    assert (plain[middle, 2 * MEAN :][:100] == 255).all()

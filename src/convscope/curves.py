@@ -208,13 +208,11 @@ def _panel(
 
 def _ceiling(values: Iterable[np.ndarray]) -> float:
     """Return where the axis ends: at 1, or beyond where recovery overshoots."""
-    finite = [value[np.isfinite(value)].max(initial=1.0) for value in values]
-    return min(math.ceil(max(finite) * 4 - 0.2) / 4, 2.5)
+    return min(max(value[np.isfinite(value)].max(initial=1.0) for value in values), 2.5)
 
 
 def _floor(values: Iterable[np.ndarray]) -> float:
-    finite = [value[np.isfinite(value)].min(initial=0.0) for value in values]
-    return math.floor(min(finite) * 4 + 0.02) / 4
+    return min(value[np.isfinite(value)].min(initial=0.0) for value in values)
 
 
 def _ticks(low: float, high: float) -> list[float]:

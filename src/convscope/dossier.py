@@ -157,7 +157,7 @@ class Dossier:
             said.append(
                 f"The {len(edges)} inputs shown hold {100 * share:.0f} % of the squared weights; "
                 f"the table has all {inputs}. A strong kernel is not yet a strong influence: "
-                "compare its mean contribution."
+                "compare its top shift."
             )
         said.extend(self._about_inputs())
         said.extend(self._about_photographs())

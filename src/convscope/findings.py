@@ -106,6 +106,8 @@ class Findings:
         for name, curve in curves.items():
             if name != RANDOM:
                 found[f"normalized_{name}"] = curve.normalized
+                found[f"normalized_{name}_low"] = curve.normalized_low
+                found[f"normalized_{name}_high"] = curve.normalized_high
                 found[f"half_{name}"] = curve.half
                 found[f"recovery_{count}_{name}"] = curve.recovery[at]
         for one in self.agreements:
@@ -250,8 +252,8 @@ def _percent(value: float) -> str:
     """Return a share in whole percent, with one decimal below ten."""
     if not np.isfinite(value):
         return "\N{EN DASH}"
-    decimals = 0 if abs(value) >= 0.0995 or value == 0 else 1
-    return f"{100 * value:.{decimals}f} %".replace("-", "\N{MINUS SIGN}")
+    decimals = 0 if abs(value) >= 0.0995 or abs(value) < 0.0005 else 1
+    return f"{round(100 * value, decimals) or 0.0:.{decimals}f} %".replace("-", "\N{MINUS SIGN}")
 
 
 def _plain(value: object) -> object:
