@@ -53,7 +53,15 @@ STAGES = {
     "rank": "convscope.stages.rank",
     "circuit": "convscope.stages.circuit",
 }
-GROUPS = {"layer", "filter", "seed", "model", "images", "ascent", "hypothesis"}  # not every stage needs all
+GROUPS = {
+    "layer",
+    "filter",
+    "seed",
+    "model",
+    "images",
+    "ascent",
+    "hypothesis",
+}  # not every stage needs all
 
 # The plugins of Hydra that an extra of this project installs, and which.
 EXTRAS = {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from convscope.backend import tf
+from convscope.density import below
 from convscope.linear import obstacle
 from convscope.network import Network, look, preactivation
 from convscope.shard import BINS, HALF
+from convscope.unit import Unit
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,27 @@ class Observation:
         lowest: the smallest value of each input channel `(C,)`.
         fired: positions at which each filter of the layer has a preactivation above zero.
         count: positions in all, over the photographs.
+        histograms: {layer: positions in each bin, as the index has them `(filters, 512)`}.
     """
 
     peaks: dict[str, Peaks]
     lowest: np.ndarray
     fired: np.ndarray
     count: int
+    histograms: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def firing_rate(self) -> np.ndarray:
         """The share of positions at which each filter fires `(filters,)`."""
         return self.fired / self.count
+
+    def below(self, unit: Unit, activation: float) -> float | None:
+        """Return the share of positions at which a unit is less active; None: not observed."""
+        if unit.layer not in self.histograms:
+            return None
+        if activation > self.peaks[unit.layer].values[:, unit.filter].max():
+            return 1.0
+        return below(self.histograms[unit.layer][unit.filter], activation)
 
 
 @dataclass(frozen=True)
@@ -94,15 +106,19 @@ def observer(
         inputs = maps.pop("")
         fired = tf.reduce_sum(tf.cast(maps[target] > 0, tf.int64), axis=(0, 1, 2))
         lowest = tf.reduce_min(inputs, axis=(0, 1, 2))
-        peaks = {name: _peak(values) for name, values in maps.items()}
+        peaks = {name: (*_peak(values), _binned(values)) for name, values in maps.items()}
         return peaks, fired, lowest, inputs, maps[target]
 
     def observe(pixels: np.ndarray) -> tuple[Observation, Sight]:
         found, fired, lowest, inputs, maps = forward(tf.constant(pixels))
-        peaks = {name: Peaks(*(part.numpy() for part in parts)) for name, parts in found.items()}
+        peaks: dict[str, Peaks] = {}
+        histograms: dict[str, np.ndarray] = {}
+        for name, parts in found.items():
+            *peak, histogram = (part.numpy() for part in parts)
+            peaks[name], histograms[name] = Peaks(*peak), histogram.astype(np.int64)
         sight = Sight(inputs.numpy(), maps.numpy())
         count = int(np.prod(sight.maps.shape[:3]))
-        return Observation(peaks, lowest.numpy(), fired.numpy(), count), sight
+        return Observation(peaks, lowest.numpy(), fired.numpy(), count, histograms), sight
 
     return observe
 
@@ -142,6 +158,11 @@ def counter(
     return count
 
 
+def _binned(values: tf.Tensor) -> tf.Tensor:
+    """Return the histogram of each filter's values `(filters, 512)`."""
+    return _histogram(tf.reshape(values, (tf.shape(values)[0], -1, values.shape[3])))
+
+
 def _peak(values: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Return the largest value, its row and its column, per photograph and filter."""
     shape = tf.shape(values)
@@ -167,6 +188,10 @@ def join(observations: Sequence[Observation]) -> Observation:
         np.min([part.lowest for part in observations], axis=0),
         np.sum([part.fired for part in observations], axis=0),
         sum(part.count for part in observations),
+        {
+            layer: np.sum([part.histograms[layer] for part in observations], axis=0)
+            for layer in observations[0].histograms
+        },
     )
 
 

@@ -38,6 +38,12 @@ def firing(histogram: np.ndarray) -> float:
     return float(counts[FINITE:].sum() / counts.sum())
 
 
+def below(histogram: np.ndarray, value: float) -> float:
+    """Return the share of positions that lie below a value; even inside of its bin."""
+    counts = np.concatenate([[0], np.cumsum(ordered(histogram))])
+    return float(np.interp(value, EDGES, counts) / counts[-1])
+
+
 def quantiles(histogram: np.ndarray, shares: Sequence[float]) -> np.ndarray:
     """Return the values that these shares of the positions lie below; even inside of each bin."""
     counts = ordered(histogram)

@@ -198,8 +198,7 @@ class ActivationIndex:
         histogram = self.histogram([filter])[0]
         if not histogram.any():
             return float("nan")
-        below = np.concatenate([[0], np.cumsum(density.ordered(histogram))])
-        return float(np.interp(value, density.EDGES, below) / below[-1])
+        return density.below(histogram, value)
 
     def digests(self) -> np.ndarray:
         """Return the SHA-256 of each photograph's file `(count, 32)`; zeros for those set aside."""

@@ -10,7 +10,7 @@ Source: Geirhos, Zimmermann, Bilodeau, Brendel and Kim, Don't trust your eyes: o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,8 @@ from convscope.unit import Unit
 
 QUANTILE = 0.999
 """The share of positions of photographs that an optimum must exceed."""
+WAY = 4
+"""Layers on the way that are compared, the last ones: to the first all photographs are alike."""
 SIMILARITY = 0.5
 """How alike it must be to exemplars at the layer below: 0 for any photograph, 1 for an exemplar."""
 
@@ -97,13 +99,13 @@ class Witness:
 
 
 def way(network: Network, layer: str) -> tuple[str, ...]:
-    """Return the layers between the image and a layer that make channels of their own, in order."""
+    """Return the last `WAY` layers before a layer that make channels of their own, in order."""
     spatial = [name for name, made in network.until(layer).items() if len(made.output.shape) == 4]
     own = layers(network)
-    return tuple(name for name in spatial if name in own and name != layer)
+    return tuple(name for name in spatial if name in own and name != layer)[-WAY:]
 
 
-def profiles(network: Network, layer: str, views: Views, batch: int = 8) -> dict[str, np.ndarray]:
+def profiles(network: Network, layer: str, views: Views, batch: int = 4) -> dict[str, np.ndarray]:
     """Return the mean activation of all channels within what a position of a layer is fed by.
 
     Args:
@@ -159,7 +161,7 @@ def examine(
     unit: Unit,
     image: np.ndarray,
     exemplars: Views,
-    others: Views,
+    others: Mapping[str, np.ndarray],
     below: float,
 ) -> Witness:
     """Return whether an optimum is evidence.
@@ -169,18 +171,15 @@ def examine(
         unit: the unit.
         image: its optimum, uint8 `(height, width, 3)`.
         exemplars: photographs that excite it most, and where.
-        others: any photographs, and any positions.
+        others: the `profiles` of any photographs at any positions of its layer.
         below: the share of positions of photographs at which the unit is less active.
     """
     pixels = image[None].astype(np.float32) / 255
     peaks = summarizer(network, unit.layer)(pixels)
     place = (int(peaks.row[0, unit.filter]), int(peaks.column[0, unit.filter]))
-    parts = [
-        profiles(network, unit.layer, views)
-        for views in (Views(pixels, np.array([place])), exemplars, others)
-    ]
-    names = way(network, unit.layer)
-    found = [similarity(parts[0][name][0], parts[1][name], parts[2][name]) for name in names]
+    one = profiles(network, unit.layer, Views(pixels, np.array([place])))
+    best, names = profiles(network, unit.layer, exemplars), way(network, unit.layer)
+    found = [similarity(one[name][0], best[name], others[name]) for name in names]
     activation = float(peaks.peak[0, unit.filter])
     return Witness(unit, activation, below, names, np.array(found))
 

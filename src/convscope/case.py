@@ -1,0 +1,260 @@
+"""The case for a hypothesis: what was claimed of a unit, what was found, and what may be argued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from convscope import images, intervention, trial, verdict, witness
+from convscope.album import Album
+from convscope.arguments import Argument, Finding, Name, arguments
+from convscope.ascent import Optimum
+from convscope.claims import Edit, words
+from convscope.figures import number
+from convscope.findings import Findings
+from convscope.material import Curve, Material, Photographs, Positions, Split, Tuning
+from convscope.network import Network
+from convscope.registration import Registered
+from convscope.sample import Part
+from convscope.settings import ImageSettings
+from convscope.unit import IMAGE, Unit
+from convscope.verdict import Judged
+from convscope.witness import Views, Witness
+
+EXEMPLARS = 6  # photographs that an optimum is compared with, and as many of any kind
+
+
+@dataclass(frozen=True)
+class Case:
+    """What became of a hypothesis.
+
+    Attributes:
+        registered: what was claimed, and when.
+        judged: each claim with its verdict; the first decides.
+        edits: of each claim about an edit, what was foretold and what the edited network did.
+        witnesses: {unit: whether its optimum is evidence}; those not alive are missing.
+        arguments: the seven of Zoom In.
+    """
+
+    registered: Registered
+    judged: tuple[Judged, ...]
+    edits: tuple[Mapping[str, object], ...]
+    witnesses: Mapping[Unit, Witness]
+    arguments: tuple[Argument, ...]
+
+    @property
+    def record(self) -> dict[str, object]:
+        """The hypothesis as plain values, its edits among them."""
+        return {**self.registered.record(), "edits": list(self.edits)}
+
+    def tables(self) -> dict[str, tuple[Sequence[str], list[list[object]]]]:
+        """Return {name: its columns and rows}."""
+        seen = witness.rows(list(self.witnesses.values()))
+        found: dict[str, tuple[Sequence[str], list[list[object]]]] = {}
+        if seen:
+            found["evidence"] = witness.COLUMNS, seen
+        if self.judged:
+            found["hypothesis"] = (verdict.COLUMNS, verdict.rows(self.judged))
+        return found
+
+    def scalars(self) -> dict[str, object]:
+        """Return the figures of the summary."""
+        good = [one.evidence for one in self.witnesses.values()]
+        found: dict[str, object] = {"evidence": sum(good), "no_evidence": len(good) - sum(good)}
+        if self.judged:
+            found |= {
+                "hypothesis": self.judged[0].verdict,
+                "hypothesis_sha256": self.registered.sha256,
+            }
+        return found
+
+    @property
+    def sentence(self) -> str:
+        """What became of the hypothesis, "" where none was made."""
+        if not self.judged:
+            return ""
+        first = self.judged[0]
+        more = f"; {len(self.judged) - 1} further claims are listed" * (len(self.judged) > 1)
+        return f"Hypothesis ({first.words}): {first.verdict}{more}. {first.reason}"
+
+
+def hear(
+    registered: Registered,
+    network: Network,
+    findings: Findings,
+    album: Album,
+    keys: Sequence[str | None],
+    shown: ImageSettings,
+    seen: Mapping[Unit, Witness],
+    *,
+    curves: Mapping[str, Curve] | None = None,
+    tunings: Mapping[str, Tuning] | None = None,
+    split: Split | None = None,
+    others: Mapping[Name, Finding] | None = None,
+) -> Case:
+    """Return what becomes of a hypothesis.
+
+    Args:
+        registered: what was claimed, before any photograph was looked at.
+        network: the network, in float32.
+        findings: what was measured of the unit and its inputs.
+        album: the photographs.
+        keys: the class of each photograph of the album; None: unlabelled.
+        shown: how photographs are shown.
+        seen: whether the optima are evidence.
+        curves: {transform: how much the exemplars keep under it}.
+        tunings: {feature: how selective the unit is for it}.
+        split: whether the exemplars fall into several kinds.
+        others: arguments from elsewhere.
+    """
+    circuit, sample = findings.circuit, findings.sample
+    unit, places = circuit.root, sample.places.tolist()
+    scores = album.observation.peaks[unit.layer].values[places, unit.filter]
+    labels = [keys[place] for place in places]
+    rest = positions(sample.confirmation, sample.discovery.center, labels)
+    material = Material(
+        photographs=Photographs(scores, labels) if any(labels) else None,
+        positions=rest,
+        orders={name: order.tolist() for name, order in circuit.orders.items()},
+        curves=curves or {},
+        tunings=tunings or {},
+        split=split,
+    )
+    claims = registered.hypothesis.tested
+    judged = verdict.judge(claims, trial.effects(claims, material), registered.hypothesis.alpha)
+    first = positions(
+        sample.discovery, sample.discovery.center, [None] * sample.discovery.photographs
+    )
+    edits = [
+        edited(claim, network, findings, first, rest, shown)
+        for claim in claims
+        if isinstance(claim, Edit)
+    ]
+    said = arguments(judged, seen.get(unit), others)
+    return Case(registered, judged, tuple(edits), seen, said)
+
+
+def positions(part: Part, mean: np.ndarray, keys: Sequence[str | None]) -> Positions:
+    """Return the sampled positions of one half of the photographs, as claims are tested on them."""
+    return Positions(part.u, part.sampled, part.of, part.threshold, mean, dict(enumerate(keys)))
+
+
+def edited(
+    claim: Edit,
+    network: Network,
+    findings: Findings,
+    first: Positions,
+    rest: Positions,
+    shown: ImageSettings,
+) -> dict[str, object]:
+    """Return what an edit was foretold to do, and what the edited network really does.
+
+    Args:
+        claim: the edit.
+        network: the network, in float32.
+        findings: what was measured of the unit.
+        first: positions of the discovery half, which foretell.
+        rest: those of the confirmation half.
+        shown: how photographs are shown.
+    """
+    unit, mean = findings.circuit.root, rest.mean
+    channels = trial.silenced(claim, mean)
+    record: dict[str, object] = {
+        "claim": words(claim),
+        "channels": channels.tolist(),
+        "foretold": trial.predicted(claim, first) if claim.among == "top" else None,
+        "done": None,
+        "photographs": 0,
+    }
+    where = trial.concerned(claim, rest)
+    paths = [findings.paths[place] for place in np.unique(rest.images[where]).tolist()]
+    try:
+        masked = intervention.masked(network, unit.layer, unit.filter, mean, channels.tolist())
+        plain = intervention.masked(network, unit.layer, unit.filter, mean, [])
+    except ValueError as error:
+        return record | {"reason": str(error)}
+    changes: list[np.ndarray] = []
+    for pixels in _pixels(paths, shown):
+        before, after = plain(pixels), masked(pixels)
+        strong = before >= rest.threshold if claim.among == "top" else np.ones(before.shape, bool)
+        changes.append((np.maximum(after, 0) - np.maximum(before, 0))[strong])
+    together = np.concatenate(changes) if changes else np.zeros(0)
+    done = float(together.mean()) if len(together) else None
+    return record | {"done": done, "photographs": len(paths)}
+
+
+def witnesses(
+    network: Network,
+    album: Album,
+    optima: Mapping[Unit, Optimum],
+    shown: ImageSettings,
+    seed: int,
+) -> dict[Unit, Witness]:
+    """Return of each optimum that is alive whether it is evidence.
+
+    Args:
+        network: the network, in float32.
+        album: the photographs and what they did.
+        optima: the images.
+        shown: how photographs are shown.
+        seed: of the photographs and positions that stand for any.
+    """
+    found: dict[Unit, Witness] = {}
+    usual: dict[str, Mapping[str, np.ndarray]] = {}
+    if len(album.paths) < 2 * EXEMPLARS:
+        return found
+    for unit, best in optima.items():
+        peaks = album.observation.peaks.get(unit.layer)
+        if not best.alive or peaks is None or unit.layer == IMAGE:
+            continue
+        if unit.layer not in usual:
+            usual[unit.layer] = _any(network, album, unit.layer, shown, seed)
+        chosen = peaks.strongest(unit.filter, EXEMPLARS)
+        places = np.stack(
+            [peaks.rows[chosen, unit.filter], peaks.columns[chosen, unit.filter]], axis=1
+        )
+        exemplars = _views([album.paths[place] for place in chosen], places, shown)
+        below = album.observation.below(unit, best.activation)
+        if exemplars and below is not None:
+            found[unit] = witness.examine(
+                network, unit, best.image, exemplars, usual[unit.layer], below
+            )
+    return found
+
+
+def told(witness: Witness) -> str:
+    """Return in a few words what speaks for an optimum, for below its picture."""
+    share = f"above {100 * witness.below:.4g} % of positions"
+    if not len(witness.similarity) or np.isnan(witness.similarity[-1]):
+        return share
+    return f"{share}, similarity {number(float(witness.similarity[-1]), digits=2)}"
+
+
+def _any(
+    network: Network, album: Album, layer: str, shown: ImageSettings, seed: int
+) -> Mapping[str, np.ndarray]:
+    """Return the profiles of any photographs at any positions of a layer."""
+    generator = np.random.default_rng(seed)
+    chosen = generator.choice(len(album.paths), EXEMPLARS, replace=False)
+    # The peaks of any filters lie where something is, as those of this one do.
+    peaks = album.observation.peaks[layer]
+    filters = generator.integers(0, peaks.rows.shape[1], EXEMPLARS)
+    places = np.stack([peaks.rows[chosen, filters], peaks.columns[chosen, filters]], axis=1)
+    views = _views([album.paths[place] for place in chosen], places, shown)
+    return witness.profiles(network, layer, views) if views else {}
+
+
+def _views(paths: Sequence[Path], places: np.ndarray, shown: ImageSettings) -> Views | None:
+    """Return photographs as the network sees them; None where one is gone by now."""
+    parts = list(_pixels(paths, shown))
+    pixels = np.concatenate(parts) if parts else np.zeros((0, 1, 1, 3))
+    return Views(pixels, places) if len(pixels) == len(paths) else None
+
+
+def _pixels(paths: Sequence[Path], shown: ImageSettings) -> Iterable[np.ndarray]:
+    for batch in images.batches(paths, shown.side, shown.batch, shown.fit):
+        if batch.paths:
+            yield batch.pixels
