@@ -19,15 +19,18 @@ LEVELS = (
     {"account", "passage"},
     {
         "dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence",
-        "recognition",
+        "recognition", "character",
     },
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
-        "directory", "answers",
+        "directory", "answers", "traits", "likeness",
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
      "inventory", "lineup"},
-    {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
+    {
+        "ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction",
+        "probe", "tuning", "invariance", "equivariance", "polysemanticity",
+    },
     {"subject"},
     {"readings", "memory", "index", "outline"},
     {"packaged", "applications", "keras_file"},
@@ -41,7 +44,7 @@ LEVELS = (
         "unit", "weights", "images", "labels", "parameterization", "draws", "transforms",
         "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
         "views", "photograph", "label_table", "field", "density", "auroc", "pruning", "fetch",
-        "whole", "class_names", "weight_file",
+        "whole", "class_names", "weight_file", "circular", "stimuli",
     },
     {"torch_file"},
     {"backend", "pickles", "architectures"},
@@ -51,6 +54,7 @@ LEVELS = (
 # The only imports inside one level: (who, whom).
 BESIDE = {
     ("activations", "attribution"),
+    ("probe", "activations"),
     ("receptive", "network"),
     ("images", "views"),
     ("images", "photograph"),
@@ -87,6 +91,8 @@ PURE = {
     "applications", "keras_file", "class_names", "weight_file",
     "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",
     "prediction", "predictor", "lineup", "answers", "recognition",
+    "circular", "stimuli", "probe", "tuning", "invariance", "equivariance", "polysemanticity",
+    "character", "traits", "likeness",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}
