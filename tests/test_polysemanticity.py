@@ -22,35 +22,25 @@ CAT, TABBY, PERSIAN = "n02124075", "n02123045", "n02123394"
 CAR, TRUCK, WAGON = "n04285008", "n04461696", "n02814533"
 
 
-def gaussian(random: np.random.Generator, count: int, width: int, slope: float) -> np.ndarray:
-    """Return exemplars of one Gaussian whose deviations fall by a power, away from zero."""
+def gaussian(
+    random: np.random.Generator, count: int, width: int, slope: float, away: float = 2.0
+) -> np.ndarray:
+    """Return exemplars of one Gaussian whose deviations fall by a power, so far from zero."""
     deviations = np.arange(1, width + 1) ** -slope
     mean = random.standard_normal(width)
-    return mean * 2 * np.linalg.norm(deviations) / np.linalg.norm(mean) + (
+    return mean * away * np.linalg.norm(deviations) / np.linalg.norm(mean) + (
         random.standard_normal((count, width)) * deviations
     )
 
 
-@pytest.mark.parametrize(
-    ("count", "width", "slope"), [(60, 256, 0.0), (60, 256, 1.0), (48, 12, 0.5), (33, 3, 0.3)]
-)
-def test_one_gaussian_is_seldom_taken_for_two(count, width, slope):
-    found = []
-    for seed in range(75):
-        vectors = gaussian(np.random.default_rng(seed), count, width, slope)
-        one = split(vectors, seed, draws=199, boots=1)
-        assert one is not None
-        found.append(one.p)
-    FOUND.extend(found)
-    assert np.mean(np.array(found) <= 0.05) <= 0.12  # of 75: three deviations
-
-
-FOUND: list[float] = []
-
-
-def test_over_all_shapes_of_one_gaussian_at_most_six_percent_are_taken_for_two():
-    assert len(FOUND) in (0, 300)
-    assert np.mean(np.array(FOUND or [1.0]) <= 0.05) <= 0.06
+def test_one_gaussian_is_seldom_taken_for_two():
+    taken = []
+    for seed in range(300):
+        # The last has one long axis around zero: two directions, and no two groups.
+        shapes = (60, 128, 0.0), (48, 64, 1.0), (48, 12, 0.5), (60, 2, 0.3), (48, 5, 1.0, 0.0)
+        vectors = gaussian(np.random.default_rng(seed), *shapes[seed % 5])
+        taken.append(split(vectors, seed, draws=199, boots=1).p <= 0.05)
+    assert np.mean(taken) <= 0.06
 
 
 @pytest.mark.parametrize("share", [0.5, 0.25])
@@ -92,7 +82,7 @@ def test_the_share_left_is_that_of_a_plain_two_means():
 
 def test_cosines_are_those_of_a_plain_loop():
     random = np.random.default_rng(0)
-    vectors = random.standard_normal((14, 4)) + [2, 0, 0, 0]
+    vectors = random.standard_normal((14, 4)) + np.array([2, 0, 0, 0])
     found = split(vectors, 0, draws=20, boots=5)
     assert found.dimensions == 4
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

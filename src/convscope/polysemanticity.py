@@ -83,7 +83,9 @@ class Meaning:
 def split(vectors: np.ndarray, seed: int, draws: int = 500, boots: int = 100) -> Split | None:
     """Return the best division of exemplars into two groups, tested against one Gaussian.
 
-    Vectors count by their direction alone, in their first principal axes.
+    Vectors count by their direction alone, in their first principal axes. The Gaussian has the
+    mean and the variances of the vectors, and its draws become directions as they do: one with a
+    single long axis around zero has two directions, and is still no two groups.
 
     Args:
         vectors: what stands for each exemplar, such as its inputs' contributions less their means
@@ -100,32 +102,32 @@ def split(vectors: np.ndarray, seed: int, draws: int = 500, boots: int = 100) ->
     """
     if len(vectors) < FEWEST:
         return None
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+    if not (np.isfinite(vectors).all() and vectors.any(axis=1).all()):
         raise ValueError("Each exemplar needs a vector of finite length above zero.")
     random = np.random.default_rng(seed)
-    directions = vectors.astype(np.float64) / lengths
-    middle = directions.mean(axis=0)
-    _, spread, axes = np.linalg.svd(directions - middle, full_matrices=False)
-    kept = min(DIMENSIONS, len(vectors) // 3, int(np.sum(spread > 1e-9 * max(spread[0], 1e-9))))
-    if not kept or spread[0] < 1e-9:
+    middle = vectors.mean(axis=0, dtype=np.float64)
+    _, spread, axes = np.linalg.svd(vectors - middle, full_matrices=False)
+    kept = min(DIMENSIONS, len(vectors) // 3, int(np.sum(spread > 1e-9 * np.abs(middle).max())))
+    if not kept:
         return None
-    points = (directions - middle) @ axes[:kept].T
-    deviations = spread[:kept] / np.sqrt(len(vectors))
-    index, groups = _two_means(points[None], random)
-    gaussian = random.standard_normal((draws, *points.shape)) * deviations
-    null, parted = _two_means(gaussian - gaussian.mean(axis=1, keepdims=True), random)
-    # The mean direction: along the axes kept, and all that is left of it as one axis more.
+    # Where the mean lies along the axes kept, and all that is left of it as one axis more.
     along = axes[:kept] @ middle
-    rest = math.sqrt(max(float(middle @ middle - along @ along), 0.0))
+    along = np.append(along, math.sqrt(max(float(middle @ middle - along @ along), 0.0)))
+    points = np.pad((vectors - middle) @ axes[:kept].T, ((0, 0), (0, 1))) + along
+    deviations = np.append(spread[:kept], 0.0) / math.sqrt(len(vectors))
+    gaussian = random.standard_normal((draws, *points.shape)) * deviations + along
+    beyond = float((spread[kept:] ** 2).sum() / len(vectors))
+    units, drawn = _directions(points[None], beyond), _directions(gaussian, beyond)
+    index, groups = _two_means(units - units.mean(axis=1, keepdims=True), random)
+    null, parted = _two_means(drawn - drawn.mean(axis=1, keepdims=True), random)
     return Split(
         groups=groups[0],
         index=float(index[0]),
         null=float(null.mean()),
         p=float((1 + np.sum(null <= index[0])) / (1 + draws)),
-        stability=_stability(points, groups[0], boots, random),
-        poly=float(_poly(points[None], groups, along, rest)[0]),
-        poly_null=float(_poly(gaussian, parted, along, rest).mean()),
+        stability=_stability(units[0], groups[0], boots, random),
+        poly=float(_poly(units, groups)[0]),
+        poly_null=float(_poly(drawn, parted).mean()),
         dimensions=kept,
     )
 
@@ -230,11 +232,14 @@ def rand(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     ]
     count = one.shape[-1]
     rows, columns = (both[0] + both[1], both[2] + both[3]), (both[0] + both[2], both[1] + both[3])
-    pairs = lambda sizes: sum(size * (size - 1) / 2 for size in sizes)  # noqa: E731
-    expected = pairs(rows) * pairs(columns) / (count * (count - 1) / 2)
-    most = (pairs(rows) + pairs(columns)) / 2
-    ideal = most - expected
-    return np.where(ideal > 0, (pairs(both) - expected) / np.where(ideal > 0, ideal, 1), 1.0)
+    expected = _pairs(*rows) * _pairs(*columns) / _pairs(np.array(count))
+    ideal = (_pairs(*rows) + _pairs(*columns)) / 2 - expected
+    return np.where(ideal > 0, (_pairs(*both) - expected) / np.where(ideal > 0, ideal, 1), 1.0)
+
+
+def _pairs(*sizes: np.ndarray) -> np.ndarray:
+    """Return how many pairs there are within groups of these sizes."""
+    return np.sum([size * (size - 1) / 2 for size in sizes], axis=0)
 
 
 def _two_means(points: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -303,10 +308,14 @@ def _stability(
     return float(rand(sides.astype(int), np.broadcast_to(groups, sides.shape)).mean())
 
 
-def _poly(points: np.ndarray, groups: np.ndarray, along: np.ndarray, rest: float) -> np.ndarray:
+def _directions(points: np.ndarray, beyond: float) -> np.ndarray:
+    """Return points scaled to length one, with as much squared length `beyond` their axes."""
+    return points / np.sqrt((points**2).sum(axis=-1, keepdims=True) + beyond)
+
+
+def _poly(units: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return 1 - mean cosine across groups / mean cosine within, of each set `(sets,)`."""
-    whole = np.concatenate([points + along, np.full((*points.shape[:2], 1), rest)], axis=2)
-    whole /= np.maximum(np.linalg.norm(whole, axis=2, keepdims=True), 1e-12)
+    whole = units / np.maximum(np.linalg.norm(units, axis=2, keepdims=True), 1e-12)
     counts, sums = [], []
     for mine in (groups == 0, groups == 1):
         counts.append(mine.sum(axis=1))

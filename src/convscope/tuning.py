@@ -33,12 +33,11 @@ class Battery:
     """How finely stimuli are sampled.
 
     Attributes:
-        orientations: of gratings over 180 degrees; arcs and corners take as many over 360.
+        orientations: of gratings and lines over 180 degrees.
         frequencies: of gratings, in even steps of the logarithm.
         phases: of gratings over 360 degrees.
-        edges: directions of straight edges.
+        edges: directions of straight edges over 360 degrees.
         radii: of arcs and of disks, in shares of the side; the latter take one more, infinite.
-        hues: around their circle.
     """
 
     orientations: int
@@ -46,11 +45,13 @@ class Battery:
     phases: int
     edges: int
     radii: tuple[float, ...]
-    hues: int
 
 
-FINE = Battery(24, 8, 8, 48, (1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2), 24)
-COARSE = Battery(12, 6, 4, 24, (1 / 16, 1 / 8, 1 / 4, 1 / 2), 24)
+FINE = Battery(24, 8, 8, 48, (1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2))
+COARSE = Battery(12, 6, 4, 24, (1 / 8, 1 / 4, 1 / 2))
+
+TURNS = 24
+"""Directions of arcs, corners and pairs, and hues: a step is 15 degrees."""
 
 
 def battery(size: Size) -> Battery:
@@ -97,7 +98,7 @@ def kinds(size: Size, how: Battery) -> Iterator[tuple[str, Stimuli]]:
     """Yield the stimuli of a battery by kind."""
     side, both = min(size), (1, -1)
     half = np.linspace(0, 180, how.orientations, endpoint=False)
-    whole = np.linspace(0, 360, how.orientations, endpoint=False)
+    whole = np.linspace(0, 360, TURNS, endpoint=False)
     phases = np.linspace(0, 360, how.phases, endpoint=False)
     radii = side * np.asarray(how.radii)
     paces = stimuli.frequencies(size, how.frequencies)
@@ -106,9 +107,9 @@ def kinds(size: Size, how: Battery) -> Iterator[tuple[str, Stimuli]]:
     yield "arc", stimuli.arcs(size, radii[radii >= 1.5], whole, both)
     yield "line", stimuli.lines(size, half, both)
     yield "corner", stimuli.corners(size, whole, both)
-    yield "pair", stimuli.pairs(size, np.linspace(0, 360, 24, endpoint=False))
+    yield "pair", stimuli.pairs(size, whole)
     yield "texture", stimuli.textures(size, np.linspace(0, 360, 8, endpoint=False))
-    yield "hue", stimuli.hues(size, np.linspace(0, 360, how.hues, endpoint=False))
+    yield "hue", stimuli.hues(size, whole)
     yield "grey", stimuli.greys(size)
     yield "disk", stimuli.disks(size, np.append(radii, np.inf), both)
     yield "noise", stimuli.noises(size, 4)
