@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from convscope.linear import linear
 from convscope.network import Network, build, tap
 from convscope.probe import probe
 from convscope.receptive import receptive_field
@@ -82,3 +83,14 @@ def test_a_layer_that_sees_everything_is_asked_with_whole_images():
     expected = tap(network, ["dense"], pre=True)(images.astype(np.float32))["dense"]
     np.testing.assert_allclose(found.respond(images), expected, rtol=1e-5, atol=1e-6)
     assert probe(network, "conv").size == (3, 3)
+
+
+@pytest.mark.parametrize("filter", [0, 17])
+def test_contributions_sum_to_the_preactivation(vgg16, filter):
+    found = probe(vgg16, "block3_conv2")
+    images = np.random.default_rng(0).random((3, *found.size, 3), np.float32)
+    how = linear(vgg16.find("block3_conv2"), filter)
+    parts = found.contributions(images, how)
+    assert parts.shape == (3, 256)
+    expected = found.respond(images)[:, filter]
+    np.testing.assert_allclose(parts.sum(axis=1) + how.bias, expected, rtol=1e-3, atol=1e-3)

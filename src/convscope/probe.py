@@ -17,6 +17,7 @@ from convscope.activations import mapped
 from convscope.backend import keras, tf
 from convscope.flow import CONVOLUTIONS, POOLINGS, SHIFTS, window
 from convscope.graph import LINEAR, activation_of, before
+from convscope.linear import Linear
 from convscope.network import Network, look, preactivation
 
 L = keras.layers
@@ -39,11 +40,27 @@ class Probe:
         exact: whether that is just what the position sees; if not, it is an image of the size the
             network was made for, and the position lies in the middle of the map.
         respond: images `(count, height, width, 3)` in [0, 1] -> preactivations `(count, filters)`.
+        feed: such images -> what the taps of a linear layer get `(count, taps, taps, C)`; None
+            where the position is not exact or the layer has no taps.
     """
 
     size: tuple[int, int]
     exact: bool
     respond: Callable[[np.ndarray], np.ndarray]
+    feed: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def contributions(self, images: np.ndarray, linear: Linear) -> np.ndarray | None:
+        """Return what each input of a filter adds to its preactivation `(count, C)`, if known.
+
+        Args:
+            images: `(count, height, width, 3)` in [0, 1].
+            linear: how the filter follows from the layer's inputs.
+        """
+        if self.feed is None:
+            return None
+        rows, columns = linear.window.rates
+        taps = self.feed(images)[:, ::rows, ::columns, linear.channels]
+        return np.einsum("nhwc,hwc->nc", taps, linear.kernel)
 
 
 def probe(network: Network, layer: str) -> Probe:
@@ -61,7 +78,10 @@ def probe(network: Network, layer: str) -> Probe:
         rows, columns = next(iter(spans.values()))
         size = rows[1] - rows[0], columns[1] - columns[0]
         if max(size) <= LARGEST:
-            return Probe(size, True, _batched(_cone(network, layer, spans, size), size))
+            ends = _cone(network, layer, spans, size)
+            respond, feed = (_batched(end, size) if end is not None else None for end in ends)
+            if respond is not None:
+                return Probe(size, True, respond, feed)
     side = network.size or 224
     size = network.demands(layer) or (side, side)
     model = look(network, {layer: preactivation(network.find(layer))})
@@ -136,16 +156,17 @@ def _before(operation: Any, spans: tuple[Span, Span]) -> tuple[Span, Span]:
 
 def _cone(
     network: Network, layer: str, spans: dict[str, tuple[Span, Span]], size: tuple[int, int]
-) -> keras.Model:
-    """Return a model from what a position sees to its preactivations `(count, filters)`."""
+) -> tuple[keras.Model, keras.Model | None]:
+    """Return models from what a position sees to its preactivations and to what its taps get."""
     image = keras.Input((*size, 3), dtype="float32")
     made: dict[str, Any] = {}
+    given: list[Any] = []
     for name, operation in network.until(layer).items():
         if isinstance(operation, L.InputLayer):
             made[name] = network.preprocess(image)
             continue
         asked = _before(operation, spans[name])
-        given = []
+        given.clear()
         for source in before(operation):
             edges = [
                 (need[0] - have[0], have[1] - need[1])
@@ -154,7 +175,9 @@ def _cone(
             values = made[source.name]
             given.append(L.Cropping2D(edges)(values) if np.any(edges) else values)
         made[name] = _applied(operation, given, last=name == layer)
-    return keras.Model(image, keras.ops.cast(made[layer][:, 0, 0], "float32"))
+    answers = keras.Model(image, keras.ops.cast(made[layer][:, 0, 0], "float32"))
+    fed = type(network.find(layer)) in CONVOLUTIONS or type(network.find(layer)) is L.Dense
+    return answers, keras.Model(image, keras.ops.cast(given[0], "float32")) if fed else None
 
 
 def _applied(operation: Any, given: list[Any], *, last: bool) -> Any:
