@@ -55,6 +55,9 @@ LEVELS = (
 BESIDE = {
     ("activations", "attribution"),
     ("probe", "activations"),
+    ("invariance", "tuning"),
+    ("equivariance", "tuning"),
+    ("likeness", "traits"),
     ("receptive", "network"),
     ("images", "views"),
     ("images", "photograph"),

@@ -43,6 +43,16 @@ def test_partners_are_the_turned_and_the_mirrored_filter(ring):
     assert all(one.p < 0.05 and one.score > one.null + 0.2 for one in found.values())
 
 
+def test_every_filter_has_its_partner_at_once(ring):
+    for move in equivariance.MOVES:
+        every = equivariance.everyone(ring, move)
+        for filter in range(9):
+            (one,) = [
+                one for one in partners(ring, filter, np.random.default_rng(1)) if one.move == move
+            ]
+            assert every[filter] == one.filter
+
+
 def test_a_gabor_has_one_partner_across_and_looks_the_same_after_half_a_turn(ring):
     found = {one.move: one for one in partners(ring, 8, np.random.default_rng(1))}
     assert found["90"].filter == 9 and found["180"].filter == 8 and found["mirror"].filter == 8

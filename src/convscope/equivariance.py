@@ -80,7 +80,6 @@ def partners(
     null = _null(tuning, filter, signatures, random, draws)
     found = []
     for move, angle in MOVES.items():
-        # The mirror image of an angle is that to the left of what it was to the right of.
         moved = [_mirrored(f) if angle is None else _turned(f, angle) for f in _families(tuning)]
         alike = signatures @ _signatures([one[..., [filter]] for one in moved])[0]
         found.append(_best(move, alike, null))
@@ -128,6 +127,14 @@ def family(
     )
 
 
+def everyone(tuning: Tuning, move: str) -> np.ndarray:
+    """Return the best copy of each filter for a move; of one that nothing excites itself."""
+    families, angle = _families(tuning), MOVES[move]
+    moved = [_mirrored(one) if angle is None else _turned(one, angle) for one in families]
+    best = (_signatures(moved) @ _signatures(families).T).argmax(axis=1)
+    return np.where(_alive(tuning), best, np.arange(len(best)))
+
+
 def copies(
     kernels: np.ndarray,
     filter: int,
@@ -142,17 +149,19 @@ def copies(
         kernels: weights of a layer `(height, width, C, filters)`.
         filter: whose copy is looked for.
         move: one of `MOVES`; turns by 45 degrees shift the ring of a 3 x 3 kernel.
-        inputs: which input channel is the moved copy of each; colours are their own `(C,)`.
+        inputs: which input channel is the moved copy of each; colours are their own `(C,)`. Of
+            several with the same copy the weights add up.
         random: of the null, which takes the inputs in random orders.
         draws: of the null.
     """
     moved = _moved(kernels[..., filter], MOVES[move])
     others = _standard(kernels.reshape(-1, kernels.shape[-1]).T)
     orders = [np.asarray(inputs), *(random.permutation(len(inputs)) for _ in range(draws))]
-    placed = np.empty((len(orders), *moved.shape))
+    alike = np.empty((len(orders), len(others)))
     for at, order in enumerate(orders):
-        placed[at][..., order] = moved
-    alike = _standard(placed.reshape(len(orders), -1)) @ others.T
+        placed = np.zeros_like(moved)
+        np.add.at(placed, (slice(None), slice(None), order), moved)
+        alike[at] = (_standard(placed.reshape(1, -1)) @ others.T)[0]
     return _best(move, alike[0], alike[1:].max(axis=1))
 
 
