@@ -16,14 +16,14 @@ PACKAGE = "convscope"
 LEVELS = (
     {"run"},
     {"stages", "multirun"},
-    {"account", "passage"},
+    {"account", "passage", "likeness"},
     {
         "dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence",
         "recognition", "character",
     },
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
-        "directory", "answers", "traits", "likeness",
+        "directory", "answers", "traits",
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
      "inventory", "lineup"},
@@ -57,7 +57,6 @@ BESIDE = {
     ("probe", "activations"),
     ("invariance", "tuning"),
     ("equivariance", "tuning"),
-    ("likeness", "traits"),
     ("receptive", "network"),
     ("images", "views"),
     ("images", "photograph"),

@@ -76,3 +76,11 @@ def test_permuted_labels_know_a_peak_from_noise():
     assert circular.permuted(peak, angles, 2, 999, random) < 0.01
     noise = [circular.permuted(random.random(12), angles, 2, 199, random) for _ in range(300)]
     assert np.mean(np.array(noise) < 0.05) == pytest.approx(0.05, abs=0.04)
+
+
+def test_one_angle_that_answers_at_every_repeat_is_no_chance_and_at_one_is_all_that_is_known():
+    random, angles = np.random.default_rng(2), np.arange(0, 180, 15.0)
+    always = np.zeros((12, 4))
+    always[5] = 1, 2, 1, 2
+    assert circular.permuted(always, angles, 2, 999, random) < 0.01
+    assert circular.permuted(always[:, 0], angles, 2, 999, random) == 1

@@ -44,14 +44,16 @@ def permuted(
     """Return the p of a selectivity: how often one as large comes of exchanged angle labels.
 
     Args:
-        weights: one tuning curve `(angles,)`.
+        weights: a tuning curve measured several times, such as at several phases, each of which
+            exchanges its labels by itself `(angles, repeats)`; once `(angles,)`.
         angles: in degrees `(angles,)`.
         turns: see `resultant`.
         draws: permutations.
         random: where they come from.
     """
-    seen = abs(resultant(weights, angles, turns))
-    shuffled = random.permuted(np.tile(weights, (draws, 1)), axis=1).T
+    repeats = weights.reshape(len(weights), -1)
+    seen = abs(resultant(repeats.sum(axis=1), angles, turns))
+    shuffled = random.permuted(np.tile(repeats, (draws, 1, 1)), axis=1).sum(axis=2).T
     null = np.abs(resultant(shuffled, angles, turns))
     return float((1 + np.sum(null >= seen - 1e-12)) / (1 + draws))
 

@@ -111,9 +111,8 @@ def family(
     best = alike.max(axis=1)
     members = [int(other) for other in np.flatnonzero(best >= threshold) if other != filter]
     angles = {other: float(alike[other].argmax() * STEP) for other in members}
-    if alike[filter, TURNS // 2] > 0.95:
-        angles = {other: angle % 180 for other, angle in angles.items()}
-    period = 180.0 if alike[filter, TURNS // 2] > 0.95 else 360.0
+    period = 180.0 if alike[filter, TURNS // 2] >= ALIKE else 360.0
+    angles = {other: angle % period for other, angle in angles.items()}
     members.sort(key=lambda other: (angles[other], -best[other]))
     around = (0.0, *(angles[other] for other in members))
     several = len(around) >= 3
@@ -160,7 +159,8 @@ def copies(
     alike = np.empty((len(orders), len(others)))
     for at, order in enumerate(orders):
         placed = np.zeros_like(moved)
-        np.add.at(placed, (slice(None), slice(None), order), moved)
+        for channel, copy in enumerate(order):
+            placed[..., copy] += moved[..., channel]
         alike[at] = (_standard(placed.reshape(1, -1)) @ others.T)[0]
     return _best(move, alike[0], alike[1:].max(axis=1))
 

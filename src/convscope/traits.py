@@ -19,7 +19,7 @@ from convscope.invariance import KEPT, Invariance
 from convscope.polysemanticity import POLY, UNDECIDED, Meaning, Split, verdict
 from convscope.tuning import Tuning
 
-DRIVEN = 0.25
+DRIVEN = 0.5
 """The share of the response to exemplars that drawn stimuli must reach to say something."""
 
 TUNED, UNTUNED = 0.5, 0.3
@@ -129,19 +129,15 @@ def _drawn(seen: Evidence, kind: str, word: str, rule: str, measure: str, test: 
 
 
 def _oriented(seen: Evidence, random: np.random.Generator) -> Iterator[Trait]:
-    def p(curve: str, kind: str, axis: str, turns: int) -> float:
-        weights = seen.tuning.curves[curve][:, seen.filter]
-        return circular.permuted(weights, seen.tuning.axes[kind][axis], turns, DRAWS, random)
-
     def oriented() -> tuple[bool | None, str]:
-        osi, chance = seen.value("osi"), p("orientation", "grating", "orientation", 2)
+        osi, chance = seen.value("osi"), _chance(seen, "orientation", random)
         words = f"OSI {osi:.2f} at {seen.value('orientation'):.0f} degrees, p = {chance:.3g}"
         if np.isfinite(width := seen.value("half_width")):
             words += f", half-width {width:.0f} degrees"
         return _told(osi, chance), words
 
     def sided() -> tuple[bool | None, str]:
-        size, chance = seen.value("polarity"), p("edge", "edge", "angle", 1)
+        size, chance = seen.value("polarity"), _chance(seen, "edge", random)
         towards = f"bright towards {seen.value('edge'):.0f} degrees"
         return _told(size, chance), f"mean vector {size:.2f}, {towards}, p = {chance:.3g}"
 
@@ -158,11 +154,7 @@ def _oriented(seen: Evidence, random: np.random.Generator) -> Iterator[Trait]:
 def _shapes(seen: Evidence, random: np.random.Generator) -> Iterator[Trait]:
     def curved() -> tuple[bool | None, str]:
         index, size, echo = (seen.value(name) for name in ("curve", "curve_r", "echo"))
-        weights, angles = (
-            seen.tuning.curves["arc"][:, seen.filter],
-            seen.tuning.axes["arc"]["angle"],
-        )
-        chance = circular.permuted(weights, angles, 1, DRAWS, random)
+        chance = _chance(seen, "arc", random)
         words = f"index {index:+.2f}, mean vector {size:.2f}, echo {echo:.2f}, p = {chance:.3g}"
         if index < 0 or echo > 0.8:
             return False, words
@@ -173,8 +165,7 @@ def _shapes(seen: Evidence, random: np.random.Generator) -> Iterator[Trait]:
         return True if index >= MORE else False if index < 0 else None, f"index {index:+.2f}"
 
     def paired() -> tuple[bool | None, str]:
-        index, curve = seen.value("high_low"), seen.tuning.curves["pair"][:, seen.filter]
-        chance = circular.permuted(curve, seen.tuning.axes["pair"]["angle"], 1, DRAWS, random)
+        index, chance = seen.value("high_low"), _chance(seen, "pair", random)
         words = f"index {index:+.2f}, p of the direction = {chance:.3g}"
         return (False if index < 0 else (index >= MORE and chance < ALPHA) or None), words
 
@@ -190,8 +181,7 @@ def _shapes(seen: Evidence, random: np.random.Generator) -> Iterator[Trait]:
 
 def _surfaces(seen: Evidence, random: np.random.Generator) -> Iterator[Trait]:
     def coloured() -> tuple[bool | None, str]:
-        index, curve = seen.value("colour"), seen.tuning.curves["hue"][:, seen.filter]
-        chance = circular.permuted(curve, seen.tuning.axes["hue"]["angle"], 1, DRAWS, random)
+        index, chance = seen.value("colour"), _chance(seen, "hue", random)
         words = f"index {index:+.2f}, hue {seen.value('hue'):.0f} degrees, p = {chance:.3g}"
         return (False if index < 0 else (index >= COLOURED and chance < ALPHA) or None), words
 
@@ -278,6 +268,19 @@ def dimensionality(kernels: np.ndarray) -> np.ndarray:
     squared = np.diag(products)
     shared = (products**2).sum(axis=0)
     return np.divide(squared**2, shared, out=np.full_like(squared, np.nan), where=shared > 0)
+
+
+def _chance(seen: Evidence, name: str, random: np.random.Generator) -> float:
+    """Return the p of a tuning to angles; phases, radii and signs are repeated measurements."""
+    kind, axis, turns = {
+        "orientation": ("grating", "orientation", 2), "edge": ("edge", "angle", 1),
+        "arc": ("arc", "angle", 1), "pair": ("pair", "angle", 1), "hue": ("hue", "angle", 1),
+    }[name]  # fmt: skip
+    found, axes = seen.tuning.sets[kind][..., seen.filter], seen.tuning.axes[kind]
+    if kind == "grating":  # at the best frequency
+        found = found[:, int(seen.tuning.curves["frequency"][:, seen.filter].argmax())]
+    turned = np.moveaxis(found, list(axes).index(axis), 0)
+    return circular.permuted(turned.reshape(len(turned), -1), axes[axis], turns, DRAWS, random)
 
 
 def _told(length: float, chance: float) -> bool | None:
