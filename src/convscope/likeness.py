@@ -26,8 +26,8 @@ def character_figure(character: Character) -> np.ndarray:
     """Return what a unit is tuned to and ignores, uint8 `(1600, 2800, 3)`.
 
     Above are its responses by angle: to gratings, edges, arcs and hues, each as a share of the
-    largest; below those by spatial frequency and contrast, and what is left when exemplars are
-    turned and otherwise moved.
+    largest, with their mean vector; below those by spatial frequency and contrast, and what is left
+    when exemplars are turned and otherwise moved.
     """
     page = Page(WIDTH, HEIGHT, scale=2)
     page.text(40, 44, f"What {character.unit} is tuned to, and what it ignores", 25, weight="bold")
@@ -76,8 +76,10 @@ def _polar(
     angles: np.ndarray,
     responses: np.ndarray,
     best: float | None,
+    length: float | None,
+    degrees: bool = True,
 ) -> None:
-    """Draw responses around a circle whose rim is the largest, and what is preferred."""
+    """Draw responses around a circle whose rim is the largest, and their mean vector."""
     across, down = left + SIDE / 2, top + 160
     ring = np.linspace(0, 2 * np.pi, 121)
     for part in (0.5, 1.0):
@@ -88,10 +90,10 @@ def _polar(
         page.axes.plot(
             [across, across + RADIUS * x], [down, down + RADIUS * y], color=VOID, lw=0.72
         )
-        page.text(
-            across + (RADIUS + 18) * x, down + (RADIUS + 13) * y, f"{turn}\N{DEGREE SIGN}", 11,
-            ha="center", color=QUIET,
-        )  # fmt: skip
+        if degrees:
+            words, away = f"{turn}\N{DEGREE SIGN}", (RADIUS + 18, RADIUS + 13)
+            place = across + away[0] * x, down + away[1] * y
+            page.text(*place, words, 11, ha="center", color=QUIET)
     if responses.max() <= 0:
         page.text(across, down, "no response", 13, ha="center", color=QUIET)
         return
@@ -99,8 +101,8 @@ def _polar(
     x, y = across + far * np.cos(np.radians(angles)), down - far * np.sin(np.radians(angles))
     page.axes.fill(x, y, facecolor=BAND, edgecolor=LINE, linewidth=1.4, alpha=0.9, zorder=3)
     if best is not None:
-        turn = np.radians(best)
-        x, y = [across, across + RADIUS * np.cos(turn)], [down, down - RADIUS * np.sin(turn)]
+        far = np.array([0, RADIUS * (length or 0.0)])
+        x, y = across + far * np.cos(np.radians(best)), down - far * np.sin(np.radians(best))
         page.axes.plot(x, y, color=EFFECTS["excitatory"], linewidth=1.6, zorder=4)
 
 
@@ -112,7 +114,7 @@ def _orientation(page: Page, character: Character, left: float, top: float) -> N
         words = f"OSI {osi:.2f}{_share(character, 'osi')}; {_top(character, curve.max())}"
     _head(page, left, top, "Orientation of bars", words)
     whole = np.concatenate([angles, angles + 180])
-    _polar(page, left, top, whole, np.tile(curve, 2), best)
+    _polar(page, left, top, whole, np.tile(curve, 2), best, osi)
 
 
 def _edge(page: Page, character: Character, left: float, top: float) -> None:
@@ -122,7 +124,7 @@ def _edge(page: Page, character: Character, left: float, top: float) -> None:
         words = f"mean vector {size:.2f}; {_top(character, curve.max())}"
     _head(page, left, top, "Edges, by their bright side", words)
     angles = character.tuning.axes["edge"]["angle"]
-    _polar(page, left, top, angles, curve, character.measure("edge"))
+    _polar(page, left, top, angles, curve, character.measure("edge"), size)
 
 
 def _arc(page: Page, character: Character, left: float, top: float) -> None:
@@ -133,7 +135,15 @@ def _arc(page: Page, character: Character, left: float, top: float) -> None:
         words = f"{against}; {_top(character, curve.max())}"
     _head(page, left, top, "Arcs, by the side they open to", words)
     angles = character.tuning.axes["arc"]["angle"]
-    _polar(page, left, top, angles, curve, character.measure("curve_angle"))
+    _polar(
+        page,
+        left,
+        top,
+        angles,
+        curve,
+        character.measure("curve_angle"),
+        character.measure("curve_r"),
+    )
 
 
 def _hue(page: Page, character: Character, left: float, top: float) -> None:
@@ -152,7 +162,16 @@ def _hue(page: Page, character: Character, left: float, top: float) -> None:
         ]
         points = [(across + r * np.cos(edge[t]), down - r * np.sin(edge[t])) for r, t in rim]
         page.shape(points, "#" + "".join(f"{round(255 * part):02x}" for part in colour))
-    _polar(page, left, top, angles, curve, character.measure("hue"))
+    _polar(
+        page,
+        left,
+        top,
+        angles,
+        curve,
+        character.measure("hue"),
+        character.measure("hue_r"),
+        degrees=False,
+    )
 
 
 def _axes(

@@ -136,10 +136,16 @@ def _oriented(seen: Evidence, random: np.random.Generator) -> Iterator[Trait]:
             words += f", half-width {width:.0f} degrees"
         return _told(osi, chance), words
 
-    def sided() -> tuple[bool | None, str]:
+    def edged() -> tuple[bool | None, str]:
         size, chance = seen.value("polarity"), _chance(seen, "edge", random)
-        towards = f"bright towards {seen.value('edge'):.0f} degrees"
-        return _told(size, chance), f"mean vector {size:.2f}, {towards}, p = {chance:.3g}"
+        axis, same = seen.value("edge_axis"), _chance(seen, "edge_axis", random)
+        if axis > size:
+            words = f"of either polarity: mean axis {axis:.2f}"
+            at = f", at {seen.value('edge_orientation'):.0f} degrees, p = {same:.3g}"
+            return _told(axis, same), words + at
+        words = f"of one polarity: mean vector {size:.2f}"
+        at = f", bright towards {seen.value('edge'):.0f} degrees, p = {chance:.3g}"
+        return _told(size, chance), words + at
 
     def phased() -> tuple[bool | None, str]:
         ratio = seen.value("modulation")
@@ -148,7 +154,7 @@ def _oriented(seen: Evidence, random: np.random.Generator) -> Iterator[Trait]:
     rule = f"mean vector of {TUNED} or more (below {UNTUNED} it is not), p < {ALPHA}"
     yield _drawn(seen, "grating", "orientation-tuned", rule, "osi", oriented)
     yield _drawn(seen, "grating", "phase-sensitive", "F1/F0 above 1", "modulation", phased)
-    yield _drawn(seen, "edge", "edge detector", rule, "polarity", sided)
+    yield _drawn(seen, "edge", "edge detector", rule, "edge_axis", edged)
 
 
 def _shapes(seen: Evidence, random: np.random.Generator) -> Iterator[Trait]:
@@ -274,6 +280,7 @@ def _chance(seen: Evidence, name: str, random: np.random.Generator) -> float:
     """Return the p of a tuning to angles; phases, radii and signs are repeated measurements."""
     kind, axis, turns = {
         "orientation": ("grating", "orientation", 2), "edge": ("edge", "angle", 1),
+        "edge_axis": ("edge", "angle", 2),
         "arc": ("arc", "angle", 1), "pair": ("pair", "angle", 1), "hue": ("hue", "angle", 1),
     }[name]  # fmt: skip
     found, axes = seen.tuning.sets[kind][..., seen.filter], seen.tuning.axes[kind]

@@ -209,12 +209,15 @@ def _gratings(sets: Responses, axes: Axes) -> Found:
 
 
 def _edges(sets: Responses, axes: Axes) -> Found:
-    """Measure which way across an edge it must become brighter."""
-    curve = sets["edge"]
-    mean = circular.resultant(curve, axes["edge"]["angle"])
+    """Measure which way across an edge it must become brighter, and how edges must lie."""
+    curve, angles = sets["edge"], axes["edge"]["angle"]
+    mean, axis = circular.resultant(curve, angles), circular.resultant(curve, angles, 2)
+    alive = curve.max(axis=0) > 0
     return {"edge": curve}, {
-        "polarity": np.where(curve.max(axis=0) > 0, np.abs(mean), np.nan),
+        "polarity": np.where(alive, np.abs(mean), np.nan),
         "edge": circular.direction(mean),
+        "edge_axis": np.where(alive, np.abs(axis), np.nan),
+        "edge_orientation": circular.direction(axis * np.exp(1j * np.pi), 2),
     }
 
 
