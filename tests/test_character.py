@@ -77,7 +77,7 @@ def test_without_exemplars_only_drawn_stimuli_speak():
     assert found.natural is None and found.invariance is None
     assert words(found)["orientation-tuned"] is True
     assert "pose-invariant" not in words(found)
-    assert character_figure(found).shape == (1600, 2800, 3)
+    assert character_figure(found).shape == (1500, 2800, 3)
 
 
 def test_the_same_seed_gives_the_same_character():
@@ -105,7 +105,7 @@ def test_part_of_a_view_is_mirrored_beyond_its_edges():
 
 def test_the_drawing_is_two_thousand_eight_hundred_pixels_wide(bars):
     drawn = character_figure(bars)
-    assert drawn.shape == (1600, 2800, 3) and drawn.dtype == np.uint8
+    assert drawn.shape == (1500, 2800, 3) and drawn.dtype == np.uint8
     assert (drawn == 255).all(axis=2).mean() > 0.5
     assert not np.array_equal(drawn, character_figure(replace(bars, invariance=None)))
 

@@ -10,9 +10,9 @@ from convscope import stimuli
 from convscope.character import Character
 from convscope.figures import EFFECTS, INK, QUIET, RULE, VOID, Page, number
 
-WIDTH, HEIGHT = 1400, 800
+WIDTH, HEIGHT = 1400, 750
 LEFTS = 40, 380, 720, 1060
-TOPS = 120, 460
+TOPS = 120, 440
 SIDE = 300
 """Units of a panel, square but for its words."""
 
@@ -23,7 +23,7 @@ KINDS = {"mirror": "mirrored", "scale": "scaled", "shift": "shifted", "hue": "ot
 
 
 def character_figure(character: Character) -> np.ndarray:
-    """Return what a unit is tuned to and ignores, uint8 `(1600, 2800, 3)`.
+    """Return what a unit is tuned to and ignores, uint8 `(1500, 2800, 3)`.
 
     Above are its responses by angle: to gratings, edges, arcs and hues, each as a share of the
     largest, with their mean vector; below those by spatial frequency and contrast, and what is left

@@ -248,7 +248,7 @@ def _relatives(seen: Evidence) -> Iterator[Trait]:
 
 def _facets(seen: Evidence) -> Iterator[Trait]:
     word, numbers = verdict(seen.split, seen.meaning)
-    rule = "2-means of exemplars against one Gaussian (SigClust), classes by Lin similarity"
+    rule = "2-means of exemplars against one Gaussian, after SigClust; classes by Lin similarity"
     if word == UNDECIDED:
         yield Trait(POLY, None, rule, numbers)
     else:
