@@ -229,13 +229,16 @@ def _relatives(seen: Evidence) -> Iterator[Trait]:
         )
         return
     count, found = len(seen.family.filters), seen.family
+    reached = [seen.reached(kind) for kind in ("grating", "edge", "arc", "line", "corner", "pair")]
+    driven = seen.natural is None or max(share or 0.0 for share in reached) >= DRIVEN
+    weak = "" if driven else "; drawn stimuli excite it too little to tell"
     numbers = f"{count - 1} turned copies with correlation {found.threshold:.2f} or more"
     holds: bool | None = False
     if found.rayleigh is not None and found.gap is not None:
         numbers += f", Rayleigh p = {found.rayleigh:.3g}, largest gap {found.gap:.1f}"
         even = found.rayleigh > ALPHA and found.gap < 2
         holds = True if even and count > 3 else None
-    yield Trait("member of an equivariant family", holds, rule, numbers)
+    yield Trait("member of an equivariant family", holds if driven else None, rule, numbers + weak)
     for one in seen.partners:
         if one.move != "mirror":
             continue
@@ -243,7 +246,8 @@ def _relatives(seen: Evidence) -> Iterator[Trait]:
         sure = one.score >= ALIKE and one.p < ALPHA
         numbers = f"filter {one.filter}: {one.score:.2f}, chance {one.null:.2f}, p = {one.p:.3g}"
         rule = f"correlation of {ALIKE} with its responses mirrored, p < {ALPHA}"
-        yield Trait(word, sure or (None if one.p < ALPHA else False), rule, numbers)
+        holds = sure or (None if one.p < ALPHA else False)
+        yield Trait(word, holds if driven else None, rule, numbers + weak)
 
 
 def _facets(seen: Evidence) -> Iterator[Trait]:
