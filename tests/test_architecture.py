@@ -16,15 +16,16 @@ PACKAGE = "convscope"
 LEVELS = (
     {"run"},
     {"stages", "multirun"},
-    {"account", "passage"},
+    {"account", "passage", "likeness"},
     {
         "dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence",
-        "recognition",
+        "recognition", "character",
     },
+    {"case"},
     {"findings"},
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
-        "directory", "answers", "arguments",
+        "directory", "answers", "arguments", "traits",
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
      "inventory", "lineup", "curves", "witness"},
@@ -32,7 +33,10 @@ LEVELS = (
     {"rankings"},
     {"effects"},
     {"sample"},
-    {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
+    {
+        "ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction",
+        "probe", "tuning", "invariance", "equivariance", "polysemanticity",
+    },
     {"trial"},
     {"verdict", "material", "registration"},
     {"claims", "intervention"},
@@ -50,6 +54,7 @@ LEVELS = (
         "penalties", "spectrum", "figures", "explorer", "folder", "tracker", "settings", "journal",
         "views", "photograph", "label_table", "field", "density", "auroc", "pruning", "fetch",
         "whole", "class_names", "weight_file", "bootstrap", "pattern", "resampling", "game",
+        "circular", "stimuli",
     },
     {"torch_file"},
     {"backend", "pickles", "architectures"},
@@ -58,6 +63,9 @@ LEVELS = (
 
 # The only imports inside one level: (who, whom).
 BESIDE = {
+    ("probe", "activations"),
+    ("invariance", "tuning"),
+    ("equivariance", "tuning"),
     ("receptive", "network"),
     ("images", "views"),
     ("images", "photograph"),
@@ -98,6 +106,8 @@ PURE = {
     "findings",
     "claims", "nouns", "verdict", "trial", "resampling", "intervention",
     "game", "witness", "arguments", "material", "registration",
+    "circular", "stimuli", "probe", "tuning", "invariance", "equivariance", "polysemanticity",
+    "character", "traits", "likeness", "case",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

@@ -1,0 +1,160 @@
+"""The character of planted and of real units, as values, a drawing and a section of a page."""
+
+from dataclasses import replace
+
+import jinja2
+import numpy as np
+import pytest
+from test_tuning import SIDE, gabor, planted
+
+from convscope import character, labels, page, stimuli, traits
+from convscope.album import fill
+from convscope.character import Character, Exemplars, gather, study
+from convscope.likeness import character_figure
+from convscope.linear import linear
+from convscope.traits import dimensionality
+
+RING = np.arange(0, 360, 45.0)
+
+
+def shown(kernel: np.ndarray, count: int, seed: int = 1) -> np.ndarray:
+    """Return images that excite a kernel, each with noise of its own."""
+    noise = np.random.default_rng(seed).normal(0, 0.08, (count, SIDE, SIDE, 3))
+    return np.clip(0.5 + kernel[..., None] / np.abs(kernel).max() / 3 + noise, 0, 1).astype("f")
+
+
+@pytest.fixture(scope="module")
+def bars() -> Character:
+    """A Gabor among a ring of arcs."""
+    drawn = stimuli.arcs((SIDE, SIDE), np.array([5.0]), RING, (1,)).images[..., 0]
+    kernels = [gabor(30, 0.17), *(one - one.mean() for one in drawn)]
+    exemplars = Exemplars(
+        shown(kernels[0], 40), controls={at: shown(kernels[at], 2) for at in (1, 2, 3)}
+    )
+    return study(planted(kernels, bias=-1.0), "planted", 0, exemplars, seed=3)
+
+
+def words(found: Character) -> dict[str, bool | None]:
+    return {trait.word: trait.holds for trait in found.traits}
+
+
+def test_a_gabor_is_called_what_it_is(bars):
+    said = words(bars)
+    assert said["orientation-tuned"] is True and said["phase-sensitive"] is True
+    assert said["rotation-invariant"] is False and said["pose-invariant"] is False
+    assert said["hue-invariant"] is True and said["curve detector"] is None
+    assert said["colour detector"] is None
+    assert said["mono-faceted"] is True
+    assert "consistent with superposition" not in said
+    assert bars.measure("orientation") == pytest.approx(30, abs=3.75)
+    assert bars.natural > 1 and bars.invariance.controls == 3
+    assert bars.half_contrast > 0.4
+
+
+def test_an_arc_of_a_ring_is_a_curve_detector_with_a_family():
+    drawn = stimuli.arcs((SIDE, SIDE), np.array([5.0]), RING, (1,)).images[..., 0]
+    kernels = [one - one.mean() for one in drawn]
+    found = study(planted(kernels, bias=-2.0), "planted", 2, Exemplars(shown(kernels[2], 4)))
+    said = words(found)
+    assert said["curve detector"] is True and said["member of an equivariant family"] is True
+    assert found.split is None and said["polysemantic"] is None
+    # The kernel has more than 3 x 3 taps: turned by quarters alone, which the ring has too.
+    copies = {one.move: one.filter for one in found.copies}
+    assert copies["90"] == 4 and copies["180"] == 6 and "45" not in copies
+    assert {one.move: one.filter for one in found.partners}["90"] == 4
+
+
+def test_every_trait_has_its_rule_and_numbers(bars):
+    assert len({trait.word for trait in bars.traits}) == len(bars.traits)
+    assert all(trait.rule and trait.numbers for trait in bars.traits)
+    rows = traits.records(bars.traits)
+    assert list(rows[0]) == ["word", "holds", "rule", "numbers", "percentile"]
+    assert all(0 <= row["percentile"] <= 100 for row in rows if row["percentile"] is not None)
+
+
+def test_without_exemplars_only_drawn_stimuli_speak():
+    found = study(planted([gabor(30, 0.17), gabor(90, 0.1)]), "planted", 0)
+    assert found.natural is None and found.invariance is None
+    assert words(found)["orientation-tuned"] is True
+    assert "pose-invariant" not in words(found)
+    assert character_figure(found).shape == (1500, 2800, 3)
+
+
+def test_the_same_seed_gives_the_same_character():
+    network = planted([gabor(30, 0.17), gabor(90, 0.1)])
+    exemplars = Exemplars(shown(gabor(30, 0.17), 14))
+    assert study(network, "planted", 0, exemplars).traits == (
+        study(network, "planted", 0, exemplars).traits
+    )
+
+
+def test_directions_that_share_a_dimension_have_a_part_of_it():
+    np.testing.assert_allclose(dimensionality(np.eye(3)), 1)
+    # Two opposite ones share one.
+    np.testing.assert_allclose(dimensionality(np.array([[1.0, -1.0], [0, 0]])), 0.5)
+    assert np.isnan(dimensionality(np.zeros((2, 2)))).all()
+
+
+def test_part_of_a_view_is_mirrored_beyond_its_edges():
+    view = np.arange(30.0).reshape(5, 6, 1)
+    np.testing.assert_array_equal(
+        character._window(view, (1.5, 5.5), (5, 3))[..., 0],
+        [[4, 5, 5], [4, 5, 5], [10, 11, 11], [16, 17, 17], [22, 23, 23]],
+    )
+
+
+def test_the_drawing_is_two_thousand_eight_hundred_pixels_wide(bars):
+    drawn = character_figure(bars)
+    assert drawn.shape == (1500, 2800, 3) and drawn.dtype == np.uint8
+    assert (drawn == 255).all(axis=2).mean() > 0.5
+    assert not np.array_equal(drawn, character_figure(replace(bars, invariance=None)))
+
+
+def section(found: Character) -> str:
+    """Return a page with nothing but the section."""
+    text = (
+        '{% extends "page.html" %}{% from "character.html" import section with context %}'
+        '{% block title %}character{% endblock %}{% block style %}{% include "character.css" %}'
+        "{% endblock %}{% block main %}{{ section(character, figure) }}{% endblock %}"
+    )
+    environment = page._environment()
+    loaders = jinja2.ChoiceLoader([jinja2.DictLoader({"test.html": text}), environment.loader])
+    made = environment.overlay(loader=loaders)
+    return made.get_template("test.html").render(character=found, figure=character_figure(found))
+
+
+def test_the_section_says_every_word_with_its_rule(bars):
+    text = section(bars)
+    for trait in bars.traits:
+        assert f'<th scope="row">{trait.word}</th>' in text
+    assert text.count('class="holds') == len(bars.traits)
+    assert "planted:0 is: <strong>orientation-tuned" in text
+    assert 'src="data:image/png;base64,' in text and "http" not in text.split("<main>")[1]
+
+
+@pytest.mark.slow
+def test_exemplars_are_what_excites_the_real_unit(vgg16, photographs):
+    paths = photographs[:40]
+    *_, album = fill(vgg16, "block3_conv2", [], paths, 224, 20)
+    peaks = album.observation.peaks["block3_conv2"]
+    keys = labels.of(album.paths, album.paths[0].parent).keys
+    found = gather(
+        vgg16, "block3_conv2", 100, peaks, album.paths, 224, keys=keys, count=14, controls=3
+    )
+    assert found.crops.shape == (14, 32, 32, 3) and len(found.keys) == 14
+    assert [len(crops) for crops in found.controls.values()] == [2, 2, 2]
+    assert 100 not in found.controls
+    position = character.probe(vgg16, "block3_conv2")
+    answers = position.respond(found.crops)[:, 100]
+    best = peaks.strongest(100, 14)
+    inside = [
+        at
+        for at, place in enumerate(best)
+        if all(5 <= axis[place, 100] <= 50 for axis in (peaks.rows, peaks.columns))
+    ]
+    assert len(inside) > 3
+    np.testing.assert_allclose(answers[inside], peaks.values[best[inside], 100], rtol=1e-3)
+    mean = album.contributions(linear(vgg16.find("block3_conv2"), 100))
+    result = study(vgg16, "block3_conv2", 100, found, mean=mean)
+    assert result.split is not None and result.invariance.controls == 3
+    assert result.copies == ()  # its inputs are no colours, and wiring was not asked for

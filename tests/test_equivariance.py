@@ -1,0 +1,102 @@
+"""Planted rings and mirror images are found among other filters."""
+
+import numpy as np
+import pytest
+from test_tuning import SIDE, gabor, tuned
+
+from convscope import circular, equivariance, stimuli
+from convscope.equivariance import copies, family, partners
+from convscope.tuning import Tuning
+
+RING = np.arange(0, 360, 45.0)
+
+
+@pytest.fixture(scope="module")
+def ring() -> Tuning:
+    """Eight turned arcs, shuffled by a stride, then Gabors and noise."""
+    drawn = stimuli.arcs((SIDE, SIDE), np.array([5.0]), RING[np.arange(8) * 3 % 8], (1,))
+    arcs = [one - one.mean() for one in drawn.images[..., 0]]
+    random = np.random.default_rng(0)
+    noise = [one - one.mean() for one in random.standard_normal((6, SIDE, SIDE)) / 4]
+    return tuned([*arcs, gabor(90, 0.2), gabor(0, 0.2), *noise], bias=-1.0)
+
+
+@pytest.mark.parametrize("filter", [0, 3])
+def test_a_planted_ring_is_found_with_its_rotations(ring, filter):
+    found = family(ring, filter, np.random.default_rng(1))
+    assert sorted(found.filters) == list(range(8))
+    mine = RING[filter * 3 % 8]
+    for other, angle in zip(found.filters, found.angles, strict=True):
+        assert circular.apart(mine + angle, RING[other * 3 % 8]) == 0
+    assert found.gap == pytest.approx(1) and found.rayleigh > 0.9
+    assert min(found.scores) > 0.9
+
+
+def test_partners_are_the_turned_and_the_mirrored_filter(ring):
+    found = {one.move: one for one in partners(ring, 1, np.random.default_rng(1))}
+    angles = list(RING[np.arange(8) * 3 % 8])
+    assert angles[1] == 135
+    assert found["90"].filter == angles.index(225)
+    assert found["45"].filter == angles.index(180)
+    assert found["180"].filter == angles.index(315)
+    assert found["mirror"].filter == angles.index(45)
+    assert all(one.p < 0.05 and one.score > one.null + 0.2 for one in found.values())
+
+
+def test_every_filter_has_its_partner_at_once(ring):
+    for move in equivariance.MOVES:
+        every = equivariance.everyone(ring, move)
+        for filter in range(9):
+            (one,) = [
+                one for one in partners(ring, filter, np.random.default_rng(1)) if one.move == move
+            ]
+            assert every[filter] == one.filter
+
+
+def test_a_gabor_has_one_partner_across_and_looks_the_same_after_half_a_turn(ring):
+    found = {one.move: one for one in partners(ring, 8, np.random.default_rng(1))}
+    assert found["90"].filter == 9 and found["180"].filter == 8 and found["mirror"].filter == 8
+    whole = family(ring, 8, np.random.default_rng(1))
+    assert whole.filters == (8, 9) and whole.angles == (0, 90)
+    assert whole.rayleigh is None
+
+
+def test_noise_has_no_family(ring):
+    for filter in range(10, 16):
+        found = family(ring, filter, np.random.default_rng(1))
+        assert found is None or found.filters == (filter,)
+
+
+def test_kernels_turned_by_hand_are_found_through_their_inputs():
+    random = np.random.default_rng(0)
+    order = random.permutation(9)
+    kernel = random.standard_normal((3, 3, 9))
+    quarter, mirrored, eighth = (np.empty_like(kernel) for _ in range(3))
+    quarter[..., order] = np.rot90(kernel)
+    mirrored[..., order] = kernel[:, ::-1]
+    ring = kernel[[1, 0, 0, 0, 1, 2, 2, 2], [2, 2, 1, 0, 0, 0, 1, 2]]
+    turned = kernel.copy()
+    turned[[1, 0, 0, 0, 1, 2, 2, 2], [2, 2, 1, 0, 0, 0, 1, 2]] = np.roll(ring, 1, axis=0)
+    eighth[..., order] = turned
+    layer = np.stack(
+        [random.standard_normal((3, 3, 9)), quarter, kernel, mirrored, eighth], axis=-1
+    )
+    for move, partner in (("90", 1), ("mirror", 3), ("45", 4)):
+        found = copies(layer, 2, move, order, np.random.default_rng(1))
+        assert found.filter == partner
+        assert found.score == pytest.approx(1) and found.p < 0.01
+        lost = copies(layer, 2, move, np.roll(order, 1), np.random.default_rng(1))
+        assert lost.score < 0.6
+
+
+def test_two_eighths_of_a_turn_are_a_quarter():
+    kernel = np.arange(45.0).reshape(3, 3, 5)
+    twice = equivariance._moved(equivariance._moved(kernel, 45.0), 45.0)
+    np.testing.assert_array_equal(twice, equivariance._moved(kernel, 90.0))
+
+
+def test_a_large_kernel_is_not_turned_by_an_eighth():
+    with pytest.raises(ValueError, match=r"5 x 5 cannot be turned by 45 degrees without"):
+        copies(np.ones((5, 5, 2, 3)), 0, "45", [0, 1], np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"3 x 5 cannot be turned by 90"):
+        copies(np.ones((3, 5, 2, 3)), 0, "90", [0, 1], np.random.default_rng(0))
