@@ -135,7 +135,7 @@ def test_planted_circuits_are_found_by_what_inputs_do_and_not_by_their_weights(v
 def test_a_large_pair_that_cancels_misleads_the_top_shift_and_not_the_greedy_rankings(vgg16, seen):
     found = recalls(np.asarray(vgg16.find(LAYER).kernel), seen, 3, 8)
     assert found["greedy"] >= 0.95, found
-    assert found["top_shift"] == pytest.approx(0.8, abs=0.03), found
+    assert found["top_shift"] < 0.9, found
 
 
 def test_the_sign_of_the_weights_is_that_of_the_effect_outside_mixed_kernels(vgg16, seen):
