@@ -19,9 +19,10 @@ LEVELS = (
     {"account", "passage", "likeness"},
     {
         "dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence",
-        "recognition", "character",
+        "recognition",
     },
     {"case"},
+    {"character"},
     {"findings"},
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",

@@ -11,6 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from convscope.registration import HypothesisSettings
 from convscope.settings import (
     AscentSettings,
     ImageSettings,
@@ -26,6 +27,7 @@ KINDS: dict[str, type] = {
     "images": ImageSettings,
     "ascent": AscentSettings,
     "tracker": TrackerSettings,
+    "hypothesis": HypothesisSettings,
 }
 OPTIONS = [(group, path.stem) for group in KINDS for path in sorted((CONF / group).glob("*.yaml"))]
 STAGES = sorted(path.stem for path in (CONF / "stage").glob("*.yaml"))
@@ -56,7 +58,7 @@ def test_every_option_of_every_group_reads_into_its_dataclass(group: str, option
 
 def test_every_group_folder_is_known_here() -> None:
     folders = {path.name for path in CONF.iterdir() if path.is_dir()}
-    assert folders == {*KINDS, "hypothesis", "stage", "hydra"}
+    assert folders == {*KINDS, "stage", "hydra"}
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -66,8 +68,13 @@ def test_every_stage_reads_the_whole_config_and_nothing_of_it_is_left_over(stage
     assert whole["stage"]["name"] == stage
     rest = {name: value for name, value in whole.items() if name not in ("outputs", "tracker")}
     unused = rest.keys() - {field.name for field in fields(module.Settings)}
-    others = {"rank": {"ascent"}, "classify": {"layer", "filter", "seed", "ascent"}}
-    others["layers"] = others["classify"] | {"images"}
+    few = {"layer", "filter", "seed", "ascent", "hypothesis"}
+    others = {
+        "rank": {"ascent", "hypothesis"},
+        "maximize": {"hypothesis"},
+        "classify": few,
+        "layers": few | {"images"},
+    }
     assert unused == others.get(stage, set())
     read(module.Settings, {name: value for name, value in rest.items() if name not in unused})
 

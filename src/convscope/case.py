@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope import images, intervention, trial, verdict, witness
+from convscope import circular, images, intervention, trial, verdict, witness
 from convscope.album import Album
 from convscope.arguments import Argument, Finding, Name, arguments
 from convscope.ascent import Optimum
+from convscope.character import Character
 from convscope.claims import Edit, words
 from convscope.figures import number
 from convscope.findings import Findings
@@ -24,6 +25,7 @@ from convscope.unit import IMAGE, Unit
 from convscope.verdict import Judged
 from convscope.witness import Views, Witness
 
+DRAWS = 999  # of phases, and exchanges of angles
 EXEMPLARS = 6  # photographs that an optimum is compared with, and as many of any kind
 
 
@@ -90,9 +92,7 @@ def hear(
     shown: ImageSettings,
     seen: Mapping[Unit, Witness],
     *,
-    curves: Mapping[str, Curve] | None = None,
-    tunings: Mapping[str, Tuning] | None = None,
-    split: Split | None = None,
+    character: Character | None = None,
     others: Mapping[Name, Finding] | None = None,
 ) -> Case:
     """Return what becomes of a hypothesis.
@@ -105,10 +105,8 @@ def hear(
         keys: the class of each photograph of the album; None: unlabelled.
         shown: how photographs are shown.
         seen: whether the optima are evidence.
-        curves: {transform: how much the exemplars keep under it}.
-        tunings: {feature: how selective the unit is for it}.
-        split: whether the exemplars fall into several kinds.
-        others: arguments from elsewhere.
+        character: what the unit is tuned to and what it ignores; None: not measured.
+        others: arguments from elsewhere, beside those that its character makes.
     """
     circuit, sample = findings.circuit, findings.sample
     unit, places = circuit.root, sample.places.tolist()
@@ -119,9 +117,9 @@ def hear(
         photographs=Photographs(scores, labels) if any(labels) else None,
         positions=rest,
         orders={name: order.tolist() for name, order in circuit.orders.items()},
-        curves=curves or {},
-        tunings=tunings or {},
-        split=split,
+        curves=curves(character) if character else {},
+        tunings=tunings(character) if character else {},
+        split=split(character) if character else None,
     )
     claims = registered.hypothesis.tested
     judged = verdict.judge(claims, trial.effects(claims, material), registered.hypothesis.alpha)
@@ -133,8 +131,71 @@ def hear(
         for claim in claims
         if isinstance(claim, Edit)
     ]
-    said = arguments(judged, seen.get(unit), others)
+    elsewhere = drawn(character) | dict(others or {}) if character else dict(others or {})
+    said = arguments(judged, seen.get(unit), elsewhere)
     return Case(registered, judged, tuple(edits), seen, said)
+
+
+def curves(character: Character) -> dict[str, Curve]:
+    """Return {transform: the share of its response that each exemplar keeps under it}.
+
+    Each kind of move is one, and so is `pose`: left and right exchanged, and small rotations.
+    """
+    found = character.invariance
+    if found is None:
+        return {}
+    alive = found.kept[:, 0] > 0
+    shares = found.kept[alive, 1:] / found.kept[alive, :1]
+    kinds = dict.fromkeys(move.kind for move in found.moves)
+    return {kind: Curve(shares[:, found.of(kind)]) for kind in kinds}
+
+
+def tunings(character: Character) -> dict[str, Tuning]:
+    """Return how selective a unit is for what drawn stimuli vary in, as far as it can be tested.
+
+    Of orientation, the phases of the gratings are what is measured again and again: they are drawn
+    anew for the interval, and exchange their angles by themselves for the p.
+    """
+    tuned, filter = character.tuning, character.unit.filter
+    value = character.measure("osi")
+    if value is None:
+        return {}
+    angles = tuned.axes["grating"]["orientation"]
+    found = tuned.sets["grating"][..., 0, filter]  # (orientations, frequencies, phases)
+    pace = int(np.unravel_index(found.mean(axis=2).argmax(), found.shape[:2])[1])
+    curve = found[:, pace]
+    random = np.random.default_rng(0)
+    drawn = random.integers(0, curve.shape[1], (DRAWS, curve.shape[1]))
+    again = np.abs(circular.resultant(curve[:, drawn].mean(axis=2), angles, 2))
+    p = circular.permuted(curve, angles, 2, DRAWS, random)
+    return {"orientation": Tuning(value, again, p, curve.shape[1])}
+
+
+def split(character: Character) -> Split | None:
+    """Return whether the exemplars of a unit fall into two kinds, as it is tested."""
+    found = character.split
+    return None if found is None else Split(found.p, len(found.groups))
+
+
+def drawn(character: Character) -> dict[Name, Finding]:
+    """Return the arguments that drawn stimuli and moved exemplars make."""
+    told = [trait for trait in character.traits if trait.holds is not None]
+    held = [trait for trait in told if trait.holds]
+    found: dict[Name, Finding] = {}
+    if held:
+        words = "; ".join(f"{trait.word} ({trait.numbers})" for trait in held[:2])
+        found["synthetic examples"] = Finding("undecided", f"No claim was made. It is {words}.")
+    if character.invariance is not None:
+        scores = character.invariance.scores
+        kept = ", ".join(
+            f"{kind} {100 * scores[kind].mean:.0f} %"
+            for kind in ("mirror", "rotation", "scale")
+            if kind in scores
+        )
+        found["joint tuning"] = Finding(
+            "undecided", f"No claim was made. Of its response to exemplars is left: {kept}."
+        )
+    return found
 
 
 def positions(part: Part, mean: np.ndarray, keys: Sequence[str | None]) -> Positions:

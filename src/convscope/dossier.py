@@ -11,6 +11,8 @@ import numpy as np
 from convscope import circuit as circuits
 from convscope.album import Album
 from convscope.ascent import Optimum
+from convscope.case import Case
+from convscope.character import Character
 from convscope.circuit import Circuit
 from convscope.explorer import explorer
 from convscope.figures import InputRow, Portrait, kernel_tile, number
@@ -43,6 +45,9 @@ class Dossier:
         album: the photographs and what they did.
         optima: the image that excites each unit most; units without one are missing.
         crops: how many photograph crops each unit is shown with.
+        case: what became of a hypothesis, and which optima are evidence.
+        character: what the unit is tuned to and what it ignores; None: not measured.
+        likeness: that as a picture, uint8 `(height, width, 3)`.
     """
 
     network: Network
@@ -50,6 +55,9 @@ class Dossier:
     album: Album
     optima: Mapping[Unit, Optimum]
     crops: int
+    case: Case | None = None
+    character: Character | None = None
+    likeness: np.ndarray | None = None
 
     @property
     def circuit(self) -> Circuit:
@@ -59,6 +67,7 @@ class Dossier:
     def portrait(self, unit: Unit) -> Portrait:
         """Return one unit as it is shown: no picture where its optimum is not alive."""
         best, crops = self.optima.get(unit), self.album.crops(unit, self.crops)
+        seen = self.case.witnesses.get(unit) if self.case else None
         return Portrait(
             name=str(unit),
             optimum=best.image if best and best.alive else None,
@@ -67,6 +76,8 @@ class Dossier:
             alive=best.alive if best else None,
             crops=tuple(crop.pixels for crop in crops),
             crop_activations=tuple(crop.activation for crop in crops),
+            evidence=seen.evidence if seen else None,
+            standing=seen.reason if seen else "",
         )
 
     @cached_property
@@ -121,6 +132,9 @@ class Dossier:
             notes=self.notes(),
             evidence=evidence(self.findings),
             by=WORDS[circuit.by],
+            case=self.case,
+            character=self.character,
+            likeness=self.likeness,
         )
 
     def facts(self) -> dict[str, str]:
@@ -161,6 +175,13 @@ class Dossier:
             )
         said.extend(self._about_inputs())
         said.extend(self._about_photographs())
+        seen = self.case.witnesses if self.case else {}
+        if doubtful := [str(unit) for unit, one in seen.items() if not one.evidence]:
+            said.append(
+                f"No evidence of what units do on photographs are the optima of {_some(doubtful)}:"
+                " they excite them less than photographs do, or through other channels. They count"
+                " in no argument; tables/evidence.csv has the figures."
+            )
         if silent := [str(unit) for unit, best in self.optima.items() if not best.alive]:
             said.append(
                 f"Not alive from any start, so without a picture: {', '.join(silent)}. That no "
@@ -244,3 +265,9 @@ class Dossier:
         within &= (columns >= inside.columns[0]) & (columns <= inside.columns[-1])
         every = self.album.observation.count / max(len(self.album.paths), 1)
         return float(1 - within.mean()), 1 - inside.count / every
+
+
+def _some(names: Sequence[str], most: int = 4) -> str:
+    """Return the first names of a list, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -37,6 +37,8 @@ class Portrait:
         alive: whether the ascent started; None where no optimum applies (colour inputs).
         crops: receptive fields cut from photographs, uint8, strongest first.
         crop_activations: preactivation at each crop.
+        evidence: whether the image says what the unit does on photographs; None: not examined.
+        standing: why, in a sentence.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Portrait:
     alive: bool | None
     crops: tuple[np.ndarray, ...]
     crop_activations: tuple[float, ...]
+    evidence: bool | None = None
+    standing: str = ""
 
     @property
     def picture(self) -> np.ndarray | None:

@@ -94,6 +94,8 @@ class Invariance:
         percentiles: {kind: how many of 100 other filters keep less of the core moves}.
         count: exemplars.
         controls: other filters that were asked.
+        kept: the response to each exemplar in place, and then to each move of it, above that to
+            mid-grey `(exemplars, 1 + moves)`.
     """
 
     moves: tuple[Move, ...]
@@ -107,6 +109,7 @@ class Invariance:
     percentiles: Mapping[str, float]
     count: int
     controls: int
+    kept: np.ndarray
 
     def of(self, kind: str) -> list[int]:
         """Return the places of the moves of a kind."""
@@ -168,6 +171,7 @@ def measure(
         },
         count=len(crops),
         controls=len(others),
+        kept=kept,
     )
 
 

@@ -51,6 +51,9 @@ def circuit_page(
     notes: Sequence[str],
     evidence: Mapping[str, object] | None = None,
     by: str = "L2",
+    case: object = None,
+    character: object = None,
+    likeness: np.ndarray | None = None,
 ) -> str:
     """Return the report of a circuit run as one HTML page that makes no network request.
 
@@ -67,6 +70,9 @@ def circuit_page(
         evidence: how faithful the inputs are: `sentence`, `chart`, `rankings`, `needed`, `vetoes`;
             None: not measured.
         by: what the inputs shown were chosen by, in words.
+        case: what became of a hypothesis, as case.py has it; None: nothing was asked.
+        character: what the unit is tuned to and ignores, as character.py has it; None: unknown.
+        likeness: the drawing of that, uint8 `(height, width, 3)`.
 
     Raises:
         ValueError: there is no input, or `tiles` do not fit to `table` or to the kernels.
@@ -89,6 +95,9 @@ def circuit_page(
         notes=notes,
         evidence=evidence,
         by=by,
+        case=case,
+        character=character,
+        likeness=likeness,
         largest={
             name: max(abs(getattr(row, name) or 0) for row in rows) or 1.0
             for name in ("l2", "mean", "top_shift", "ablation")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from convscope import images, subject
 from convscope import outline as outlines
 from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
+from convscope.registration import HypothesisSettings, Registered
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 from convscope.tracker import Tracker
 from convscope.unit import IMAGE, Unit
@@ -19,6 +20,8 @@ from convscope.unit import IMAGE, Unit
 if TYPE_CHECKING:
     from convscope.album import Album
     from convscope.ascent import Ascent, Goal, Optimum
+    from convscope.case import Case
+    from convscope.character import Character
     from convscope.circuit import Circuit
     from convscope.findings import Findings
     from convscope.linear import Linear
@@ -35,6 +38,8 @@ class CircuitSettings:
 
     name: str
     objective: Literal["channel", "neuron"]
+    hypothesis: str | None
+    character: bool
     by: Literal["l2", "top_shift", "covariance", "ablation", "greedy"]
     inputs: int
     crops: int
@@ -63,11 +68,19 @@ class Settings:
     model: ModelSettings
     images: ImageSettings
     ascent: AscentSettings
+    hypothesis: HypothesisSettings
 
     @property
     def unit(self) -> Unit:
         """The filter that is explained."""
         return Unit(self.layer, self.filter)
+
+    @property
+    def claimed(self) -> HypothesisSettings:
+        """The hypothesis, with the words that the stage was given."""
+        if self.stage.hypothesis is None:
+            return self.hypothesis
+        return replace(self.hypothesis, text=self.stage.hypothesis)
 
 
 def check(settings: Settings) -> None:
@@ -83,6 +96,16 @@ def check(settings: Settings) -> None:
     subject.check_canvas(settings.ascent, settings.model, settings.layer)
     subject.check_photographs(settings.images, settings.model, settings.layer)
     subject.check_picture("ascent.start", settings.ascent.picture)
+    if settings.stage.hypothesis is not None and settings.hypothesis.text is not None:
+        raise ValueError(
+            "stage.hypothesis and hypothesis.text are both given, and mean the same. Give one."
+        )
+    if settings.claimed.claims:
+        from convscope.linear import linear
+        from convscope.registration import check as check_claims
+
+        found = linear(outlines.network(settings.model).find(settings.layer), settings.filter)
+        check_claims(settings.claimed, len(found.channels))
 
 
 def run(settings: Settings, tracker: Tracker) -> None:
@@ -100,6 +123,9 @@ def run(settings: Settings, tracker: Tracker) -> None:
         every = inputs_of(network, unit.layer)
         sources = [every[channel] for channel in found.channels]
     tracker.say(f"{unit} of {network.weights.source}: {len(sources)} inputs")
+    # Before any photograph is looked at.
+    registered = Registered(settings.claimed, time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    tracker.document("hypothesis", registered.record())
     tracker.array("kernels", kernel=kernel, bias=np.asarray(bias, np.float32))
     with tracker.timer("index"):
         album, sample = see(settings, network, sources, found, tracker)
@@ -110,13 +136,24 @@ def run(settings: Settings, tracker: Tracker) -> None:
     record_findings(findings, tracker)
     shown = [unit, *(edge.source for edge in circuit.edges if edge.source.layer != IMAGE)]
     with tracker.timer("ascend"):
-        optima, made = excite(settings, network, shown, tracker)
+        optima, made = excite(settings, network, shown, album, tracker)
+    keys = subject.labels(settings.images, album.paths).keys
+    character, likeness = portray(settings, network, findings, album, keys, tracker)
+    with tracker.timer("case"):
+        case = argue(
+            settings, registered, network, findings, album, keys, optima, character, tracker
+        )
     with tracker.timer("report"):
         tracker.summarize(summary(settings, network, findings, optima, album))
-        dossier = Dossier(network, findings, album, optima, settings.stage.crops)
+        tracker.summarize({f"circuit/{name}": value for name, value in case.scalars().items()})
+        dossier = Dossier(
+            network, findings, album, optima, settings.stage.crops, case, character, likeness
+        )
         tracker.image("explorer", dossier.picture())
         tracker.page("report", dossier.page(made, asdict(settings)))
     tracker.say(findings.sentence)
+    if case.sentence:
+        tracker.say(case.sentence)
 
 
 def see(
@@ -225,8 +262,71 @@ def record_findings(findings: Findings, tracker: Tracker) -> None:
     tracker.image("faithfulness", picture)
 
 
+def portray(
+    settings: Settings,
+    network: Network,
+    findings: Findings,
+    album: Album,
+    keys: Sequence[str | None],
+    tracker: Tracker,
+) -> tuple[Character | None, np.ndarray | None]:
+    """Return what the unit is tuned to and what it ignores, and that as a picture; record both."""
+    if not settings.stage.character:
+        return None, None
+    from convscope import traits
+    from convscope.character import gather, study
+    from convscope.likeness import character_figure
+
+    unit, shown, seed = settings.unit, settings.images, settings.seed
+    peaks = album.observation.peaks[unit.layer]
+    with tracker.timer("character"), tracker.progress("character", 1) as update:
+        exemplars = gather(
+            network, unit.layer, unit.filter, peaks, album.paths, shown.side, shown.fit, keys,
+            seed=seed,
+        )  # fmt: skip
+        mean = findings.sample.confirmation.center
+        character = study(network, unit.layer, unit.filter, exemplars, mean=mean, seed=seed)
+        update(1)
+    records = traits.records(character.traits)
+    tracker.table("traits", list(records[0]), [list(record.values()) for record in records])
+    likeness = character_figure(character)
+    tracker.image("character", likeness)
+    split = character.split
+    tracker.summarize(
+        {
+            "circuit/osi": character.measure("osi"),
+            "circuit/polysemantic_p": split.p if split else None,
+            "circuit/traits": [trait.word for trait in character.traits if trait.holds],
+        }
+    )
+    return character, likeness
+
+
+def argue(
+    settings: Settings,
+    registered: Registered,
+    network: Network,
+    findings: Findings,
+    album: Album,
+    keys: Sequence[str | None],
+    optima: dict[Unit, Optimum],
+    character: Character | None,
+    tracker: Tracker,
+) -> Case:
+    """Return what becomes of the hypothesis and which optima are evidence; record both."""
+    from convscope.case import hear, witnesses
+
+    shown = settings.images
+    seen = witnesses(network, album, optima, shown, settings.seed)
+    case = hear(registered, network, findings, album, keys, shown, seen, character=character)
+    for name, (columns, rows) in case.tables().items():
+        tracker.table(name, columns, rows)
+    tracker.document("hypothesis", case.record)
+    return case
+
+
 def excite(
-    settings: Settings, network: Network, units: Sequence[Unit], tracker: Tracker
+    settings: Settings, network: Network, units: Sequence[Unit], album: Album, tracker: Tracker
 ) -> tuple[dict[Unit, Optimum], list[dict[str, object]]]:
     """Return the image that excites each unit most, and how each was made; record both."""
     from convscope import plan, recipes
@@ -251,7 +351,8 @@ def excite(
                 kind = "unit" if optimum.unit == settings.unit else "input"
                 if optimum.alive:
                     tracker.image(f"{kind}-{optimum.unit.slug}", optimum.image)
-                made[optimum.unit] = _made(optimum, settings, size, seconds)
+                below = album.observation.below(optimum.unit, optimum.activation)
+                made[optimum.unit] = _made(optimum, settings, size, seconds, below)
     records = [made[unit] for unit in units]
     tracker.table("optima", list(records[0]), [list(record.values()) for record in records])
     for unit in units:
@@ -278,9 +379,13 @@ def _climbed(
 
 
 def _made(
-    optimum: Optimum, settings: Settings, size: tuple[int, int], seconds: float
+    optimum: Optimum,
+    settings: Settings,
+    size: tuple[int, int],
+    seconds: float,
+    quantile: float | None,
 ) -> dict[str, object]:
-    """Return the row of `optima.csv`; the quantile needs an index of positions and stays empty."""
+    """Return the row of `optima.csv`."""
     from convscope import recipes
 
     return {
@@ -293,7 +398,7 @@ def _made(
         "activation_start": optimum.activation_start,
         "activation": optimum.activation,
         "activation_mean": optimum.activation_mean,
-        "quantile": None,
+        "quantile": quantile,
         "alive": optimum.alive,
         "attempt": optimum.attempt,
         "seconds": round(seconds, 2),
