@@ -44,7 +44,7 @@ def test_a_gabor_is_called_what_it_is(bars):
     assert said["rotation-invariant"] is False and said["pose-invariant"] is False
     assert said["hue-invariant"] is True and said["curve detector"] is None
     assert said["colour detector"] is None
-    assert said["mono-faceted"] is True
+    assert said["mono-faceted (no split found)"] is True
     assert "consistent with superposition" not in said
     assert bars.measure("orientation") == pytest.approx(30, abs=3.75)
     assert bars.natural > 1 and bars.invariance.controls == 3

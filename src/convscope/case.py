@@ -14,10 +14,10 @@ from convscope.arguments import Argument, Finding, Name, arguments
 from convscope.ascent import Optimum
 from convscope.character import Character
 from convscope.claims import Edit, words
-from convscope.figures import number
 from convscope.findings import Findings
 from convscope.material import Curve, Material, Photographs, Positions, Split, Tuning
 from convscope.network import Network
+from convscope.receptive import receptive_field
 from convscope.registration import Registered
 from convscope.sample import Part
 from convscope.settings import ImageSettings
@@ -26,7 +26,8 @@ from convscope.verdict import Judged
 from convscope.witness import Views, Witness
 
 DRAWS = 999  # of phases, and exchanges of angles
-EXEMPLARS = 6  # photographs that an optimum is compared with, and as many of any kind
+EXEMPLARS, OTHERS = 20, 40  # photographs that an optimum is compared with, the best and any
+LEAST = 6  # of either: with fewer, likeness says nothing
 
 
 @dataclass(frozen=True)
@@ -265,54 +266,101 @@ def witnesses(
     """
     found: dict[Unit, Witness] = {}
     usual: dict[str, Mapping[str, np.ndarray]] = {}
-    if len(album.paths) < 2 * EXEMPLARS:
+    if len(album.paths) < 2 * LEAST:
         return found
     for unit, best in optima.items():
         peaks = album.observation.peaks.get(unit.layer)
         if not best.alive or peaks is None or unit.layer == IMAGE:
             continue
+        how = _Cut(network, unit.layer, shown, (best.image.shape[0], best.image.shape[1]))
         if unit.layer not in usual:
-            usual[unit.layer] = _any(network, album, unit.layer, shown, seed)
-        chosen = peaks.strongest(unit.filter, EXEMPLARS)
+            usual[unit.layer] = _any(network, album, unit.layer, how, seed)
+        chosen = peaks.strongest(unit.filter, min(EXEMPLARS, len(album.paths) // 2))
         places = np.stack(
             [peaks.rows[chosen, unit.filter], peaks.columns[chosen, unit.filter]], axis=1
         )
-        exemplars = _views([album.paths[place] for place in chosen], places, shown)
+        exemplars = how.views([album.paths[place] for place in chosen], places)
         below = album.observation.below(unit, best.activation)
-        if exemplars and below is not None:
+        if exemplars and usual[unit.layer] and below is not None:
             found[unit] = witness.examine(
                 network, unit, best.image, exemplars, usual[unit.layer], below
             )
     return found
 
 
-def told(witness: Witness) -> str:
-    """Return in a few words what speaks for an optimum, for below its picture."""
-    share = f"above {100 * witness.below:.4g} % of positions"
-    if not len(witness.similarity) or np.isnan(witness.similarity[-1]):
-        return share
-    return f"{share}, similarity {number(float(witness.similarity[-1]), digits=2)}"
+@dataclass(frozen=True)
+class _Cut:
+    """How a part of a photograph is shown like an optimum: on a canvas, its position in the middle.
+
+    Attributes:
+        network: the network.
+        layer: of the position.
+        shown: how photographs are shown.
+        size: (height, width) of the canvas.
+    """
+
+    network: Network
+    layer: str
+    shown: ImageSettings
+    size: tuple[int, int]
+
+    def views(self, paths: Sequence[Path], places: np.ndarray) -> Views | None:
+        """Return parts of photographs around positions; None where a photograph is gone by now.
+
+        They begin whole strides away from where the photograph does, so that their maps are those
+        of the photograph but for what lies beyond the part.
+        """
+        parts = list(_pixels(paths, self.shown))
+        pixels = np.concatenate(parts) if parts else np.zeros((0, 1, 1, 3))
+        if len(pixels) != len(paths):
+            return None
+        side = self.shown.side
+        field = receptive_field(self.network, self.layer, (side, side))
+        if field is None:
+            return Views(pixels, places)
+        strides = field.rows.stride, field.columns.stride
+        middle = [length // stride // 2 for length, stride in zip(self.size, strides, strict=True)]
+        cut = [
+            _window(
+                view,
+                [
+                    stride * (at - centre)
+                    for stride, at, centre in zip(strides, place.tolist(), middle, strict=True)
+                ],
+                self.size,
+            )
+            for view, place in zip(pixels, places, strict=True)
+        ]
+        return Views(np.stack(cut), np.tile(middle, (len(cut), 1)))
+
+
+def _window(view: np.ndarray, first: Sequence[int], size: tuple[int, int]) -> np.ndarray:
+    """Return part of a view, mirrored beyond its edges."""
+    rows, columns = (
+        np.arange(start, start + length) for start, length in zip(first, size, strict=True)
+    )
+    return view[_mirrored(rows, view.shape[0])][:, _mirrored(columns, view.shape[1])]
+
+
+def _mirrored(places: np.ndarray, length: int) -> np.ndarray:
+    """Return places along an axis, those beyond its ends mirrored back."""
+    around: np.ndarray = places % (2 * length)
+    return np.where(around < length, around, 2 * length - 1 - around)
 
 
 def _any(
-    network: Network, album: Album, layer: str, shown: ImageSettings, seed: int
+    network: Network, album: Album, layer: str, how: _Cut, seed: int
 ) -> Mapping[str, np.ndarray]:
     """Return the profiles of any photographs at any positions of a layer."""
     generator = np.random.default_rng(seed)
-    chosen = generator.choice(len(album.paths), EXEMPLARS, replace=False)
+    count = min(OTHERS, len(album.paths))
+    chosen = generator.choice(len(album.paths), count, replace=False)
     # The peaks of any filters lie where something is, as those of this one do.
     peaks = album.observation.peaks[layer]
-    filters = generator.integers(0, peaks.rows.shape[1], EXEMPLARS)
+    filters = generator.integers(0, peaks.rows.shape[1], count)
     places = np.stack([peaks.rows[chosen, filters], peaks.columns[chosen, filters]], axis=1)
-    views = _views([album.paths[place] for place in chosen], places, shown)
+    views = how.views([album.paths[place] for place in chosen], places)
     return witness.profiles(network, layer, views) if views else {}
-
-
-def _views(paths: Sequence[Path], places: np.ndarray, shown: ImageSettings) -> Views | None:
-    """Return photographs as the network sees them; None where one is gone by now."""
-    parts = list(_pixels(paths, shown))
-    pixels = np.concatenate(parts) if parts else np.zeros((0, 1, 1, 3))
-    return Views(pixels, places) if len(pixels) == len(paths) else None
 
 
 def _pixels(paths: Sequence[Path], shown: ImageSettings) -> Iterable[np.ndarray]:

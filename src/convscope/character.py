@@ -24,7 +24,7 @@ from convscope.tuning import Tuning
 from convscope.unit import IMAGE, Unit
 from convscope.views import Fit
 
-MOVED = 8
+MOVED = 12
 """The strongest exemplars that are moved; all of them count for facets."""
 
 
@@ -105,7 +105,7 @@ def study(
 ) -> Character:
     """Return the character of a unit.
 
-    It takes about ten seconds for block4_conv3 of VGG16 on two idle cores with eight moved
+    It takes about ten seconds for block4_conv3 of VGG16 on two idle cores with twelve moved
     exemplars and twenty controls, three for block3; most of it is the layer's responses to drawn
     stimuli, which are the same for all its filters.
 

@@ -47,7 +47,7 @@ def masked(
     Raises:
         ValueError: the layer's weights are shared between filters.
     """
-    original = network.find(layer)
+    original, held = network.find(layer), np.asarray(channels, int)
     found = linear(original, filter)
     if type(original) not in (keras.layers.Conv2D, keras.layers.Dense):
         raise ValueError(
@@ -61,8 +61,8 @@ def masked(
     bias = np.zeros(kernel.shape[-1], np.float32)
     if original.use_bias:
         bias += np.asarray(original.bias)
-    kernel[..., np.asarray(channels), filter] = 0
-    bias[filter] = found.bias + np.sum(mean[channels])
+    kernel[..., held, filter] = 0
+    bias[filter] = found.bias + np.sum(mean[held])
     copy.set_weights([kernel, bias])
     model = look(network, {"masked": output, "whole": preactivation(original)})
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from convscope.labels import taxonomy
 
-MONO, MULTI = "mono-faceted", "multifaceted (union over cases)"
+MONO, MULTI = "mono-faceted (no split found)", "multifaceted (union over cases)"
 POLY, UNDECIDED = "polysemantic", "undecided"
 
 FEWEST, ENOUGH = 12, 30
