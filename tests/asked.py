@@ -10,6 +10,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from convscope.registration import HypothesisSettings
 from convscope.settings import AscentSettings, ModelSettings, TrackerSettings, read
 from convscope.tracker import track
 
@@ -25,6 +26,11 @@ def values_of(group: str, option: str) -> dict[str, Any]:
 def ascent(option: str = "fourier", **changed: object) -> AscentSettings:
     """Return the settings of ascent=<option>, some of them changed."""
     return read(AscentSettings, {**values_of("ascent", option), **changed}, "ascent")
+
+
+def hypothesis(option: str = "none", **changed: object) -> HypothesisSettings:
+    """Return the settings of hypothesis=<option>, some of them changed."""
+    return read(HypothesisSettings, {**values_of("hypothesis", option), **changed}, "hypothesis")
 
 
 def model(name: str | None, option: str | None = None, **changed: object) -> ModelSettings:

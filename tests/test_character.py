@@ -11,7 +11,6 @@ from convscope import character, labels, page, stimuli, traits
 from convscope.album import fill
 from convscope.character import Character, Exemplars, gather, study
 from convscope.likeness import character_figure
-from convscope.linear import linear
 from convscope.traits import dimensionality
 
 RING = np.arange(0, 360, 45.0)
@@ -154,7 +153,7 @@ def test_exemplars_are_what_excites_the_real_unit(vgg16, photographs):
     ]
     assert len(inside) > 3
     np.testing.assert_allclose(answers[inside], peaks.values[best[inside], 100], rtol=1e-3)
-    mean = album.contributions(linear(vgg16.find("block3_conv2"), 100))
+    mean = np.zeros(vgg16.find("block3_conv2").input.shape[-1])
     result = study(vgg16, "block3_conv2", 100, found, mean=mean)
     assert result.split is not None and result.invariance.controls == 3
     assert result.copies == ()  # its inputs are no colours, and wiring was not asked for

@@ -246,10 +246,11 @@ def settings_for(folder, layer, filter, size=48, canvas="auto"):
         layer=layer,
         filter=filter,
         seed=0,
-        stage=CircuitSettings("circuit", "channel", "l2", 3, 1, 64, 0.2, 0.05),
+        stage=CircuitSettings("circuit", "channel", None, False, "l2", 3, 1, 64, 0.2, 0.05),
         model=asked.model("vgg16"),
         images=ImageSettings("folder", str(folder), size, "crop", 2, None),
         ascent=ascent(size=canvas, steps=1, precision="float32", chunk=1, attempts=1),
+        hypothesis=asked.hypothesis(),
     )
 
 
@@ -395,5 +396,5 @@ def test_sizes_that_leave_no_position_are_refused_and_those_that_leave_one_are_n
 )
 def test_settings_outside_their_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
-        CircuitSettings("circuit", "channel", "l2", *values)
-    CircuitSettings("circuit", "neuron", "greedy", 1, 0, 1, 0, 1)
+        CircuitSettings("circuit", "channel", None, False, "l2", *values)
+    CircuitSettings("circuit", "neuron", None, True, "greedy", 1, 0, 1, 0, 1)

@@ -30,9 +30,13 @@ from convscope.settings import AscentSettings, ImageSettings, ModelSettings
 @dataclass(frozen=True)
 class Stage:
     name: str
+    hypothesis: str | None
+    character: bool
     objective: str
+    by: str
     inputs: int
     crops: int
+    positions: int
     mixed: float
     negligible: float
 

@@ -102,12 +102,12 @@ def examined(
     low, totals = zip(*(count(batch, np.array(best)) for batch in batches), strict=True)
     random = np.random.default_rng(0)
     some, places = random.permutation(len(pixels))[:40], random.integers(0, row.max() + 1, (40, 2))
-    found = []
+    others, found = profiles(network, layer, Views(pixels[some], places)), []
     for (filter, image), below in zip(optima, np.sum(low, axis=0) / sum(totals), strict=True):
         top = np.argsort(-peak[:, filter])[:20]
         where = np.stack([row[top, filter], column[top, filter]], axis=1)
-        views = Views(pixels[top], where), Views(pixels[some], places)
-        found.append(examine(network, Unit(layer, filter), image, *views, float(below)))
+        best_views = Views(pixels[top], where)
+        found.append(examine(network, Unit(layer, filter), image, best_views, others, float(below)))
     return found
 
 
