@@ -32,6 +32,7 @@ LEVELS = (
     {"rankings"},
     {"effects"},
     {"sample"},
+    {"clients"},
     {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
     {"subject"},
     {"readings", "memory", "index", "outline"},
@@ -92,7 +93,7 @@ PURE = {
     "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",
     "prediction", "predictor", "lineup", "answers", "recognition",
     "sample", "effects", "rankings", "faithfulness", "vetoes", "bootstrap", "pattern", "curves",
-    "findings",
+    "findings", "clients",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}
