@@ -32,7 +32,9 @@ LEVELS = (
     {"rankings"},
     {"effects"},
     {"sample"},
-    {"clients"},
+    {"hops"},
+    {"paths", "expansion", "reduction"},
+    {"clients", "cascade"},
     {"ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction"},
     {"subject"},
     {"readings", "memory", "index", "outline"},
@@ -93,7 +95,7 @@ PURE = {
     "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",
     "prediction", "predictor", "lineup", "answers", "recognition",
     "sample", "effects", "rankings", "faithfulness", "vetoes", "bootstrap", "pattern", "curves",
-    "findings", "clients",
+    "findings", "clients", "cascade", "paths", "expansion", "reduction", "hops", "diagram",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}
