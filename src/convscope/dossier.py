@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from convscope import beyond
 from convscope import circuit as circuits
 from convscope.album import Album
 from convscope.ascent import Optimum
@@ -15,6 +16,7 @@ from convscope.circuit import Circuit
 from convscope.explorer import explorer
 from convscope.figures import InputRow, Portrait, kernel_tile, number
 from convscope.findings import Findings, evidence
+from convscope.hops import Hops
 from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
 from convscope.network import Network
 from convscope.rankings import L2
@@ -43,6 +45,7 @@ class Dossier:
         album: the photographs and what they did.
         optima: the image that excites each unit most; units without one are missing.
         crops: how many photograph crops each unit is shown with.
+        hops: what lies beyond the inputs; None: not looked at.
     """
 
     network: Network
@@ -50,6 +53,7 @@ class Dossier:
     album: Album
     optima: Mapping[Unit, Optimum]
     crops: int
+    hops: Hops | None = None
 
     @property
     def circuit(self) -> Circuit:
@@ -96,6 +100,11 @@ class Dossier:
             limit=self.circuit.limit,
         )
 
+    def graph(self, hops: Hops) -> np.ndarray:
+        """Return the unit amid what leads to it and what it leads to: uint8 `(h, w, 3)`."""
+        alive = {unit: best.image for unit, best in self.optima.items() if best.alive}
+        return beyond.graph(hops, self.circuit, alive, self.network.weights.source)
+
     def page(self, made: Sequence[Mapping[str, object]], settings: Mapping[str, object]) -> str:
         """Return the report.
 
@@ -121,6 +130,7 @@ class Dossier:
             notes=self.notes(),
             evidence=evidence(self.findings),
             by=WORDS[circuit.by],
+            hops=beyond.section(self.hops, circuit, self.graph(self.hops)) if self.hops else None,
         )
 
     def facts(self) -> dict[str, str]:

@@ -51,6 +51,7 @@ def circuit_page(
     notes: Sequence[str],
     evidence: Mapping[str, object] | None = None,
     by: str = "L2",
+    hops: Mapping[str, object] | None = None,
 ) -> str:
     """Return the report of a circuit run as one HTML page that makes no network request.
 
@@ -67,6 +68,7 @@ def circuit_page(
         evidence: how faithful the inputs are: `sentence`, `chart`, `rankings`, `needed`, `vetoes`;
             None: not measured.
         by: what the inputs shown were chosen by, in words.
+        hops: what lies beyond the inputs, as `beyond.section` says it; None: not looked at.
 
     Raises:
         ValueError: there is no input, or `tiles` do not fit to `table` or to the kernels.
@@ -89,6 +91,7 @@ def circuit_page(
         notes=notes,
         evidence=evidence,
         by=by,
+        hops=hops,
         largest={
             name: max(abs(getattr(row, name) or 0) for row in rows) or 1.0
             for name in ("l2", "mean", "top_shift", "ablation")
