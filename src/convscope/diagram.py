@@ -12,6 +12,7 @@ from convscope.figures import EFFECTS, INK, QUIET, RULE, Page, kernel_tile
 WIDTH, TOP, SCALE = 1560, 130, 2
 ROW, LEAST = 92, 34  # height of a unit with a picture, and of one without
 GAP, WIDE = 9.0, 12.0  # pixels between arrow and unit; the widest arrow
+APART = 16.0  # pixels between arrows that end at one unit, where there is room
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,11 @@ def diagram(columns: Sequence[Column], title: str, subtitle: str) -> np.ndarray:
         page.text(left, TOP - 26, column.title, 13, color=QUIET, fit=space - 10)
         following = 40 + (at + 1) * space + (space - wide) * (at + 1) / max(len(columns) - 1, 1)
         largest = max((abs(arrow.value) for arrow in column.arrows), default=0.0) or 1.0
+        ends = _ends(column.arrows, places[at], places.get(at + 1, {}))
         for arrow in sorted(column.arrows, key=lambda it: abs(it.value)):
-            start, end = places[at][arrow.source], places[at + 1][arrow.target]
-            _arrow(page, (left + wide + GAP, start), (following - GAP, end), arrow.value / largest)
+            start = left + wide + GAP, places[at][arrow.source]
+            end = following - GAP, ends[arrow.source, arrow.target]
+            _arrow(page, start, end, arrow.value / largest)
         limit = max((float(np.abs(node.kernel).max()) for node in column.nodes
                      if node.kernel is not None), default=0.0)  # fmt: skip
         for node in column.nodes:
@@ -110,6 +113,22 @@ def _places(column: Column, beside: Mapping[str, float], height: float) -> dict[
         step = _height(node) + spare
         found[node.name] = down + step / 2
         down += step
+    return found
+
+
+def _ends(
+    arrows: Sequence[Arrow], sources: Mapping[str, float], targets: Mapping[str, float]
+) -> dict[tuple[str, str], float]:
+    """Return where each arrow ends: those of one target below each other, as their sources are."""
+    found = {}
+    for target in dict.fromkeys(arrow.target for arrow in arrows):
+        own = sorted(
+            (it for it in arrows if it.target == target), key=lambda it: sources[it.source]
+        )
+        step = min(APART, (ROW - 22) / len(own))
+        for place, arrow in enumerate(own):
+            middle = place - (len(own) - 1) / 2
+            found[arrow.source, target] = targets[target] + step * middle
     return found
 
 
