@@ -101,6 +101,7 @@ def test_with_all_their_paths_the_inputs_recover_what_the_algebra_says(found):
     assert every.scalars["paths_whole"] == pytest.approx(expected, rel=1e-4)
     few = found.at(2, branches=1).reach.scalars
     assert few["paths_recovery"] != pytest.approx(expected, rel=1e-2)
+    assert few["paths_none"] < few["paths_recovery"]
     assert few["paths_recovery_low"] <= few["paths_recovery"] <= few["paths_recovery_high"]
 
 

@@ -125,7 +125,8 @@ def _carried(found: Hops, circuit: Circuit) -> str:
         f"{_percent(figures['paths_recovery'])} [{_percent(figures['paths_recovery_low'])}, "
         f"{_percent(figures['paths_recovery_high'])}] of a strong activation; with all that feeds "
         f"the {len(circuit.edges)} inputs {_percent(figures['paths_whole'])}, with as many random "
-        f"paths {_percent(figures['paths_random'])} ({number_of} photographs)."
+        f"paths {_percent(figures['paths_random'])}, with none {_percent(figures['paths_none'])} "
+        f"({number_of} photographs)."
     )
 
 

@@ -82,12 +82,15 @@ class Reach:
     Attributes:
         truth: the network with these paths alone.
         whole: the network with the inputs shown and all that feeds them.
+        none: the network with none of these paths: a filter whose inputs are at their mean gives
+            less than its own mean where its activation bends, so this may recover less than 0.
         random: the network with as many random paths, for each draw.
         weights: draws of photographs.
     """
 
     truth: Truth
     whole: Truth
+    none: Truth
     random: tuple[Truth, ...]
     weights: np.ndarray
 
@@ -100,6 +103,7 @@ class Reach:
             "paths_recovery": share, "paths_recovery_low": low, "paths_recovery_high": high,
             "paths_r2": self.truth.r2, "paths_false_fire": self.truth.false_fire,
             "paths_whole": self.whole.recovery(self.weights)[0],
+            "paths_none": self.none.recovery(self.weights)[0],
             "paths_random": float(np.mean(chance)),
         }  # fmt: skip
 
@@ -269,16 +273,17 @@ class _Walk:
         shown = [edge.channel for edge in circuit.edges]
         others = float(np.delete(part.center, shown).sum())
         kept = kept_of(paths)
+        none = {key: np.array([], int) for key in kept}
         draw = np.random.default_rng(self.seed)
         random = [self._random(kept, means, draw) for _ in range(RANDOM)]
         base = part.bias + float(part.center.sum())
-        truths = [Truth(base) for _ in range(2 + RANDOM)]
+        truths = [Truth(base) for _ in range(3 + RANDOM)]
         for which, values in self._seen(part):
-            for truth, one in zip(truths, (kept, {}, *random), strict=True):
+            for truth, one in zip(truths, (kept, {}, none, *random), strict=True):
                 z = reduced(self.cascade, values, means, channels[shown].tolist(), one) + others
                 truth.add(part.z[which], self.sample.inside.of(z), part.threshold)
         weights = bootstrap.draws(part.photographs, self.seed)
-        return Reach(truths[0], truths[1], tuple(truths[2:]), weights)
+        return Reach(*truths[:3], tuple(truths[3:]), weights)
 
     def _seen(self, part: Part) -> Iterator[tuple[np.ndarray, dict[str, tf.Tensor]]]:
         """Yield which photographs of a half come next, and what the network makes of them."""
