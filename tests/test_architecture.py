@@ -96,7 +96,8 @@ PURE = {
     "torch_file", "pickles", "architectures", "inventory", "directory", "accuracy",
     "prediction", "predictor", "lineup", "answers", "recognition",
     "sample", "effects", "rankings", "faithfulness", "vetoes", "bootstrap", "pattern", "curves",
-    "findings", "clients", "cascade", "paths", "expansion", "reduction", "hops", "diagram", "beyond",
+    "findings", "clients", "cascade", "paths", "expansion", "reduction", "hops", "diagram",
+    "beyond",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

@@ -283,7 +283,7 @@ class _Walk:
                 z = reduced(self.cascade, values, means, channels[shown].tolist(), one) + others
                 truth.add(part.z[which], self.sample.inside.of(z), part.threshold)
         weights = bootstrap.draws(part.photographs, self.seed)
-        return Reach(*truths[:3], tuple(truths[3:]), weights)
+        return Reach(truths[0], truths[1], truths[2], tuple(truths[3:]), weights)
 
     def _seen(self, part: Part) -> Iterator[tuple[np.ndarray, dict[str, tf.Tensor]]]:
         """Yield which photographs of a half come next, and what the network makes of them."""
