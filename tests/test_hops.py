@@ -1,5 +1,6 @@
 """A unit beyond its inputs: on a small network of known weights, with photographs of noise."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import keras
@@ -149,3 +150,10 @@ def test_kept_channels_are_those_of_each_filter_and_hop():
              for depth, at in ((2, 4), (2, 1), (3, 2))]  # fmt: skip
     kept = kept_of(paths)
     assert kept[0, Unit("b", 0)].tolist() == [4, 1] and kept[1, Unit("b", 0)].tolist() == [2]
+
+
+def test_where_the_inputs_are_the_image_there_is_no_path_to_show(found):
+    nothing = replace(found.at(1), rest=(0.0,), remainder=(0.0,))
+    words = beyond.section(nothing, found.findings.circuit, np.zeros((9, 9, 3), np.uint8))
+    assert words["carried"].endswith("linear in its own inputs: no path to show.")
+    assert nothing.scalars() == {"clients": 3}

@@ -120,7 +120,8 @@ class Hops:
         rest: for each hop what the biases add to that rise by opening and shutting gates.
         remainder: for each hop what neither paths nor biases explain of it.
         agreement: how static and mean Jacobian of each layer two hops back correlate.
-        reach: what the paths carry when the network with nothing else is run; None at depth 1.
+        reach: what the paths carry when the network with nothing else is run; None where there
+            are none.
     """
 
     root: Unit
@@ -218,7 +219,7 @@ def hops(
         rest=tuple(rest.top.rest(at) - rest.all.rest(at) for at in each),
         remainder=tuple(rest.top.remainder(at) - rest.all.remainder(at) for at in each),
         agreement={name: one.agreement for name, one in kernels.items()},
-        reach=walk.run(circuit, paths, means),
+        reach=walk.run(circuit, paths, means) if paths else None,
     )
 
 
