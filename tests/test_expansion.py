@@ -8,6 +8,7 @@ from scipy.signal import convolve2d
 from convscope.cascade import cascade
 from convscope.expansion import Expander, Expansion
 from convscope.network import build
+from convscope.paths import fields
 from convscope.unit import Unit
 from convscope.weights import Provenance
 
@@ -84,3 +85,23 @@ def test_kappa_is_what_is_lost_in_the_mean():
     found = Expansion(np.zeros((1, 2, 3)), np.array([[[1, 0.5, 0], [1, -0.5, 0]]]),
                       np.array([2, 4, 0]))  # fmt: skip
     np.testing.assert_allclose(found.cancellation, [0, 0.75, 0])
+
+
+@pytest.mark.parametrize("joint", [L.Add, L.Concatenate])
+def test_the_patch_holds_all_that_the_unit_sees_through_branches(joint):
+    start = keras.Input((None, None, 3))
+    stem = L.ReLU()(L.Conv2D(4, 3, strides=2, padding="same", name="stem")(start))
+    wide = L.Conv2D(4, 5, padding="same", name="wide")(stem)
+    both = L.MaxPooling2D(3, 2, "same")(L.ReLU()(joint(name="both")([stem, wide])))
+    model = keras.Model(start, L.Conv2D(2, 3, padding="same", name="end")(both))
+    for layer in model.layers:
+        layer.set_weights([RNG.normal(size=part.shape) for part in layer.get_weights()])
+    found = cascade(build("tiny", model, "none", Provenance("", "")), Unit("end", 1), 2)
+    values = found.body(RNG.random((1, 41, 54, 3)).astype(np.float32))
+    expander = Expander(found, 41)
+    expander.add(values, np.array([[0, 5, 6]]))
+    weights = np.zeros(found.answer(values["read"]).shape, np.float32)
+    weights[0, 5, 6] = 1
+    for name, slopes in fields(found, values, weights).items():
+        whole = np.concatenate([np.abs(it).sum((0, 1, 2)) for it in slopes])
+        np.testing.assert_allclose(expander.found()[name].size, whole, rtol=1e-4, atol=1e-5)

@@ -111,9 +111,9 @@ def _reading(found: Hops) -> str:
 
 def _carried(found: Hops, circuit: Circuit) -> str:
     """Return how much the paths that are kept carry, in a sentence."""
-    if found.reach is None:
+    if not found.rest:  # not asked for
         return ""
-    if not found.paths:
+    if found.reach is None:
         return (
             "Behind these inputs lies no layer that is linear in its own inputs: no path to show."
         )
