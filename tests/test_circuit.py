@@ -356,3 +356,16 @@ def test_settings_outside_their_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         CircuitSettings("circuit", "channel", "l2", *values)
     CircuitSettings("circuit", "neuron", "greedy", 1, 0, 1, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"depth": 0}, "^depth=0 is no number of hops from 1 to 3.$"),
+        ({"depth": 4}, "^depth=4 is no number of hops from 1 to 3.$"),
+        ({"branches": 0}, "^branches=0 is too small. At least 1.$"),
+    ],
+)
+def test_hops_that_are_not_followed_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        CircuitSettings("circuit", "channel", "l2", 10, 2, 64, 0.2, 0.05, **values)
