@@ -21,19 +21,22 @@ LEVELS = (
         "dossier", "overview", "catalogue", "studio", "exhibit", "census", "evidence",
         "recognition",
     },
-    {"case"},
+    {"case", "beyond"},
     {"character"},
-    {"findings"},
+    {"findings", "hops"},
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
         "directory", "answers", "arguments", "traits",
     },
     {"album", "page", "sweep", "recipes", "plan", "card", "survey", "example", "roster", "spread",
-     "inventory", "lineup", "curves", "witness"},
+     "inventory", "lineup", "curves", "witness", "diagram"},
     {"faithfulness", "vetoes"},
     {"rankings"},
     {"effects"},
     {"sample"},
+    {"expansion"},
+    {"paths", "reduction", "clients"},
+    {"cascade"},
     {
         "ascent", "activations", "selectivity", "attribution", "kernels", "predictor", "prediction",
         "probe", "tuning", "invariance", "equivariance", "polysemanticity",
@@ -109,6 +112,8 @@ PURE = {
     "game", "witness", "arguments", "material", "registration",
     "circular", "stimuli", "probe", "tuning", "invariance", "equivariance", "polysemanticity",
     "character", "traits", "likeness", "case",
+    "clients", "cascade", "paths", "expansion", "reduction", "hops", "diagram",
+    "beyond",
 }  # fmt: skip
 OUTSIDE = {"time", "datetime", "logging", "hydra", "omegaconf", "wandb", "rich"}
 WRITING = {first + last for first in "wax" for last in ("", "b", "t", "+")} | {"r+", "r+b"}

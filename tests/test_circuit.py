@@ -246,7 +246,7 @@ def settings_for(folder, layer, filter, size=48, canvas="auto"):
         layer=layer,
         filter=filter,
         seed=0,
-        stage=CircuitSettings("circuit", "channel", None, False, "l2", 3, 1, 64, 0.2, 0.05),
+        stage=CircuitSettings("circuit", "channel", None, False, "l2", 3, 1, 64, 0.2, 0.05, 1, 5),
         model=asked.model("vgg16"),
         images=ImageSettings("folder", str(folder), size, "crop", 2, None),
         ascent=ascent(size=canvas, steps=1, precision="float32", chunk=1, attempts=1),
@@ -396,5 +396,30 @@ def test_sizes_that_leave_no_position_are_refused_and_those_that_leave_one_are_n
 )
 def test_settings_outside_their_range_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
-        CircuitSettings("circuit", "channel", None, False, "l2", *values)
-    CircuitSettings("circuit", "neuron", None, True, "greedy", 1, 0, 1, 0, 1)
+        CircuitSettings("circuit", "channel", None, False, "l2", *values, 1, 5)
+    CircuitSettings("circuit", "neuron", None, True, "greedy", 1, 0, 1, 0, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"depth": 0}, "^depth=0 is no number of hops from 1 to 3.$"),
+        ({"depth": 4}, "^depth=4 is no number of hops from 1 to 3.$"),
+        ({"branches": 0}, "^branches=0 is too small. At least 1.$"),
+    ],
+)
+def test_hops_that_are_not_followed_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        CircuitSettings(
+            "circuit",
+            "channel",
+            None,
+            False,
+            "l2",
+            10,
+            2,
+            64,
+            0.2,
+            0.05,
+            **{"depth": 1, "branches": 5} | values,
+        )

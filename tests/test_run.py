@@ -39,6 +39,8 @@ class Stage:
     positions: int
     mixed: float
     negligible: float
+    depth: int
+    branches: int
 
 @dataclass(frozen=True)
 class Settings:

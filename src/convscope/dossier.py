@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from convscope import beyond
 from convscope import circuit as circuits
 from convscope.album import Album
 from convscope.ascent import Optimum
@@ -17,6 +18,7 @@ from convscope.circuit import Circuit
 from convscope.explorer import explorer
 from convscope.figures import InputRow, Portrait, kernel_tile, number
 from convscope.findings import Findings, evidence
+from convscope.hops import Hops
 from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
 from convscope.network import Network
 from convscope.rankings import L2
@@ -48,6 +50,7 @@ class Dossier:
         case: what became of a hypothesis, and which optima are evidence.
         character: what the unit is tuned to and what it ignores; None: not measured.
         likeness: that as a picture, uint8 `(height, width, 3)`.
+        hops: what lies beyond the inputs; None: not looked at.
     """
 
     network: Network
@@ -58,6 +61,7 @@ class Dossier:
     case: Case | None = None
     character: Character | None = None
     likeness: np.ndarray | None = None
+    hops: Hops | None = None
 
     @property
     def circuit(self) -> Circuit:
@@ -107,6 +111,11 @@ class Dossier:
             limit=self.circuit.limit,
         )
 
+    def graph(self, hops: Hops) -> np.ndarray:
+        """Return the unit amid what leads to it and what it leads to: uint8 `(h, w, 3)`."""
+        alive = {unit: best.image for unit, best in self.optima.items() if best.alive}
+        return beyond.graph(hops, self.circuit, alive, self.network.weights.source)
+
     def page(self, made: Sequence[Mapping[str, object]], settings: Mapping[str, object]) -> str:
         """Return the report.
 
@@ -135,6 +144,7 @@ class Dossier:
             case=self.case,
             character=self.character,
             likeness=self.likeness,
+            hops=beyond.section(self.hops, circuit, self.graph(self.hops)) if self.hops else None,
         )
 
     def facts(self) -> dict[str, str]:

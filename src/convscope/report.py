@@ -54,6 +54,7 @@ def circuit_page(
     case: object = None,
     character: object = None,
     likeness: np.ndarray | None = None,
+    hops: Mapping[str, object] | None = None,
 ) -> str:
     """Return the report of a circuit run as one HTML page that makes no network request.
 
@@ -73,6 +74,7 @@ def circuit_page(
         case: what became of a hypothesis, as case.py has it; None: nothing was asked.
         character: what the unit is tuned to and ignores, as character.py has it; None: unknown.
         likeness: the drawing of that, uint8 `(height, width, 3)`.
+        hops: what lies beyond the inputs, as `beyond.section` says it; None: not looked at.
 
     Raises:
         ValueError: there is no input, or `tiles` do not fit to `table` or to the kernels.
@@ -98,6 +100,7 @@ def circuit_page(
         case=case,
         character=character,
         likeness=likeness,
+        hops=hops,
         largest={
             name: max(abs(getattr(row, name) or 0) for row in rows) or 1.0
             for name in ("l2", "mean", "top_shift", "ablation")

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from convscope.character import Character
     from convscope.circuit import Circuit
     from convscope.findings import Findings
+    from convscope.hops import Hops
     from convscope.linear import Linear
     from convscope.network import Network
     from convscope.sample import Sample
 
 KERNEL_TILE = 48  # pixels of a kernel in W&B's table
+DEEPEST = 3  # hops back that are followed
 LABELS = (EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE)
 
 
@@ -46,12 +48,17 @@ class CircuitSettings:
     positions: int
     mixed: float
     negligible: float
+    depth: int
+    branches: int
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value outside its range."""
-        for name, least in (("inputs", 1), ("crops", 0), ("positions", 1)):
+        for name, least in (("inputs", 1), ("crops", 0), ("positions", 1),
+                            ("branches", 1)):  # fmt: skip
             if getattr(self, name) < least:
                 raise ValueError(f"{name}={getattr(self, name)} is too small. At least {least}.")
+        if not 1 <= self.depth <= DEEPEST:
+            raise ValueError(f"depth={self.depth} is no number of hops from 1 to {DEEPEST}.")
         for name in ("mixed", "negligible"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)} is no share. It lies in 0 to 1.")
@@ -131,9 +138,12 @@ def run(settings: Settings, tracker: Tracker) -> None:
         album, sample = see(settings, network, sources, found, tracker)
     with tracker.timer("measure"):
         findings = measure(settings, sources, found, album, sample)
+    with tracker.timer("hops"):
+        hops = follow(settings, network, findings, album)
     circuit = findings.circuit
     record_kernels(circuit, tracker)
     record_findings(findings, tracker)
+    record_hops(hops, circuit, tracker)
     shown = [unit, *(edge.source for edge in circuit.edges if edge.source.layer != IMAGE)]
     with tracker.timer("ascend"):
         optima, made = excite(settings, network, shown, album, tracker)
@@ -145,10 +155,12 @@ def run(settings: Settings, tracker: Tracker) -> None:
         )
     with tracker.timer("report"):
         tracker.summarize(summary(settings, network, findings, optima, album))
-        tracker.summarize({f"circuit/{name}": value for name, value in case.scalars().items()})
+        more = case.scalars() | hops.scalars()
+        tracker.summarize({f"circuit/{name}": value for name, value in more.items()})
         dossier = Dossier(
-            network, findings, album, optima, settings.stage.crops, case, character, likeness
+            network, findings, album, optima, settings.stage.crops, case, character, likeness, hops
         )
+        tracker.image("graph", dossier.graph(hops))
         tracker.image("explorer", dossier.picture())
         tracker.page("report", dossier.page(made, asdict(settings)))
     tracker.say(findings.sentence)
@@ -236,6 +248,27 @@ def measure(
     )
 
 
+def follow(settings: Settings, network: Network, findings: Findings, album: Album) -> Hops:
+    """Return what lies beyond the unit's inputs: who reads it, and the paths that are asked for."""
+    from convscope import hops
+
+    stage, shown = settings.stage, settings.images
+    view = shown.side, shown.batch, shown.fit
+    return hops.hops(
+        network, findings.circuit, findings.sample, album.paths, view, stage.depth, stage.branches,
+        (stage.mixed, stage.negligible), settings.seed,
+    )  # fmt: skip
+
+
+def record_hops(hops: Hops, circuit: Circuit, tracker: Tracker) -> None:
+    """Write who reads the unit and the paths to it as tables, and beside the circuit's edges."""
+    from convscope import circuit as circuits
+
+    for name, rows in hops.tables().items():
+        tracker.table(name, list(rows[0]), [list(row.values()) for row in rows])
+    tracker.document("circuit", circuits.document(circuit) | hops.document())
+
+
 def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
     """Write all kernel slices as a table, the strongest as pictures, and the circuit as data."""
     from convscope import circuit as circuits
@@ -248,7 +281,6 @@ def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
     tracker.table("kernels", list(records[0]), rows, {"kernel": tiles})
     for edge in circuit.edges:
         tracker.image(f"kernel-{edge.source.slug}", kernel_tile(edge.kernel, circuit.limit))
-    tracker.document("circuit", circuits.document(circuit))
 
 
 def record_findings(findings: Findings, tracker: Tracker) -> None:

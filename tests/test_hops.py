@@ -1,0 +1,159 @@
+"""A unit beyond its inputs: on a small network of known weights, with photographs of noise."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from convscope import beyond
+from convscope.album import fill
+from convscope.hops import PATHS, Path, hops, kept_of
+from convscope.linear import linear
+from convscope.network import build, inputs_of
+from convscope.sample import Sampler
+from convscope.stages.circuit import measure
+from convscope.unit import Unit
+from convscope.weights import Provenance
+
+L = keras.layers
+ROOT, SIZE = Unit("end", 1), 18
+
+
+def network():
+    start = keras.Input((None, None, 3))
+    value = L.ReLU()(L.Conv2D(6, 3, padding="same", name="first")(start))
+    value = L.MaxPooling2D()(L.ReLU()(L.Conv2D(5, 3, padding="same", name="second")(value)))
+    value = L.Conv2D(2, 1, name="end")(value)
+    made = build(
+        "tiny", keras.Model(start, L.Conv2D(3, 1, name="behind")(L.ReLU()(value))), "none",
+        Provenance("by hand", ""),
+    )  # fmt: skip
+    rng = np.random.default_rng(1)
+    for name in ("first", "second", "end", "behind"):
+        layer = made.find(name)
+        layer.kernel.assign(rng.normal(size=layer.kernel.shape))
+        layer.bias.assign(rng.normal(size=layer.bias.shape) / 4 + (name == "first"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photographs")
+    for number in range(60):
+        noise = np.random.default_rng(number).integers(0, 255, (6, 6, 3), np.uint8)
+        Image.fromarray(noise).resize((SIZE, SIZE)).save(folder / f"{number}.png")
+    made, files = network(), sorted(folder.iterdir())
+    one = linear(made.find("end"), 1)
+    sampler = None
+    for album in fill(made, "end", ["second"], files, SIZE, 7):
+        size = album.sight.maps.shape[1:3]
+        if sampler is None:
+            inside = album.fields["end"].inside(size, (SIZE, SIZE))
+            sampler = Sampler(one, 1, 8, len(files), 0, inside, size)
+        sampler.add(album.sight, album.halves[-len(album.sight.maps) :].tolist())
+    settings = SimpleNamespace(
+        unit=ROOT, seed=0, stage=SimpleNamespace(mixed=0.2, negligible=0.05, inputs=2, by="l2")
+    )
+    sample = sampler.sample()
+    findings = measure(settings, inputs_of(made, "end"), one, album, sample)
+
+    def at(depth, branches=2):
+        return hops(made, findings.circuit, sample, album.paths, (SIZE, 7, "crop"), depth,
+                    branches, (0.2, 0.05), 0)  # fmt: skip
+
+    return SimpleNamespace(at=at, findings=findings, sample=sample, network=made)
+
+
+def test_one_hop_names_the_clients_alone(found):
+    one = found.at(1)
+    assert one.paths == () and one.reach is None
+    assert [client.unit.layer for client in one.clients.found] == ["behind"] * 3
+    assert list(one.tables()) == ["clients"] and one.scalars() == {"clients": 3}
+
+
+def test_paths_go_through_the_inputs_shown_and_are_the_strongest_of_the_other_half(found):
+    two = found.at(2)
+    shown = [edge.source for edge in found.findings.circuit.edges]
+    assert [path.through for path in two.paths] == [shown[0], shown[0], shown[1], shown[1]]
+    assert [path.rank for path in two.paths] == [1, 2, 1, 2]
+    for first, second in (two.paths[:2], two.paths[2:]):
+        assert abs(first.discovery) >= abs(second.discovery)
+    assert {path.source.layer for path in two.paths} == {"first"}
+    assert found.sample.apart
+
+
+def test_all_paths_through_an_input_add_up_to_its_top_shift_but_for_the_biases(found):
+    every = found.at(2, branches=6)
+    part = found.sample.confirmation
+    assert every.rise == pytest.approx(part.strong.mean() - part.sampled.mean(), abs=0.5)
+    assert every.rise == pytest.approx(part.strong.mean() - part.z.mean(), rel=1e-4)
+    assert abs(every.remainder[0]) < 1e-4 * every.rise
+    assert len(every.paths) == 12
+
+
+def test_with_all_their_paths_the_inputs_recover_what_the_algebra_says(found):
+    every = found.at(2, branches=6).reach
+    at = found.findings.curves.at
+    expected = found.findings.shown.recovery[at]
+    assert every.scalars["paths_recovery"] == pytest.approx(expected, rel=1e-4)
+    assert every.scalars["paths_whole"] == pytest.approx(expected, rel=1e-4)
+    few = found.at(2, branches=1).reach.scalars
+    assert few["paths_recovery"] != pytest.approx(expected, rel=1e-2)
+    assert few["paths_none"] < few["paths_recovery"]
+    assert few["paths_recovery_low"] <= few["paths_recovery"] <= few["paths_recovery_high"]
+
+
+def test_three_hops_lead_on_to_the_inputs_of_these(found):
+    three = found.at(3, branches=2)
+    deep = [path for path in three.paths if path.depth == 3]
+    assert {path.through for path in deep} <= {path.source for path in three.paths}
+    assert {path.source.layer for path in deep} == {"image"}
+    assert all(abs(left) < 1e-4 * three.rise for left in three.remainder)
+    whole = found.at(3, branches=6).reach.scalars
+    assert whole["paths_recovery"] == pytest.approx(whole["paths_whole"], rel=1e-4)
+
+
+def test_tables_and_the_document_hold_plain_values(found):
+    two = found.at(2)
+    assert all(tuple(row) == PATHS for row in two.tables()["paths"])
+    first = two.document()["paths"][0]
+    assert first["source"] == {"layer": "first", "filter": two.paths[0].source.filter}
+    assert first["shift"] == two.paths[0].shift
+    assert len(two.document()["clients"]) == 3
+
+
+def test_the_page_says_what_the_paths_carry_and_who_reads_the_unit(found):
+    two, circuit = found.at(2), found.findings.circuit
+    drawing = beyond.graph(two, circuit, {}, "by hand")
+    words = beyond.section(two, circuit, drawing)
+    assert words["carried"].startswith("The network run with these 4 paths alone, all else held")
+    assert words["reading"] == "end:1 is read by 3 filters of behind."
+    assert len(words["paths"]) == 4 and len(words["clients"]) == 3
+    alone = beyond.section(found.at(1), circuit, drawing)
+    assert alone["carried"] == "" and alone["trust"] == "" and alone["depth"] == 1
+
+
+def test_what_cancels_or_disagrees_misleads():
+    path = Path(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.7, 0.9)
+    assert path.misleads == "70 % of its influence cancels between photographs"
+    path = Path(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.1, 0.5)
+    assert path.misleads == "its weights correlate by 0.50 with what they do"
+    path = Path(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.1, 0.9)
+    assert path.misleads == ""
+
+
+def test_kept_channels_are_those_of_each_filter_and_hop():
+    paths = [Path(depth, Unit("a", at), Unit("b", 0), at, 1, 1, 0, 1)
+             for depth, at in ((2, 4), (2, 1), (3, 2))]  # fmt: skip
+    kept = kept_of(paths)
+    assert kept[0, Unit("b", 0)].tolist() == [4, 1] and kept[1, Unit("b", 0)].tolist() == [2]
+
+
+def test_where_the_inputs_are_the_image_there_is_no_path_to_show(found):
+    nothing = replace(found.at(1), rest=(0.0,), remainder=(0.0,))
+    words = beyond.section(nothing, found.findings.circuit, np.zeros((9, 9, 3), np.uint8))
+    assert words["carried"].endswith("linear in its own inputs: no path to show.")
+    assert nothing.scalars() == {"clients": 3}
