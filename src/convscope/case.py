@@ -14,6 +14,7 @@ from convscope.arguments import Argument, Finding, Name, arguments
 from convscope.ascent import Optimum
 from convscope.character import Character
 from convscope.claims import Edit, words
+from convscope.clients import Client
 from convscope.findings import Findings
 from convscope.material import Curve, Material, Photographs, Positions, Split, Tuning
 from convscope.network import Network
@@ -197,6 +198,14 @@ def drawn(character: Character) -> dict[Name, Finding]:
             "undecided", f"No claim was made. Of its response to exemplars is left: {kept}."
         )
     return found
+
+
+def used(clients: Sequence[Client]) -> dict[Name, Finding]:
+    """Return what the filters that read a unit say of its use, the strongest first."""
+    if not clients:
+        return {}
+    some = ", ".join(f"{client.unit} ({client.label})" for client in clients[:3])
+    return {"feature use": Finding("undecided", f"No claim was made. It is read most by {some}.")}
 
 
 def positions(part: Part, mean: np.ndarray, keys: Sequence[str | None]) -> Positions:

@@ -151,7 +151,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
     character, likeness = portray(settings, network, findings, album, keys, tracker)
     with tracker.timer("case"):
         case = argue(
-            settings, registered, network, findings, album, keys, optima, character, tracker
+            settings, registered, network, findings, album, keys, optima, character, hops, tracker
         )
     with tracker.timer("report"):
         tracker.summarize(summary(settings, network, findings, optima, album))
@@ -343,14 +343,18 @@ def argue(
     keys: Sequence[str | None],
     optima: dict[Unit, Optimum],
     character: Character | None,
+    hops: Hops,
     tracker: Tracker,
 ) -> Case:
     """Return what becomes of the hypothesis and which optima are evidence; record both."""
-    from convscope.case import hear, witnesses
+    from convscope.case import hear, used, witnesses
 
     shown = settings.images
     seen = witnesses(network, album, optima, shown, settings.seed)
-    case = hear(registered, network, findings, album, keys, shown, seen, character=character)
+    case = hear(
+        registered, network, findings, album, keys, shown, seen, character=character,
+        others=used(hops.clients.found),
+    )  # fmt: skip
     for name, (columns, rows) in case.tables().items():
         tracker.table(name, columns, rows)
     tracker.document("hypothesis", case.record)
