@@ -140,7 +140,7 @@ def test_what_cancels_or_disagrees_misleads():
     path = Path(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.7, 0.9)
     assert path.misleads == "70 % of its influence cancels between photographs"
     path = Path(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.1, 0.5)
-    assert path.misleads == "its weights correlate by 0.50 with what they do"
+    assert path.misleads == "its weights correlate by +0.50 with what they do"
     path = Path(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.1, 0.9)
     assert path.misleads == ""
 

@@ -14,6 +14,7 @@ from convscope.cascade import Cascade, cascade
 from convscope.circuit import Circuit
 from convscope.clients import Clients, clients
 from convscope.expansion import AGREES, CANCELS, Expander, Expansion
+from convscope.figures import fixed
 from convscope.network import Network
 from convscope.paths import Tally, tally
 from convscope.reduction import Averager, Kept, Means, Truth, reduced
@@ -71,7 +72,7 @@ class Path:
         if self.cancellation >= CANCELS:
             return f"{100 * self.cancellation:.0f} % of its influence cancels between photographs"
         if self.correlation < AGREES:
-            return f"its weights correlate by {self.correlation:.2f} with what they do"
+            return f"its weights correlate by {fixed(self.correlation)} with what they do"
         return ""
 
 
