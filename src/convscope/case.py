@@ -115,9 +115,11 @@ def hear(
     scores = album.observation.peaks[unit.layer].values[places, unit.filter]
     labels = [keys[place] for place in places]
     rest = positions(sample.confirmation, sample.discovery.center, labels)
+    most = strong(sample.confirmation, sample.discovery.center)
     material = Material(
         photographs=Photographs(scores, labels) if any(labels) else None,
         positions=rest,
+        strong=most,
         orders={name: order.tolist() for name, order in circuit.orders.items()},
         curves=curves(character) if character else {},
         tunings=tunings(character) if character else {},
@@ -125,11 +127,9 @@ def hear(
     )
     claims = registered.hypothesis.tested
     judged = verdict.judge(claims, trial.effects(claims, material), registered.hypothesis.alpha)
-    first = positions(
-        sample.discovery, sample.discovery.center, [None] * sample.discovery.photographs
-    )
+    first = strong(sample.discovery, sample.discovery.center)
     edits = [
-        edited(claim, network, findings, first, rest, shown)
+        edited(claim, network, findings, first, most if claim.among == "top" else rest, shown)
         for claim in claims
         if isinstance(claim, Edit)
     ]
@@ -213,6 +213,11 @@ def positions(part: Part, mean: np.ndarray, keys: Sequence[str | None]) -> Posit
     return Positions(part.u, part.sampled, part.of, part.threshold, mean, dict(enumerate(keys)))
 
 
+def strong(part: Part, mean: np.ndarray) -> Positions:
+    """Return all positions of strong responses of one half of the photographs."""
+    return Positions(part.top, part.strong, part.top_of, -np.inf, mean)
+
+
 def edited(
     claim: Edit,
     network: Network,
@@ -227,8 +232,8 @@ def edited(
         claim: the edit.
         network: the network, in float32.
         findings: what was measured of the unit.
-        first: positions of the discovery half, which foretell.
-        rest: those of the confirmation half.
+        first: the strong responses of the discovery half, which foretell.
+        rest: positions of the confirmation half, of the photographs that the edit is about.
         shown: how photographs are shown.
     """
     unit, mean = findings.circuit.root, rest.mean
@@ -248,10 +253,13 @@ def edited(
     except ValueError as error:
         return record | {"reason": str(error)}
     changes: list[np.ndarray] = []
+    inside = findings.sample.inside
     for pixels in _pixels(paths, shown):
         before, after = plain(pixels), masked(pixels)
-        strong = before >= rest.threshold if claim.among == "top" else np.ones(before.shape, bool)
-        changes.append((np.maximum(after, 0) - np.maximum(before, 0))[strong])
+        if before.ndim == 3:
+            before, after = inside.of(before), inside.of(after)
+        least = findings.sample.confirmation.threshold if claim.among == "top" else -np.inf
+        changes.append((np.maximum(after, 0) - np.maximum(before, 0))[before >= least])
     together = np.concatenate(changes) if changes else np.zeros(0)
     done = float(together.mean()) if len(together) else None
     return record | {"done": done, "photographs": len(paths)}

@@ -147,6 +147,8 @@ class Material:
     Attributes:
         photographs: for group_selective.
         positions: for input_sign, circuit_sufficient and edit.
+        strong: all positions of strong responses, for an edit among those; None: those among
+            `positions` are taken.
         orders: {ranking: all C inputs, first to last}, from the discovery half.
         curves: {transform: its curve}.
         tunings: {feature: the filter's tuning}.
@@ -156,6 +158,7 @@ class Material:
 
     photographs: Photographs | None = None
     positions: Positions | None = None
+    strong: Positions | None = None
     orders: Mapping[str, Sequence[int]] = field(default_factory=dict)
     curves: Mapping[str, Curve] = field(default_factory=dict)
     tunings: Mapping[str, Tuning] = field(default_factory=dict)

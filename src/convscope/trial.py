@@ -81,7 +81,8 @@ def effect(claim: Claim, material: Material) -> Effect | str:
         return _signed(claim, material.positions)
     if isinstance(claim, CircuitSufficient):
         return _sufficient(claim, material.positions, material.orders[claim.by])
-    return _edited(claim, material.positions)
+    strong = material.strong if isinstance(claim, Edit) and claim.among == "top" else None
+    return _edited(claim, strong or material.positions)
 
 
 def silenced(claim: Edit, mean: np.ndarray) -> np.ndarray:
