@@ -22,7 +22,7 @@ LEVELS = (
         "recognition",
     },
     {"case", "beyond"},
-    {"character"},
+    {"character", "testimony"},
     {"findings", "hops"},
     {
         "circuit", "hypothesis", "report", "parallel", "gallery", "sheet", "quilt", "distribution",
@@ -111,7 +111,7 @@ PURE = {
     "claims", "nouns", "verdict", "trial", "resampling", "intervention",
     "game", "witness", "arguments", "material", "registration",
     "circular", "stimuli", "probe", "tuning", "invariance", "equivariance", "polysemanticity",
-    "character", "traits", "likeness", "case",
+    "character", "traits", "likeness", "case", "testimony",
     "clients", "cascade", "paths", "expansion", "reduction", "hops", "diagram",
     "beyond",
 }  # fmt: skip

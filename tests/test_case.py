@@ -8,7 +8,7 @@ import asked
 import numpy as np
 import pytest
 
-from convscope import case
+from convscope import case, testimony
 from convscope.registration import Registered
 from convscope.stages import circuit as stage
 from convscope.unit import Unit
@@ -18,12 +18,12 @@ def test_a_window_mirrors_what_lies_beyond_the_edges():
     view = np.arange(5 * 7 * 3).reshape(5, 7, 3)
     padded = np.pad(view, ((4, 4), (4, 4), (0, 0)), mode="symmetric")
     for top, left in ((-4, -4), (-1, 3), (0, 0), (2, 4), (3, -2)):
-        found = case._window(view, (top, left), (6, 5))
+        found = testimony._window(view, (top, left), (6, 5))
         np.testing.assert_array_equal(found, padded[top + 4 : top + 10, left + 4 : left + 9])
 
 
 def test_a_view_far_larger_than_the_photograph_repeats_it_back_and_forth():
-    places = case._mirrored(np.arange(-7, 8), 3)
+    places = testimony._mirrored(np.arange(-7, 8), 3)
     assert places.tolist() == [0, 0, 1, 2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]
 
 

@@ -347,7 +347,8 @@ def argue(
     tracker: Tracker,
 ) -> Case:
     """Return what becomes of the hypothesis and which optima are evidence; record both."""
-    from convscope.case import hear, used, witnesses
+    from convscope.case import hear, used
+    from convscope.testimony import witnesses
 
     shown = settings.images
     seen = witnesses(network, album, optima, shown, settings.seed)
