@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from convscope import case, testimony
+from convscope.claims import GroupSelective
+from convscope.material import Photographs
 from convscope.registration import Registered
 from convscope.stages import circuit as stage
 from convscope.unit import Unit
@@ -39,18 +41,32 @@ def test_the_share_that_each_exemplar_keeps_is_its_own():
     assert case.curves(SimpleNamespace(invariance=None)) == {}
 
 
-def test_the_orientation_of_a_unit_is_drawn_anew_by_phases():
+def test_the_orientation_of_a_filter_is_drawn_anew_by_phases():
     angles = np.arange(0, 180, 45.0)
-    grating = np.zeros((4, 2, 3, 1, 1))
+    grating = np.zeros((4, 2, 3, 1, 2))
     grating[1, 1, :, 0, 0] = (1, 2, 3)  # one orientation at one frequency: an index of 1
-    tuned = SimpleNamespace(axes={"grating": {"orientation": angles}}, sets={"grating": grating})
-    unit = SimpleNamespace(tuning=tuned, unit=Unit("a", 0), measure=lambda name: 1.0)
-    found = case.tunings(unit)["orientation"]
+    measures = {"osi": np.array([1.0, np.nan])}
+    tuned = SimpleNamespace(
+        axes={"grating": {"orientation": angles}}, sets={"grating": grating}, measures=measures
+    )
+    found = case.tunings(tuned, 0)["orientation"]
     assert found.stimuli == 3 and found.value == 1.0
     np.testing.assert_allclose(found.draws, 1.0)
     assert found.p < 0.1
-    unit.measure = lambda name: None
-    assert case.tunings(unit) == {}
+    assert case.tunings(tuned, 1) == {}
+
+
+def test_the_first_group_claimed_guesses_the_stronger_of_two_photographs():
+    keys = ["n02085620", "n02088364"] * 10 + ["n01440764"] * 80  # dogs and tenches
+    claim = GroupSelective("group_selective", ("n02084071",), 0.7)
+    scores = np.arange(100.0)[::-1]  # all dogs above all fish
+    game = case.guessed([claim], Photographs(scores, keys))
+    assert game.pairs == 10 and game.accuracy > 0.7 and game.p < 0.2
+    turned = case.guessed([claim], Photographs(-scores, keys))
+    assert turned.accuracy < game.accuracy
+    assert case.guessed([], Photographs(scores, keys)) is None
+    assert case.guessed([claim], Photographs(scores[:5], keys[:5])) is None
+    assert case.guessed([claim], None) is None
 
 
 def test_the_strongest_readers_speak_of_a_units_use_without_deciding():
@@ -75,7 +91,8 @@ def made(tmp_path_factory, photographs):
         "hypothesis.claims=[{type:circuit_sufficient,count:128,by:l2,sesoi:0.5},"
         "{type:group_selective,synsets:[n02084071],sesoi:0.7},"
         "{type:edit,silence:inhibitory,among:top,rises_by:5.0},"
-        "{type:invariant,transform:mirror,sesoi:0.99},{type:tuned,feature:smell,sesoi:0.3}]",
+        "{type:invariant,transform:mirror,sesoi:0.99},{type:tuned,feature:smell,sesoi:0.3},"
+        "{type:input_selective,channel:5,tuning:orientation,sesoi:0.3}]",
     )  # fmt: skip
     return asked.run(stage, home / "run", *words), asked.settings(stage, *words)
 
@@ -89,10 +106,11 @@ def rows(folder, name):
 def test_a_run_judges_each_claim_and_says_what_it_could_not_test(made):
     folder, settings = made
     found = {row["claim"]: row for row in rows(folder, "hypothesis")}
-    assert len(found) == len(settings.hypothesis.claims) == 5
+    assert len(found) == len(settings.hypothesis.claims) == 6
     whole = found["its first 128 inputs by l2 suffice"]
     assert float(whole["effect"]) == pytest.approx(1, abs=1e-4)
     assert found["is tuned to smell"]["verdict"] == "not tested"
+    assert found["input 5 is tuned to orientation"]["verdict"] != "not tested"
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["circuit/hypothesis"] == whole["verdict"]
     record = json.loads((folder / "hypothesis.json").read_text())

@@ -7,24 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convscope import circular, intervention, trial, verdict, witness
+from convscope import circular, intervention, trial, tuning, verdict, witness
 from convscope.album import Album
 from convscope.arguments import Argument, Finding, Name, arguments
 from convscope.character import Character
-from convscope.claims import Edit, words
+from convscope.claims import Claim, Edit, GroupSelective, InputSelective, words
 from convscope.clients import Client
 from convscope.findings import Findings
+from convscope.game import Game, pairs, play
+from convscope.labels import taxonomy
 from convscope.material import Curve, Material, Photographs, Positions, Split, Tuning
 from convscope.network import Network
+from convscope.probe import probe
 from convscope.registration import Registered
 from convscope.sample import Part
 from convscope.settings import ImageSettings
 from convscope.testimony import pixels_of
-from convscope.unit import Unit
+from convscope.unit import IMAGE, Unit
 from convscope.verdict import Judged
 from convscope.witness import Witness
 
 DRAWS = 999  # of phases, and exchanges of angles
+FEWEST = 20  # labelled photographs: with fewer there is hardly a pair to guess
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Case:
         edits: of each claim about an edit, what was foretold and what the edited network did.
         witnesses: {unit: whether its optimum is evidence}; those not alive are missing.
         arguments: the seven of Zoom In.
+        game: how the first claim on groups guesses which of two photographs excites the unit more;
+            None: there is none, or too few photographs.
     """
 
     registered: Registered
@@ -44,6 +50,7 @@ class Case:
     edits: tuple[Mapping[str, object], ...]
     witnesses: Mapping[Unit, Witness]
     arguments: tuple[Argument, ...]
+    game: Game | None = None
 
     @property
     def record(self) -> dict[str, object]:
@@ -69,6 +76,8 @@ class Case:
                 "hypothesis": self.judged[0].verdict,
                 "hypothesis_sha256": self.registered.sha256,
             }
+        if self.game:
+            found |= {"game_accuracy": self.game.accuracy, "game_p": self.game.p}
         return found
 
     @property
@@ -118,7 +127,8 @@ def hear(
         strong=most,
         orders={name: order.tolist() for name, order in circuit.orders.items()},
         curves=curves(character) if character else {},
-        tunings=tunings(character) if character else {},
+        tunings=tunings(character.tuning, unit.filter) if character else {},
+        inputs=selective(registered.hypothesis.tested, network, circuit.sources),
         split=split(character) if character else None,
     )
     claims = registered.hypothesis.tested
@@ -131,7 +141,22 @@ def hear(
     ]
     elsewhere = drawn(character) | dict(others or {}) if character else dict(others or {})
     said = arguments(judged, seen.get(unit), elsewhere)
-    return Case(registered, judged, tuple(edits), seen, said)
+    played = guessed(claims, material.photographs)
+    return Case(registered, judged, tuple(edits), seen, said, played)
+
+
+def guessed(claims: Sequence[Claim], given: Photographs | None) -> Game | None:
+    """Return how the first claim on groups guesses the stronger of two photographs."""
+    groups = [claim for claim in claims if isinstance(claim, GroupSelective)]
+    if not groups or given is None:
+        return None
+    inside = {leaf for synset in groups[0].synsets for leaf in taxonomy().leaves(synset)}
+    expected = np.array([key in inside for key in given.keys], float)
+    known = np.array([key is not None for key in given.keys])
+    scores = np.where(known, given.scores, np.nan)
+    if known.sum() < FEWEST or not len(found := pairs(scores)):
+        return None
+    return play(expected, found)
 
 
 def curves(character: Character) -> dict[str, Curve]:
@@ -148,15 +173,14 @@ def curves(character: Character) -> dict[str, Curve]:
     return {kind: Curve(shares[:, found.of(kind)]) for kind in kinds}
 
 
-def tunings(character: Character) -> dict[str, Tuning]:
-    """Return how selective a unit is for what drawn stimuli vary in, as far as it can be tested.
+def tunings(tuned: tuning.Tuning, filter: int) -> dict[str, Tuning]:
+    """Return how selective a filter is for what drawn stimuli vary in, as far as it can be tested.
 
     Of orientation, the phases of the gratings are what is measured again and again: they are drawn
     anew for the interval, and exchange their angles by themselves for the p.
     """
-    tuned, filter = character.tuning, character.unit.filter
-    value = character.measure("osi")
-    if value is None:
+    value = float(tuned.measures["osi"][filter])
+    if not np.isfinite(value):
         return {}
     angles = tuned.axes["grating"]["orientation"]
     found = tuned.sets["grating"][..., 0, filter]  # (orientations, frequencies, phases)
@@ -167,6 +191,27 @@ def tunings(character: Character) -> dict[str, Tuning]:
     again = np.abs(circular.resultant(curve[:, drawn].mean(axis=2), angles, 2))
     p = circular.permuted(curve, angles, 2, DRAWS, random)
     return {"orientation": Tuning(value, again, p, curve.shape[1])}
+
+
+def selective(
+    claims: Sequence[Claim], network: Network, sources: Sequence[Unit]
+) -> dict[tuple[int, str], Tuning]:
+    """Return {(channel, feature): how selective an input is} of the inputs that claims are about.
+
+    Each layer that they come from is shown the drawn stimuli once, which takes some seconds.
+    """
+    found: dict[tuple[int, str], Tuning] = {}
+    known: dict[str, tuning.Tuning] = {}
+    for claim in claims:
+        if not isinstance(claim, InputSelective) or sources[claim.channel].layer == IMAGE:
+            continue
+        source = sources[claim.channel]
+        if source.layer not in known:
+            position = probe(network, source.layer)
+            known[source.layer] = tuning.measure(position.respond, position.size)
+        for feature, one in tunings(known[source.layer], source.filter).items():
+            found[claim.channel, feature] = one
+    return found
 
 
 def split(character: Character) -> Split | None:
