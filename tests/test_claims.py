@@ -36,7 +36,7 @@ def made(*claims: dict[str, object], **others: object) -> HypothesisSettings:
 
 def option(name: str) -> HypothesisSettings:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", [f"+hypothesis={name}"])
+        cfg = compose("config", [f"hypothesis={name}"])
     values: Any = OmegaConf.to_container(cfg.hypothesis)
     return read(HypothesisSettings, values, "hypothesis")
 
