@@ -153,6 +153,14 @@ def test_a_run_writes_traits_readers_and_the_graph(made):
         assert (folder / "images" / f"{name}.png").stat().st_size > 1000
 
 
+def test_a_sentence_without_a_known_word_is_said_to_be_untested():
+    words = asked.hypothesis(text="It likes zzz"), asked.hypothesis()
+    said = [case.Case(Registered(one, "now"), (), (), {}, ()).sentence for one in words]
+    assert said == [
+        "No word of the hypothesis names a group of photographs: nothing was tested.", ""
+    ]  # fmt: skip
+
+
 def test_a_claim_on_an_input_that_is_not_there_is_refused_before_the_run():
     words = ("layer=block1_conv1", "filter=3", "hypothesis=dog_heads")
     with pytest.raises(ValueError, match=r"channel"):

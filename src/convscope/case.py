@@ -84,7 +84,8 @@ class Case:
     def sentence(self) -> str:
         """What became of the hypothesis, "" where none was made."""
         if not self.judged:
-            return ""
+            unread = "No word of the hypothesis names a group of photographs: nothing was tested."
+            return unread if self.registered.hypothesis.text else ""
         first = self.judged[0]
         more = f"; {len(self.judged) - 1} further claims are listed" * (len(self.judged) > 1)
         return f"Hypothesis ({first.words}): {first.verdict}{more}. {first.reason}"
