@@ -90,7 +90,7 @@ def _client(client: Client) -> dict[str, object]:
         "sum": number(client.sum, signed=True),
         "sign": fixed(client.sign_index),
         "label": client.label,
-        "share": f"{100 * client.share:.2g} %",
+        "share": _percent(client.share),
         "via": ", ".join(client.reading.via),
     }
 
