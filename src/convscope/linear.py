@@ -9,7 +9,7 @@ import numpy as np
 
 from convscope.backend import keras
 from convscope.flow import Window, concatenates, keeps, sums, window
-from convscope.graph import activation_of, inputs, kind_of
+from convscope.graph import inputs, kind_of
 
 L = keras.layers
 
@@ -105,9 +105,3 @@ def obstacle(layer: Any) -> str:
 def _flattens(operation: Any) -> bool:
     """Return whether an operation makes one row of a map with several positions."""
     return type(operation) in (L.Flatten, L.Reshape) and not keeps(operation)
-
-
-def rectified(operation: Any) -> bool:
-    """Return whether an operation gives nothing below zero, whatever goes in."""
-    never = ("relu", "relu6", "sigmoid", "softplus", "hard_sigmoid", "softmax", "exponential")
-    return type(operation) is L.ReLU or activation_of(operation) in never

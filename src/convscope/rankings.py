@@ -14,8 +14,6 @@ from convscope.sample import Part
 
 L2, TOP_SHIFT, COVARIANCE, ABLATION = "l2", "top_shift", "covariance", "ablation"
 GREEDY, VARIANCE, BEST, RANDOM = "greedy", "greedy_variance", "best", "random"
-CHOICES = (L2, TOP_SHIFT, COVARIANCE, ABLATION, GREEDY)
-"""What the inputs that are shown may be chosen by."""
 TITLES = {
     "l2": "L2", "top_shift": "top shift", "covariance": "covariance", "ablation": "ablation",
     "greedy": "greedy, by activation", "greedy_variance": "greedy, by variance",
