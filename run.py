@@ -26,9 +26,6 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-# Hydra hands its errors over as they are, so that they can be said in one line here.
-os.environ["HYDRA_FULL_ERROR"] = "1"
-
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -39,10 +36,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from convscope import multirun
-from convscope import sweep as sweeps
 from convscope.settings import TrackerSettings, closest, read, setting_names, unknown
+from convscope.stages import launch
+from convscope.tracking import multirun
 from convscope.unit import label
+
+# Hydra hands its errors over as they are, so that they can be said in one line here.
+os.environ["HYDRA_FULL_ERROR"] = "1"
 
 # A stage is a module with Settings, check(settings) and run(settings, tracker). It is imported
 # when it is chosen, and imports TensorFlow only in run, so that a refusal takes no time.
@@ -110,7 +110,7 @@ class Announced(Callback):
             own = [text for text in parts.overrides.hydra if not text.startswith("hydra.mode=")]
             folder = Path(parts.sweep.dir)
             folder.mkdir(parents=True, exist_ok=True)
-            multirun.note(folder, asked=[*own, *task], fixed=fixed)
+            launch.note(folder, asked=[*own, *task], fixed=fixed)
 
 
 def main() -> int:
@@ -193,14 +193,14 @@ def job(cfg: DictConfig) -> float | None:
             OUTCOMES.append(said(error, tracker))
             if sweep:
                 why = "" if OUTCOMES[-1] == "interrupted" else _one_line(error)
-                multirun.note(_home(parts), job=parts.job.num, status=OUTCOMES[-1], why=why)
+                launch.note(_home(parts), job=parts.job.num, status=OUTCOMES[-1], why=why)
             raise
         finally:
             gc.collect()  # graphs are full of cycles, of which a sweep would pile up gigabytes
         OUTCOMES.append("done")
         if sweep:
-            multirun.note(_home(parts), job=parts.job.num, status="done")
-        return sweeps.activation(folder)
+            launch.note(_home(parts), job=parts.job.num, status="done")
+        return multirun.activation(folder)
 
 
 def checked(cfg: DictConfig, task: Sequence[str]) -> tuple[dict[str, Any], Any, Own, Any]:
@@ -274,7 +274,7 @@ def opened(
     folder: Path, own: Own, request: Mapping[str, Any], cfg: DictConfig, parts: Any
 ) -> Iterator[Any]:
     """Yield the tracker of a run, with Hydra's three files in its folder."""
-    from convscope.tracker import track
+    from convscope.tracking.tracker import track
 
     stage, model, task = request["stage"]["name"], request["model"]["name"], parts.overrides.task
     with contextlib.ExitStack() as stack:
@@ -326,12 +326,12 @@ def said(error: BaseException, tracker: Any) -> str:
     return "interrupted" if stopped else "failed"
 
 
-def summarized(sweep: sweeps.Sweep, config: DictConfig) -> int:
+def summarized(sweep: multirun.Sweep, config: DictConfig) -> int:
     """Write the summary of a multirun and return its exit code."""
     try:
         values: Any = OmegaConf.to_container(config.tracker, resolve=True)
         settings = read(TrackerSettings, values, "tracker")
-        if why := multirun.summarize(sweep, settings):
+        if why := launch.summarize(sweep, settings):
             complain(why)
     except KeyboardInterrupt:
         complain("Interrupted. The summary of the jobs is not finished.")
@@ -450,11 +450,11 @@ def _discard(folder: Path, top: Path) -> None:
         return
 
 
-def _sweep() -> sweeps.Sweep | None:
+def _sweep() -> multirun.Sweep | None:
     """Return the multirun that Hydra has begun, if any; where no job left a thing, remove it."""
     with contextlib.suppress(IndexError, OmegaConfBaseException):
-        sweep = sweeps.read(Path(SWEEPS[0].hydra.sweep.dir).resolve())
-        folder, ours = sweep.folder, {"multirun.yaml", sweeps.JOBS}
+        sweep = multirun.read(Path(SWEEPS[0].hydra.sweep.dir).resolve())
+        folder, ours = sweep.folder, {"multirun.yaml", multirun.JOBS}
         if folder.is_dir() and {path.name for path in folder.iterdir()} <= ours:
             for name in ours:
                 (folder / name).unlink(missing_ok=True)
@@ -472,7 +472,7 @@ def _home(parts: Any) -> Path:
 
 def _again(parts: Any) -> None:
     """Give a job whose process was killed, and that its launcher starts again, a second folder."""
-    first, jobs = Path(parts.runtime.output_dir), sweeps.read(_home(parts)).jobs
+    first, jobs = Path(parts.runtime.output_dir), multirun.read(_home(parts)).jobs
     killed = {job.number for job in jobs if job.status == "interrupted"}
     if parts.job.num not in killed or not any(first.iterdir()):
         return
@@ -487,13 +487,13 @@ def _again(parts: Any) -> None:
 
 def _started(parts: Any) -> dict[str, object]:
     """Say in the folder of the multirun that this job has begun; return its swept values."""
-    fixed = sweeps.fixed(_home(parts))
+    fixed = multirun.fixed(_home(parts))
     given = _overrides(parts.overrides.task)
     swept: dict[str, object] = {
         key: override.value() for key, override in given.items() if key not in fixed
     }
     place = os.path.relpath(parts.runtime.output_dir, _home(parts))
-    multirun.note(_home(parts), job=parts.job.num, folder=place, swept=swept)
+    launch.note(_home(parts), job=parts.job.num, folder=place, swept=swept)
     return swept
 
 

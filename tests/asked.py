@@ -10,9 +10,9 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from convscope.registration import HypothesisSettings
+from convscope.hypothesis.preregistration import HypothesisSettings
 from convscope.settings import AscentSettings, ModelSettings, TrackerSettings, read
-from convscope.tracker import track
+from convscope.tracking.tracker import track
 
 CONF = Path(__file__).parents[1] / "conf"
 

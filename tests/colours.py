@@ -16,9 +16,9 @@ GAIN, BIAS = 6.0, (0.5, 0.0, -0.25, -1.0)
 
 def network(path=None, classes=CLASSES):
     """Return the network: a colour's mean times `GAIN` is the logit of its class."""
-    from convscope.backend import keras
-    from convscope.network import build
-    from convscope.weights import Provenance
+    from convscope.models.backend import keras
+    from convscope.models.network import build
+    from convscope.models.zoo.weights import Provenance
 
     image = keras.Input((None, None, 3))
     dense = keras.layers.Dense(4, name="predictions")
@@ -38,10 +38,10 @@ def probabilities(pixels):
 
 def place():
     """Put the network where the stage looks for efficientnet_lite0."""
-    from convscope import outline, packaged
+    from convscope.models.zoo import packaged, registry
 
     packaged.LOADERS["efficientnet_lite0"] = network
-    outline._loaded.cache_clear()
+    registry._loaded.cache_clear()
 
 
 if __name__ == "__main__":

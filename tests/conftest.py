@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from convscope.network import Network
+    from convscope.models.network import Network
+
 
 PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "images"
 
@@ -16,7 +17,7 @@ PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "images"
 @pytest.fixture(scope="session")
 def vgg16() -> Network:
     """The real network with its packaged weights; nobody may change it."""
-    from convscope.packaged import vgg16
+    from convscope.models.zoo.packaged import vgg16
 
     return vgg16()
 
@@ -24,7 +25,7 @@ def vgg16() -> Network:
 @pytest.fixture(scope="session")
 def alexnet() -> Network:
     """The real network with its packaged weights; nobody may change it."""
-    from convscope.packaged import alexnet
+    from convscope.models.zoo.packaged import alexnet
 
     return alexnet()
 
@@ -32,7 +33,7 @@ def alexnet() -> Network:
 @pytest.fixture(scope="session")
 def efficientnet_lite0() -> Network:
     """The real network with its packaged weights; nobody may change it."""
-    from convscope.packaged import efficientnet_lite0
+    from convscope.models.zoo.packaged import efficientnet_lite0
 
     return efficientnet_lite0()
 
@@ -42,6 +43,6 @@ def photographs() -> tuple[Path, ...]:
     """Real photographs of ImageNet's validation set, of many sizes."""
     if not PHOTOGRAPHS.is_dir():
         pytest.skip(f"the photographs in {PHOTOGRAPHS} are not part of the repository")
-    from convscope import images
+    from convscope.data import dataset
 
-    return images.folder(PHOTOGRAPHS)
+    return dataset.folder(PHOTOGRAPHS)

@@ -9,11 +9,12 @@ import numpy as np
 from histograms import histogram
 from pictures import saved
 
-from convscope import images, labels, manifest, photograph
-from convscope.evidence import Evidence
-from convscope.field import Axis, ReceptiveField
-from convscope.index import ActivationIndex, create
-from convscope.shard import Layout
+from convscope.activations import manifest
+from convscope.activations.index import ActivationIndex, create
+from convscope.activations.shard import Layout
+from convscope.data import dataset, labels, photograph
+from convscope.models.receptive_field import Axis, ReceptiveField
+from convscope.units.responses import Evidence
 
 SIZE, ROWS, COLUMNS = 33, 8, 6
 # The outermost positions reach beyond the square, and neither axis is like the other.
@@ -116,7 +117,7 @@ def pixels(path: Path) -> np.ndarray:
     return np.asarray(photograph.load(path))
 
 
-def seen(path: Path, fit: Any = "crop") -> images.View:
+def seen(path: Path, fit: Any = "crop") -> dataset.View:
     """Return how a photograph is shown."""
     height, width = pixels(path).shape[:2]
-    return images.view(height, width, SIZE, fit)
+    return dataset.view(height, width, SIZE, fit)

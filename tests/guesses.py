@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.accuracy import Target
-from convscope.prediction import Prediction, predict
+from convscope.activations.accuracy import Target
+from convscope.activations.predictions import Prediction, predict
 
 KEYS = ("n01440764", "n02085620", "n02088364", "n02123045", "n03126707")
 NAMES = ("tench", "Chihuahua", "beagle", "tabby", "crane (lifting device)")

@@ -4,9 +4,9 @@ import hashlib
 
 import numpy as np
 
-from convscope.field import Axis, ReceptiveField
-from convscope.index import create
-from convscope.manifest import Request
+from convscope.activations.index import create
+from convscope.activations.manifest import Request
+from convscope.models.receptive_field import Axis, ReceptiveField
 
 FIELD = ReceptiveField(Axis(9, 2, 4), Axis(13, 4, 6))
 FILTERS, ROWS, COLUMNS = 5, 11, 17

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convscope.photograph import load
+from convscope.data.photograph import load
 
 NOISE = np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8)
 

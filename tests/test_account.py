@@ -8,13 +8,13 @@ import pytest
 from browser import tags
 from evidences import BIRDS, DOGS, activations, evidence, photographs
 
-from convscope import selectivity
-from convscope.account import COLUMNS, Account
-from convscope.distribution import distribution_picture
-from convscope.evidence import Evidence
-from convscope.hypothesis import Claim
-from convscope.quilt import quilt_picture, top_picture
+from convscope.report.figures.distribution import distribution_picture
+from convscope.report.figures.quilt import quilt_picture, top_picture
+from convscope.report.hypothesis import Claim
+from convscope.report.rank import COLUMNS, Account
 from convscope.unit import Unit
+from convscope.units import selectivity
+from convscope.units.responses import Evidence
 
 NAMES = [
     *(f"{wnid}_{number}.png" for wnid in (*DOGS, *BIRDS) for number in range(8)),
@@ -114,7 +114,7 @@ def test_of_many_examples_the_picture_has_the_first_and_says_how_many_more_there
 ):
     made = told(layer)
     many = len(made.examples)
-    monkeypatch.setattr("convscope.account.DRAWN", 2)
+    monkeypatch.setattr("convscope.report.rank.DRAWN", 2)
     found = made.pictures()["top"]
     expected = top_picture("conv:0", made.examples[:2], "peak activation", many - 2)
     np.testing.assert_array_equal(found, expected)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from convscope.accuracy import Rate, Target, class_names, targets, wilson
-from convscope.labels import taxonomy
+from convscope.activations.accuracy import Rate, Target, class_names, targets, wilson
+from convscope.data.labels import taxonomy
 
 IMAGENET = taxonomy().classes
 TENCH, DOG, CHIHUAHUA, BEAGLE = "n01440764", "n02084071", "n02085620", "n02088364"

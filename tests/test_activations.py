@@ -4,9 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.activations import summits
-from convscope.network import Network, tap
-from convscope.weights import Provenance
+from convscope.activations.recorder import summits
+from convscope.models.network import Network, tap
+from convscope.models.zoo.weights import Provenance
 
 L = keras.layers
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import images, photograph
-from convscope.activations import Observation, Peaks, join, observer
-from convscope.album import Album, fill
-from convscope.field import Axis, ReceptiveField
-from convscope.network import Network, tap
+from convscope.activations.album import Album, fill
+from convscope.activations.recorder import Observation, Peaks, join, observer
+from convscope.data import dataset, photograph
+from convscope.data.views import View
+from convscope.models.network import Network, tap
+from convscope.models.receptive_field import Axis, ReceptiveField
+from convscope.models.zoo.weights import Provenance
 from convscope.unit import IMAGE, Unit
-from convscope.views import View
-from convscope.weights import Provenance
 
 L = keras.layers
 PIXELS = np.random.default_rng(0).random((5, 29, 41, 3), np.float32)
@@ -130,7 +130,7 @@ def test_joined_observations_are_one_after_the_other():
 
 def test_the_size_of_a_batch_does_not_matter(vgg16):
     def seen(batch):
-        *_, album = fill(vgg16, "block3_conv1", ["block2_conv2"], images.samples()[:7], 67, batch)
+        *_, album = fill(vgg16, "block3_conv1", ["block2_conv2"], dataset.samples()[:7], 67, batch)
         return album
 
     one, *others = seen(1), seen(3), seen(7)
@@ -198,7 +198,7 @@ def test_a_crop_shows_all_the_pixels_whose_change_changes_the_activation(vgg16, 
         place = peaks.rows[index, filter], peaks.columns[index, filter]
 
         def response(path, place=place):
-            view, _ = images.shown(photograph.load(path), size)
+            view, _ = dataset.shown(photograph.load(path), size)
             return model(view[None])[name].numpy()[0, :, :, filter][place]
 
         top, left, bottom, right = crop.box

@@ -7,9 +7,9 @@ import pytest
 from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
 from guesses import prediction, sure, views
 
-from convscope.answers import classify_page
-from convscope.lineup import chosen
-from convscope.prediction import rate
+from convscope.activations.predictions import rate
+from convscope.report.answers import classify_page
+from convscope.report.figures.lineup import chosen
 
 SHOWN = (
     sure(1, 0, 0.9, 0),

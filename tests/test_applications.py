@@ -8,17 +8,16 @@ import warnings
 from pathlib import Path
 
 import h5py
-import keras.src
 import numpy as np
 import pytest
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
-from convscope import published, weight_file
-from convscope.applications import application, fresh_names, mode, names
-from convscope.backend import keras
-from convscope.labels import taxonomy
-from convscope.network import Network
-from convscope.preprocess import preprocess
+from convscope.data.labels import taxonomy
+from convscope.models.backend import keras
+from convscope.models.network import Network
+from convscope.models.preprocess import preprocess
+from convscope.models.zoo import published, weight_file
+from convscope.models.zoo.applications import application, fresh_names, mode, names
 
 SMALL = "MobileNetV3Small"
 FILE_UTILS = keras.src.utils.file_utils

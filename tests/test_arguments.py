@@ -3,11 +3,17 @@
 import numpy as np
 import pytest
 
-from convscope.arguments import KINDS, Finding, arguments
-from convscope.claims import CircuitSufficient, Claim, GroupSelective, InputSign, Monosemantic
+from convscope.hypothesis.arguments import KINDS, Finding, arguments
+from convscope.hypothesis.claims import (
+    CircuitSufficient,
+    Claim,
+    GroupSelective,
+    InputSign,
+    Monosemantic,
+)
+from convscope.hypothesis.verdict import Effect, judge
+from convscope.optvis.reliability import Witness
 from convscope.unit import Unit
-from convscope.verdict import Effect, judge
-from convscope.witness import Witness
 
 DOGS = GroupSelective("group_selective", ("n02084071",), 0.7)
 CIRCUIT = CircuitSufficient("circuit_sufficient", 5, "l2", 0.5)

@@ -4,16 +4,16 @@ import keras
 import numpy as np
 import pytest
 
-from convscope import weights
-from convscope.ascent import Ascent, Goal, ascend, sample_seed
-from convscope.backend import tf
-from convscope.network import Network, cast, tap
-from convscope.objectives import Reading, Samples, channel, neuron
-from convscope.optimizers import cosine, rmsprop
-from convscope.parameterization import fourier
-from convscope.plan import aim
-from convscope.preprocess import MODES
-from convscope.transforms import affine
+from convscope.models.backend import tf
+from convscope.models.network import Network, cast, tap
+from convscope.models.preprocess import MODES
+from convscope.models.zoo import weights
+from convscope.optvis.ascent import Ascent, Goal, ascend, sample_seed
+from convscope.optvis.objectives import Reading, Samples, channel, neuron
+from convscope.optvis.optimizers import cosine, rmsprop
+from convscope.optvis.parameterization import fourier
+from convscope.optvis.plan import aim
+from convscope.optvis.transforms import affine
 from convscope.unit import Unit
 
 

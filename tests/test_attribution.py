@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from scipy.signal import correlate2d
 
-from convscope import images, photograph
-from convscope.album import fill
-from convscope.attribution import contributions, contributions_at, means, positions
-from convscope.field import Inside
-from convscope.flow import Window, window
-from convscope.linear import Linear, linear
-from convscope.network import activation, tap
+from convscope.activations.album import fill
+from convscope.circuits.attribution import contributions, contributions_at, means, positions
+from convscope.data import dataset, photograph
+from convscope.models.flow import Window, window
+from convscope.models.linear import Linear, linear
+from convscope.models.network import activation, tap
+from convscope.models.receptive_field import Inside
 
 L = keras.layers
 INPUTS = np.random.default_rng(0).normal(size=(3, 11, 14, 5)).astype(np.float32)
@@ -98,9 +98,9 @@ def test_means_over_many_positions_keep_their_digits():
     ],
 )
 def test_the_contributions_are_those_of_the_real_network(vgg16, layer, before, filters):
-    paths, size = images.samples()[1:6], 83
+    paths, size = dataset.samples()[1:6], 83
     *_, album = fill(vgg16, layer, [], paths, size, 5)
-    pixels = np.stack([images.shown(photograph.load(path), size)[0] for path in paths])
+    pixels = np.stack([dataset.shown(photograph.load(path), size)[0] for path in paths])
     mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     inputs = (pixels - mean) / deviation
     if before:

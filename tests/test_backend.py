@@ -43,7 +43,7 @@ def inside(*lines: str, then: str = "pass") -> str:
 
 @pytest.mark.parametrize("level", [{}, {"TF_CPP_MIN_LOG_LEVEL": "2"}], ids=str)
 def test_importing_the_network_prints_nothing(level):
-    assert stderr("import convscope.network", **level) == []
+    assert stderr("import convscope.models.network", **level) == []
 
 
 def test_tracing_many_graphs_prints_nothing_either():
@@ -58,7 +58,7 @@ for number in range(9):
 
 
 def test_a_reader_who_asks_for_everything_gets_it():
-    lines = stderr("import convscope.network", TF_CPP_MIN_LOG_LEVEL="0")
+    lines = stderr("import convscope.models.network", TF_CPP_MIN_LOG_LEVEL="0")
     assert any("oneDNN custom operations are on" in line for line in lines)
 
 
@@ -80,7 +80,7 @@ def test_a_failed_import_shows_all_that_was_said(error):
 
 
 def test_the_error_of_a_missing_tensorflow_is_not_swallowed():
-    code = "import sys; sys.modules['tensorflow'] = None; import convscope.network"
+    code = "import sys; sys.modules['tensorflow'] = None; import convscope.models.network"
     assert "tensorflow" in stderr(code, expected=1)[-1]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from convscope.bootstrap import draws, interval, sums
+from convscope.stats.bootstrap import draws, interval, sums
 
 
 def test_each_draw_takes_as_many_photographs_as_there_are_the_same_with_each_seed():

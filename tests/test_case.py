@@ -8,10 +8,11 @@ import asked
 import numpy as np
 import pytest
 
-from convscope import case, testimony
-from convscope.claims import GroupSelective
-from convscope.material import Photographs
-from convscope.registration import Registered
+from convscope.hypothesis import evaluation
+from convscope.hypothesis.claims import GroupSelective
+from convscope.hypothesis.measurements import Photographs
+from convscope.hypothesis.preregistration import Registered
+from convscope.optvis import testimony
 from convscope.stages import circuit as stage
 from convscope.unit import Unit
 
@@ -35,10 +36,10 @@ def test_the_share_that_each_exemplar_keeps_is_its_own():
     found = SimpleNamespace(
         moves=moves, kept=kept, of=lambda kind: [i for i, m in enumerate(moves) if m.kind == kind]
     )
-    curves = case.curves(SimpleNamespace(invariance=found))
+    curves = evaluation.curves(SimpleNamespace(invariance=found))
     assert curves["mirror"].kept.tolist() == [[0.5], [0.5]]  # the silent one is left out
     assert curves["scale"].kept.tolist() == [[2.0, 0.0], [0.1, 0.2]]
-    assert case.curves(SimpleNamespace(invariance=None)) == {}
+    assert evaluation.curves(SimpleNamespace(invariance=None)) == {}
 
 
 def test_the_orientation_of_a_filter_is_drawn_anew_by_phases():
@@ -49,32 +50,32 @@ def test_the_orientation_of_a_filter_is_drawn_anew_by_phases():
     tuned = SimpleNamespace(
         axes={"grating": {"orientation": angles}}, sets={"grating": grating}, measures=measures
     )
-    found = case.tunings(tuned, 0)["orientation"]
+    found = evaluation.tunings(tuned, 0)["orientation"]
     assert found.stimuli == 3 and found.value == 1.0
     np.testing.assert_allclose(found.draws, 1.0)
     assert found.p < 0.1
-    assert case.tunings(tuned, 1) == {}
+    assert evaluation.tunings(tuned, 1) == {}
 
 
 def test_the_first_group_claimed_guesses_the_stronger_of_two_photographs():
     keys = ["n02085620", "n02088364"] * 10 + ["n01440764"] * 80  # dogs and tenches
     claim = GroupSelective("group_selective", ("n02084071",), 0.7)
     scores = np.arange(100.0)[::-1]  # all dogs above all fish
-    game = case.guessed([claim], Photographs(scores, keys))
+    game = evaluation.guessed([claim], Photographs(scores, keys))
     assert game.pairs == 10 and game.accuracy > 0.7 and game.p < 0.2
-    turned = case.guessed([claim], Photographs(-scores, keys))
+    turned = evaluation.guessed([claim], Photographs(-scores, keys))
     assert turned.accuracy < game.accuracy
-    assert case.guessed([], Photographs(scores, keys)) is None
-    assert case.guessed([claim], Photographs(scores[:5], keys[:5])) is None
-    assert case.guessed([claim], None) is None
+    assert evaluation.guessed([], Photographs(scores, keys)) is None
+    assert evaluation.guessed([claim], Photographs(scores[:5], keys[:5])) is None
+    assert evaluation.guessed([claim], None) is None
 
 
 def test_the_strongest_readers_speak_of_a_units_use_without_deciding():
     readers = [SimpleNamespace(unit=Unit("next", n), label="excitatory") for n in range(5)]
-    said = case.used(readers)["feature use"]
+    said = evaluation.used(readers)["feature use"]
     assert said.speaks == "undecided"
     assert said.sentence.endswith("next:0 (excitatory), next:1 (excitatory), next:2 (excitatory).")
-    assert case.used([]) == {}
+    assert evaluation.used([]) == {}
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +156,7 @@ def test_a_run_writes_traits_readers_and_the_graph(made):
 
 def test_a_sentence_without_a_known_word_is_said_to_be_untested():
     words = asked.hypothesis(text="It likes zzz"), asked.hypothesis()
-    said = [case.Case(Registered(one, "now"), (), (), {}, ()).sentence for one in words]
+    said = [evaluation.Case(Registered(one, "now"), (), (), {}, ()).sentence for one in words]
     assert said == [
         "No word of the hypothesis names a group of photographs: nothing was tested.", ""
     ]  # fmt: skip

@@ -14,8 +14,8 @@ from cards import texture
 from PIL import Image
 from rosters import NOTHING, layer, unit
 
-from convscope.census import layer_page, sheet
-from convscope.roster import UnitSummary, mosaic
+from convscope.report.filters import layer_page, sheet
+from convscope.report.roster import UnitSummary, mosaic
 
 FACTS = {"network": "vgg16"}
 SETTINGS = {"layer": "block4_conv3", "images": {"fit": "crop", "root": None}}

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from test_tuning import SIDE, gabor, planted
 
-from convscope import character, labels, page, stimuli, traits
-from convscope.album import fill
-from convscope.character import Character, Exemplars, gather, study
-from convscope.likeness import character_figure
-from convscope.traits import dimensionality
+from convscope.activations.album import fill
+from convscope.data import labels
+from convscope.report import html
+from convscope.report.figures.tuning import character_figure
+from convscope.units import profile, properties, stimuli
+from convscope.units.profile import Character, Exemplars, gather, study
+from convscope.units.properties import dimensionality
 
 RING = np.arange(0, 360, 45.0)
 
@@ -66,7 +68,7 @@ def test_an_arc_of_a_ring_is_a_curve_detector_with_a_family():
 def test_every_trait_has_its_rule_and_numbers(bars):
     assert len({trait.word for trait in bars.traits}) == len(bars.traits)
     assert all(trait.rule and trait.numbers for trait in bars.traits)
-    rows = traits.records(bars.traits)
+    rows = properties.records(bars.traits)
     assert list(rows[0]) == ["word", "holds", "rule", "numbers", "percentile"]
     assert all(0 <= row["percentile"] <= 100 for row in rows if row["percentile"] is not None)
 
@@ -97,7 +99,7 @@ def test_directions_that_share_a_dimension_have_a_part_of_it():
 def test_part_of_a_view_is_mirrored_beyond_its_edges():
     view = np.arange(30.0).reshape(5, 6, 1)
     np.testing.assert_array_equal(
-        character._window(view, (1.5, 5.5), (5, 3))[..., 0],
+        profile._window(view, (1.5, 5.5), (5, 3))[..., 0],
         [[4, 5, 5], [4, 5, 5], [10, 11, 11], [16, 17, 17], [22, 23, 23]],
     )
 
@@ -116,7 +118,7 @@ def section(found: Character) -> str:
         '{% block title %}character{% endblock %}{% block style %}{% include "character.css" %}'
         "{% endblock %}{% block main %}{{ section(character, figure) }}{% endblock %}"
     )
-    environment = page._environment()
+    environment = html._environment()
     loaders = jinja2.ChoiceLoader([jinja2.DictLoader({"test.html": text}), environment.loader])
     made = environment.overlay(loader=loaders)
     return made.get_template("test.html").render(character=found, figure=character_figure(found))
@@ -143,7 +145,7 @@ def test_exemplars_are_what_excites_the_real_unit(vgg16, photographs):
     assert found.crops.shape == (14, 32, 32, 3) and len(found.keys) == 14
     assert [len(crops) for crops in found.controls.values()] == [2, 2, 2]
     assert 100 not in found.controls
-    position = character.probe(vgg16, "block3_conv2")
+    position = profile.probe(vgg16, "block3_conv2")
     answers = position.respond(found.crops)[:, 100]
     best = peaks.strongest(100, 14)
     inside = [

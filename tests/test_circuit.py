@@ -13,23 +13,24 @@ from asked import ascent
 from PIL import Image
 from scipy.signal import correlate2d
 
-from convscope import circuit as circuits
-from convscope import images, kernels, photograph, rankings, weights
-from convscope.circuit import document, records, trace
-from convscope.effects import Effects
-from convscope.linear import linear
-from convscope.network import inputs_of, tap
+from convscope.circuits import edges, rankings, weights
+from convscope.circuits.edges import document, records, trace
+from convscope.circuits.effects import Effects
+from convscope.data import dataset, photograph
+from convscope.models.linear import linear
+from convscope.models.network import inputs_of, tap
+from convscope.models.zoo import weights as weightss
 from convscope.settings import ImageSettings
 from convscope.stages import circuit as stage
 from convscope.stages.circuit import CircuitSettings, Settings
-from convscope.tracker import Tracker
+from convscope.tracking.tracker import Tracker
 from convscope.unit import IMAGE, Unit
 
 ROOT = Unit("b", 7)
 SOURCES = tuple(Unit("a", channel) for channel in range(4))
 KERNEL = np.float32([[1, -3, 0, 2], [-2, -4, 0.25, 2]]).reshape(2, 1, 4)
 MEAN = np.array([0.5, -1.5, 0.0, 2.5])
-TABLE = kernels.measure(KERNEL, mixed=0.4, negligible=0.1)
+TABLE = weights.measure(KERNEL, mixed=0.4, negligible=0.1)
 LOWEST = np.array([0.0, -1.0, 0.0, 0.0])
 
 
@@ -98,7 +99,7 @@ def test_the_colour_scale_ends_at_the_largest_weight_of_all_inputs_shown_or_not(
 def test_records_hold_every_input_in_channel_order_with_plain_values():
     rows = records(CIRCUIT)
     assert [(row["source"], row["filter"]) for row in rows] == [("a", n) for n in range(4)]
-    assert (*rows[0],) == circuits.COLUMNS
+    assert (*rows[0],) == edges.COLUMNS
     assert list(rows[0])[:22] == [
         "source", "filter", "l2", "l1", "sum", "positive", "negative", "sign_index", "label",
         "majority", "share", "mean", "deviation", "covariance_share", "top_shift", "drive",
@@ -169,7 +170,7 @@ def test_the_document_is_plain_and_survives_json():
 @pytest.fixture(scope="module")
 def checkpoint():
     """The packaged file as an ordinary pickle, apart from the package's own reader."""
-    path = weights.locate(weights.PACKAGED["vgg16"])
+    path = weightss.locate(weightss.PACKAGED["vgg16"])
     return pickle.loads(path.read_bytes())["VGG16_0"]
 
 
@@ -199,7 +200,7 @@ def test_the_kernel_table_equals_a_recomputation_from_the_checkpoint(
     kernel = vgg16.model.get_layer(layer).get_weights()[0][..., filter]
     sources = inputs_of(vgg16, layer)
     mean = np.linspace(-1, 1, len(sources))
-    table = kernels.measure(kernel, 0.2, 0.05)
+    table = weights.measure(kernel, 0.2, 0.05)
     circuit = traced(kernel, 2, "l2", mean, table, root, tuple(sources))
     stage.record_kernels(circuit, Tracker(tmp_path))
     rows = table_of(tmp_path / "tables" / "kernels.csv")
@@ -288,7 +289,7 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
     assert list(album.fields) == observed[layer]
     assert set(album.observation.peaks) == set(observed[layer])
 
-    pixels = np.stack([images.shown(photograph.load(path), 48)[0] for path in album.paths])
+    pixels = np.stack([dataset.shown(photograph.load(path), 48)[0] for path in album.paths])
     whole = tap(vgg16, [layer], pre=True)(pixels)[layer].numpy().astype(np.float64)
     np.testing.assert_allclose(
         found.sum() + bias[filter], whole[:, rows, columns, filter].mean(), rtol=1e-4

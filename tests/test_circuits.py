@@ -4,15 +4,16 @@ import keras
 import numpy as np
 import pytest
 
-from convscope import bootstrap, effects, kernels, rankings
-from convscope.activations import Sight
-from convscope.album import fill
-from convscope.attribution import contributions
-from convscope.field import Inside
-from convscope.flow import Window
-from convscope.linear import Linear, linear
-from convscope.network import preactivation
-from convscope.sample import Sampler
+from convscope.activations.album import fill
+from convscope.activations.recorder import Sight
+from convscope.circuits import effects, rankings, weights
+from convscope.circuits.attribution import contributions
+from convscope.circuits.sample import Sampler
+from convscope.models.flow import Window
+from convscope.models.linear import Linear, linear
+from convscope.models.network import preactivation
+from convscope.models.receptive_field import Inside
+from convscope.stats import bootstrap
 
 pytestmark = pytest.mark.slow
 
@@ -117,7 +118,7 @@ def recalls(kernels_of, seen, size, count):
         part = sampled(inputs, whole, halves, inside).discovery
         inputs[..., other] = before
         known = effects.measure(part, 0.2, bootstrap.draws(part.photographs, 0, 1))
-        orders = rankings.orders(kernels.measure(kernel, 0.2, 0.05).l2, known, part, KEPT)
+        orders = rankings.orders(weights.measure(kernel, 0.2, 0.05).l2, known, part, KEPT)
         for name, order in orders.items():
             right = np.isin(order[:KEPT], members).mean()
             found.setdefault(name, []).append(right)
@@ -147,7 +148,7 @@ def test_the_sign_of_the_weights_is_that_of_the_effect_outside_mixed_kernels(vgg
         sample = sampled(inputs, found, halves, inside)
         part = sample.confirmation
         known = effects.measure(part, 0.2, bootstrap.draws(part.photographs, 0, 1))
-        table = kernels.measure(found.kernel, 0.2, 0.05)
+        table = weights.measure(found.kernel, 0.2, 0.05)
         clear = np.isin(table.label, ["excitatory", "inhibitory"]) & (known.mean != 0)
         agree.extend(np.sign(table.sign_index[clear]) == np.sign(known.mean[clear]))
     assert len(agree) > 2500

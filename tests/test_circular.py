@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convscope import circular
+from convscope.stats import circular
 
 CURVES = 239.9, 273.7, 303.0, 0.9, 31.9, 63.2, 84.8, 115.3, 146.7, 173.4
 """Circular means of mixed3b's 379, 406, 385, ... in the order in which the family is published.

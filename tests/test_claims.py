@@ -10,7 +10,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from convscope.claims import (
+from convscope.hypothesis.claims import (
     CircuitSufficient,
     Claim,
     Edit,
@@ -22,7 +22,7 @@ from convscope.claims import (
     Tuned,
     words,
 )
-from convscope.registration import HypothesisSettings, Registered, check
+from convscope.hypothesis.preregistration import HypothesisSettings, Registered, check
 from convscope.settings import read
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

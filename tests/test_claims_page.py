@@ -7,19 +7,19 @@ import jinja2
 import numpy as np
 import pytest
 
-from convscope import page
-from convscope.arguments import Finding, arguments
-from convscope.claims import (
+from convscope.hypothesis.arguments import Finding, arguments
+from convscope.hypothesis.claims import (
     CircuitSufficient,
     Edit,
     GroupSelective,
     Invariant,
     Monosemantic,
 )
-from convscope.registration import HypothesisSettings, Registered
+from convscope.hypothesis.preregistration import HypothesisSettings, Registered
+from convscope.hypothesis.verdict import Effect, Judged, judge
+from convscope.optvis.reliability import Witness
+from convscope.report import html
 from convscope.unit import Unit
-from convscope.verdict import Effect, Judged, judge
-from convscope.witness import Witness
 
 WRAPPER = """{% extends "page.html" %}
 {% from "claims.html" import claims_table, arguments_table, witness_mark %}
@@ -60,7 +60,7 @@ def record() -> dict[str, object]:
 @pytest.fixture
 def wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A template that only this test has, beside those of the package."""
-    environment = page._environment()
+    environment = html._environment()
     loader = jinja2.ChoiceLoader([jinja2.DictLoader({"test.html": WRAPPER}), environment.loader])
     monkeypatch.setattr(environment, "loader", loader)
 
@@ -74,7 +74,7 @@ def text(**others: object) -> str:
         "arguments": arguments(judged(), witness, {"feature use": use}),
         "witness": witness,
     }
-    return page.render("test.html", **names | others)
+    return html.render("test.html", **names | others)
 
 
 @pytest.mark.usefixtures("wrapped")

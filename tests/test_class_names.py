@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from convscope.class_names import ACCEPTED, numbered, read
-from convscope.labels import taxonomy
+from convscope.data.class_names import ACCEPTED, numbered, read
+from convscope.data.labels import taxonomy
 
 NAMES = ("tench", "great white shark", "café")
 
@@ -86,5 +86,5 @@ def test_a_missing_file_and_a_folder_say_why(tmp_path):
 
 
 def test_reading_names_waits_for_no_tensorflow():
-    code = "import convscope.class_names, sys; sys.exit('tensorflow' in sys.modules)"
+    code = "import convscope.data.class_names, sys; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0

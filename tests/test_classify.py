@@ -17,7 +17,7 @@ from asked import environment
 from PIL import Image
 from wandb_reader import OfflineRun
 
-from convscope import outline, packaged
+from convscope.models.zoo import packaged, registry
 from convscope.stages import classify
 
 PROGRAM = str(Path(colours.__file__))
@@ -50,9 +50,9 @@ def pictures(tmp_path_factory):
 def known(monkeypatch):
     """The network of known weights in the place of the packaged one."""
     monkeypatch.setitem(packaged.LOADERS, "efficientnet_lite0", colours.network)
-    outline._loaded.cache_clear()
+    registry._loaded.cache_clear()
     yield
-    outline._loaded.cache_clear()
+    registry._loaded.cache_clear()
 
 
 def command(home, *words, **more):
@@ -88,14 +88,14 @@ def test_a_run_writes_the_files_of_its_contract(whole):
 
 
 def test_the_predictions_are_those_of_a_plain_loop_over_the_photographs(whole, pictures):
-    from convscope import images, photograph
+    from convscope.data import dataset, photograph
 
     table = rows(whole[0], "predictions")
     assert tuple(table[0]) == COLUMNS
     assert len(table) == 6 * 2
     fit = json.loads((whole[0] / "summary.json").read_text())["images"]["fit"]
     for row in table:
-        seen, _ = images.shown(photograph.load(pictures / row["image"]), 224, fit)
+        seen, _ = dataset.shown(photograph.load(pictures / row["image"]), 224, fit)
         own = colours.probabilities(seen[None])[0]
         place = np.argsort(-own)[int(row["rank"]) - 1]
         assert (row["wnid"], row["label"]) == (colours.CLASSES[place], colours.NAMES[place])

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.clients import COLUMNS, clients, readings
-from convscope.linear import linear
-from convscope.network import build
+from convscope.circuits.clients import COLUMNS, clients, readings
+from convscope.models.linear import linear
+from convscope.models.network import build
+from convscope.models.zoo.weights import Provenance
 from convscope.unit import Unit
-from convscope.weights import Provenance
 
 L = keras.layers
 

@@ -11,14 +11,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from convscope.registration import HypothesisSettings
-from convscope.settings import (
-    AscentSettings,
-    ImageSettings,
-    ModelSettings,
-    TrackerSettings,
-    read,
-)
+from convscope.hypothesis.preregistration import HypothesisSettings
+from convscope.settings import AscentSettings, ImageSettings, ModelSettings, TrackerSettings, read
 
 ROOT = Path(__file__).resolve().parent.parent
 CONF = ROOT / "conf"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from histograms import histogram, preactivations
 
-from convscope.density import EDGES, MAGNITUDES, cells, firing, ordered, quantiles
+from convscope.activations.statistics import EDGES, MAGNITUDES, cells, firing, ordered, quantiles
 
 
 def test_every_finite_float16_lies_between_the_edges_of_its_bin():

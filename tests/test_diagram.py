@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from convscope.diagram import SCALE, WIDTH, Arrow, Column, Node, diagram
+from convscope.report.figures.diagram import SCALE, WIDTH, Arrow, Column, Node, diagram
 
 RED, BLUE = (176, 11, 26), (24, 83, 198)
 

@@ -3,8 +3,8 @@
 import pytest
 from histograms import histogram, preactivations
 
-from convscope.distribution import distribution_picture
-from convscope.spread import spread
+from convscope.report.figures.charts import spread
+from convscope.report.figures.distribution import distribution_picture
 
 
 @pytest.mark.parametrize("optimum", [None, 30.0, 4000.0], ids=str)

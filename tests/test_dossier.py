@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import weights
-from convscope.album import fill
-from convscope.ascent import Goal, Optimum
-from convscope.dossier import Dossier
-from convscope.field import Inside
-from convscope.linear import linear
-from convscope.network import Network, inputs_of
-from convscope.sample import Sampler
+from convscope.activations.album import fill
+from convscope.circuits.sample import Sampler
+from convscope.models.linear import linear
+from convscope.models.network import Network, inputs_of
+from convscope.models.receptive_field import Inside
+from convscope.models.zoo import weights
+from convscope.optvis.ascent import Goal, Optimum
+from convscope.report.circuit import Dossier
 from convscope.stages.circuit import measure
 from convscope.unit import IMAGE, Unit
 

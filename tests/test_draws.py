@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convscope.draws import normal, steady, uniform, words
+from convscope.optvis.stateless_random import normal, steady, uniform, words
 
 # Seeds as an ascent makes them: steps one apart in the second number, transforms in the first.
 STEPS = tf.constant([[7919, 104729 + step] for step in range(4000)])

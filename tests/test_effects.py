@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from parts import part, random_part
 
-from convscope import bootstrap
-from convscope.effects import measure
+from convscope.circuits.effects import measure
+from convscope.stats import bootstrap
 
 # Four positions of four photographs; the last is strong. z = -1 + u0 + u1 = 2, -1, -2, 5.
 HAND = part([[4, -1, 0], [0, 0, 0], [0, -1, 0], [6, 0, 0]], bias=-1.0)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from test_tuning import SIDE, gabor, tuned
 
-from convscope import circular, equivariance, stimuli
-from convscope.equivariance import copies, family, partners
-from convscope.tuning import Tuning
+from convscope.stats import circular
+from convscope.units import equivariance, stimuli
+from convscope.units.equivariance import copies, family, partners
+from convscope.units.tuning import Tuning
 
 RING = np.arange(0, 360, 45.0)
 

@@ -21,11 +21,12 @@ from evidences import (
     seen,
 )
 
-from convscope import images, photograph, selectivity
-from convscope.evidence import Evidence
-from convscope.field import Axis, ReceptiveField
-from convscope.labels import Labels
-from convscope.page import shrunk
+from convscope.data import dataset, photograph
+from convscope.data.labels import Labels
+from convscope.models.receptive_field import Axis, ReceptiveField
+from convscope.report.html import shrunk
+from convscope.units import selectivity
+from convscope.units.responses import Evidence
 
 CHIHUAHUA, BEAGLE, BRAMBLING, GOLDFINCH = *DOGS, *BIRDS
 NAMES = [
@@ -102,7 +103,7 @@ def test_photographs_that_cannot_be_read_are_set_aside_with_the_reason(layer):
 
 
 def test_the_fingerprint_is_that_of_the_photographs_that_can_be_read(layer, paths):
-    assert layer.fingerprint == images.fingerprint(paths[1:26])
+    assert layer.fingerprint == dataset.fingerprint(paths[1:26])
 
 
 def test_names_are_spelled_so_that_they_can_be_shown(layer):

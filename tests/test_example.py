@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import images, photograph, views
-from convscope.example import CROP, WHOLE, Hit, cut, examples
-from convscope.field import Axis, ReceptiveField
+from convscope.activations.dataset_examples import CROP, WHOLE, Hit, cut, examples
+from convscope.data import dataset, photograph, views
+from convscope.models.receptive_field import Axis, ReceptiveField
 
 FIELD = ReceptiveField(Axis(7, 4, 2), Axis(9, 4, 3))
 FITS = ("crop", "squash", "pad", "center")
@@ -56,7 +56,7 @@ def test_only_what_the_box_holds_reaches_the_unit(fit, tmp_path):
     top, left, bottom, right = found.box
 
     def field(picture: np.ndarray) -> np.ndarray:
-        pixels = np.asarray(images.shown(Image.fromarray(picture), 32, fit)[0])
+        pixels = np.asarray(dataset.shown(Image.fromarray(picture), 32, fit)[0])
         return pixels[seen.top : seen.bottom, seen.left : seen.right]
 
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)

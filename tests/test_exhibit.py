@@ -10,11 +10,11 @@ import pytest
 from browser import browse, decoded, fits, needs_browser, overflow, tags
 from cards import texture
 
-from convscope.example import Example
-from convscope.exhibit import rank_page, verdict
-from convscope.hypothesis import Claim, first
-from convscope.quilt import bins
-from convscope.selectivity import Association, Selectivity
+from convscope.activations.dataset_examples import Example
+from convscope.report.exhibit import rank_page, verdict
+from convscope.report.figures.quilt import bins
+from convscope.report.hypothesis import Claim, first
+from convscope.units.selectivity import Association, Selectivity
 
 MINUS = "\N{MINUS SIGN}"
 VALUES = np.random.default_rng(0).normal(-8, 12, 30_000)

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
-from convscope.cascade import cascade
-from convscope.expansion import Expander, Expansion
-from convscope.network import build
-from convscope.paths import fields
+from convscope.circuits.cascade import cascade
+from convscope.circuits.expanded_weights import Expander, Expansion
+from convscope.circuits.paths import fields
+from convscope.models.network import build
+from convscope.models.zoo.weights import Provenance
 from convscope.unit import Unit
-from convscope.weights import Provenance
 
 L = keras.layers
 RNG = np.random.default_rng(0)

@@ -6,8 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convscope.explorer import HEAD, MEAN, OPTIMUM, PICTURE, ROW, STRENGTH, TILE, explorer
-from convscope.figures import InputRow, Portrait, kernel_tile
+from convscope.report.figures.canvas import InputRow, Portrait, kernel_tile
+from convscope.report.figures.explorer import (
+    HEAD,
+    MEAN,
+    OPTIMUM,
+    PICTURE,
+    ROW,
+    STRENGTH,
+    TILE,
+    explorer,
+)
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:

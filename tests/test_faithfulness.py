@@ -5,10 +5,10 @@ import pytest
 from parts import part, random_part
 from scipy import stats
 
-from convscope import bootstrap
-from convscope.effects import measure
-from convscope.faithfulness import faithfulness, holm, minimality, sizes
-from convscope.rankings import orders
+from convscope.circuits.effects import measure
+from convscope.circuits.faithfulness import faithfulness, holm, minimality, sizes
+from convscope.circuits.rankings import orders
+from convscope.stats import bootstrap
 
 
 def curves_of(given, count=3, draws=200):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import fetch
+from convscope.data import imagenet_samples
 
 # The start of an interpreter that fetches from another place.
 FETCH = "import sys; from convscope import fetch; fetch.URL = sys.argv[1]; "
@@ -39,40 +39,40 @@ def source(tmp_path, monkeypatch):
         git(home, "add", ".")
         git(home, "commit", "--quiet", "-m", name)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(fetch, "URL", f"file://{home}")
+    monkeypatch.setattr(imagenet_samples, "URL", f"file://{home}")
     return home
 
 
 def test_the_set_is_kept_in_the_users_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert fetch.home() == tmp_path / "convscope" / "imagenet-sample-images"
+    assert imagenet_samples.home() == tmp_path / "convscope" / "imagenet-sample-images"
     for nothing in ("", "relative"):
         monkeypatch.setenv("XDG_CACHE_HOME", nothing)
         monkeypatch.setenv("HOME", str(tmp_path / "me"))
-        assert fetch.home() == tmp_path / "me/.cache/convscope/imagenet-sample-images"
+        assert imagenet_samples.home() == tmp_path / "me/.cache/convscope/imagenet-sample-images"
 
 
 def test_the_set_is_fetched_once_and_knows_its_commit(source, capfd):
-    found = fetch.imagenet_samples()
-    assert found == fetch.home()
+    found = imagenet_samples.imagenet_samples()
+    assert found == imagenet_samples.home()
     assert sorted(path.name for path in found.glob("*.JPEG")) == [
         "n01440764_tench.JPEG", "n02130308_cheetah.JPEG",
     ]  # fmt: skip
     assert capfd.readouterr().err.startswith("Fetching 1000 photographs from file://")
-    assert fetch.commit(found) == git(source, "rev-parse", "HEAD")
+    assert imagenet_samples.commit(found) == git(source, "rev-parse", "HEAD")
     assert git(found, "rev-list", "--count", "HEAD") == "1"  # of two
     assert list(found.parent.iterdir()) == [found]
     shutil.rmtree(source)
-    assert fetch.imagenet_samples() == found
+    assert imagenet_samples.imagenet_samples() == found
     assert capfd.readouterr().err == ""
 
 
 def test_the_commit_of_a_copy_without_one_is_unknown(source, tmp_path, monkeypatch):
     inside = source / "copy"  # lies in a repository, and is none
     inside.mkdir()
-    assert fetch.commit(inside) is None
+    assert imagenet_samples.commit(inside) is None
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert fetch.commit(source) is None
+    assert imagenet_samples.commit(source) is None
 
 
 def test_a_repository_around_does_not_matter(source, tmp_path, monkeypatch):
@@ -81,17 +81,17 @@ def test_a_repository_around_does_not_matter(source, tmp_path, monkeypatch):
     git(other, "init", "--quiet")
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
-    found = fetch.imagenet_samples()
+    found = imagenet_samples.imagenet_samples()
     monkeypatch.delenv("GIT_DIR")
     monkeypatch.delenv("GIT_WORK_TREE")
-    assert fetch.commit(found) == git(source, "rev-parse", "HEAD")
+    assert imagenet_samples.commit(found) == git(source, "rev-parse", "HEAD")
 
 
 def test_what_cannot_be_fetched_says_why_and_what_else_to_do(source, monkeypatch, tmp_path, capfd):
     nowhere = tmp_path / "nowhere"
-    monkeypatch.setattr(fetch, "URL", f"file://{nowhere}")
+    monkeypatch.setattr(imagenet_samples, "URL", f"file://{nowhere}")
     with pytest.raises(ValueError) as caught:
-        fetch.imagenet_samples()
+        imagenet_samples.imagenet_samples()
     text = str(caught.value)
     assert re.fullmatch(
         rf"images=imagenet_samples could not be fetched from file://{nowhere}: .*nowhere.*\. With a"
@@ -99,14 +99,14 @@ def test_what_cannot_be_fetched_says_why_and_what_else_to_do(source, monkeypatch
         text,
     )
     assert "fatal:" in capfd.readouterr().err  # git's own words are shown as well
-    assert list(fetch.home().parent.iterdir()) == []
+    assert list(imagenet_samples.home().parent.iterdir()) == []
 
 
 def test_an_address_without_a_server_is_no_endless_wait(source, monkeypatch):
-    monkeypatch.setattr(fetch, "URL", "http://127.0.0.1:9/nothing")
+    monkeypatch.setattr(imagenet_samples, "URL", "http://127.0.0.1:9/nothing")
     start = time.monotonic()
     with pytest.raises(ValueError, match=r"from http://127\.0\.0\.1:9/nothing: .*127\.0\.0\.1"):
-        fetch.imagenet_samples()
+        imagenet_samples.imagenet_samples()
     assert time.monotonic() - start < 30
 
 
@@ -115,16 +115,16 @@ def test_without_git_it_says_so(source, monkeypatch, tmp_path):
     with pytest.raises(
         ValueError, match=r"imagenet-sample-images: git is not installed\. With a c"
     ):
-        monkeypatch.setattr(fetch, "URL", "https://x/imagenet-sample-images")
-        fetch.imagenet_samples()
-    assert list(fetch.home().parent.iterdir()) == []
+        monkeypatch.setattr(imagenet_samples, "URL", "https://x/imagenet-sample-images")
+        imagenet_samples.imagenet_samples()
+    assert list(imagenet_samples.home().parent.iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_says_so(source, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(ValueError, match=r"file/convscope: Not a directory\. With a copy"):
-        fetch.imagenet_samples()
+        imagenet_samples.imagenet_samples()
 
 
 def stalling(tmp_path: Path) -> dict[str, str]:
@@ -146,7 +146,7 @@ def stalling(tmp_path: Path) -> dict[str, str]:
 def test_a_fetch_that_is_killed_leaves_nothing_that_passes_for_the_set(source, tmp_path, how):
     code = f"{FETCH}fetch.imagenet_samples()"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, fetch.URL],
+        [sys.executable, "-c", code, imagenet_samples.URL],
         env=stalling(tmp_path),
         stderr=subprocess.PIPE,
         start_new_session=True,
@@ -159,21 +159,23 @@ def test_a_fetch_that_is_killed_leaves_nothing_that_passes_for_the_set(source, t
     else:
         process.send_signal(how)
     process.communicate(timeout=60)
-    left = list(fetch.home().parent.iterdir())
-    assert len(left) == (how == signal.SIGKILL) and fetch.home() not in left
-    assert fetch.commit(fetch.imagenet_samples()) == git(source, "rev-parse", "HEAD")
+    left = list(imagenet_samples.home().parent.iterdir())
+    assert len(left) == (how == signal.SIGKILL) and imagenet_samples.home() not in left
+    assert imagenet_samples.commit(imagenet_samples.imagenet_samples()) == git(
+        source, "rev-parse", "HEAD"
+    )
     # What was left is removed once it can be nobody's any more.
     for part in left:
         os.utime(part, (0, 0))
-    shutil.rmtree(fetch.home())
-    assert [*fetch.imagenet_samples().parent.iterdir()] == [fetch.home()]
+    shutil.rmtree(imagenet_samples.home())
+    assert [*imagenet_samples.imagenet_samples().parent.iterdir()] == [imagenet_samples.home()]
 
 
 def test_two_that_fetch_at_once_both_get_the_whole_set(source):
     code = f"{FETCH}print(fetch.commit(fetch.imagenet_samples()))"
     ones = [
         subprocess.Popen(
-            [sys.executable, "-c", code, fetch.URL],
+            [sys.executable, "-c", code, imagenet_samples.URL],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -182,16 +184,16 @@ def test_two_that_fetch_at_once_both_get_the_whole_set(source):
     ]
     told = {one.communicate(timeout=60)[0].strip() for one in ones}
     assert told == {git(source, "rev-parse", "HEAD")}
-    assert list(fetch.home().parent.iterdir()) == [fetch.home()]
+    assert list(imagenet_samples.home().parent.iterdir()) == [imagenet_samples.home()]
 
 
 def test_the_faster_of_two_fetches_wins(source, monkeypatch):
-    clone = fetch._clone
+    clone = imagenet_samples._clone
 
     def late(folder):
         clone(folder)
-        fetch.home().mkdir()
-        (fetch.home() / "first").touch()
+        imagenet_samples.home().mkdir()
+        (imagenet_samples.home() / "first").touch()
 
-    monkeypatch.setattr(fetch, "_clone", late)
-    assert [path.name for path in fetch.imagenet_samples().iterdir()] == ["first"]
+    monkeypatch.setattr(imagenet_samples, "_clone", late)
+    assert [path.name for path in imagenet_samples.imagenet_samples().iterdir()] == ["first"]

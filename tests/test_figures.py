@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from convscope import figures
-from convscope.figures import kernel_tile, number
+from convscope.report.figures import canvas
+from convscope.report.figures.canvas import kernel_tile, number
 
 WHITE = (255, 255, 255)
 
@@ -38,14 +38,12 @@ def test_the_colours_of_a_kernel_and_its_negative_mirror_each_other_exactly():
     limit = float(np.abs(kernel).max())
     steps = np.rint(255 * np.abs(kernel) / limit).astype(int)
     positive = (kernel > 0).astype(int)
-    assert np.array_equal(figures.kernel_colours(kernel, limit), figures.RAMPS[positive, steps])
-    assert np.array_equal(
-        figures.kernel_colours(-kernel, limit), figures.RAMPS[1 - positive, steps]
-    )
+    assert np.array_equal(canvas.kernel_colours(kernel, limit), canvas.RAMPS[positive, steps])
+    assert np.array_equal(canvas.kernel_colours(-kernel, limit), canvas.RAMPS[1 - positive, steps])
 
 
 def test_red_and_blue_are_equally_light_at_every_step_and_darken_evenly():
-    blue, red = lightness(figures.RAMPS)
+    blue, red = lightness(canvas.RAMPS)
     assert np.abs(red - blue).max() < 0.004
     assert np.abs(red - np.linspace(1, 0.48, 256)).max() < 0.004
 
@@ -100,12 +98,12 @@ def test_numbers_have_three_significant_digits(value, words):
 
 
 def test_a_small_negative_index_is_no_minus_zero():
-    assert figures.fixed(-0.001) == "+0.00"
-    assert figures.fixed(-0.25) == "\N{MINUS SIGN}0.25"
+    assert canvas.fixed(-0.001) == "+0.00"
+    assert canvas.fixed(-0.25) == "\N{MINUS SIGN}0.25"
 
 
 def test_every_effect_is_legible_as_words_and_under_white_words():
-    for colour in figures.EFFECTS.values():
+    for colour in canvas.EFFECTS.values():
         share = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
         linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
         luminance = linear @ [0.2126, 0.7152, 0.0722]

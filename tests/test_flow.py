@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.flow import Window, concatenates, keeps, sizes, sums, window
-from convscope.graph import operations
-from convscope.layout import flat
+from convscope.models.flatten import flat
+from convscope.models.flow import Window, concatenates, keeps, sizes, sums, window
+from convscope.models.graph import operations
 
 L = keras.layers
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convscope.game import Game, nearness, pairs, play
+from convscope.stats.inference import Game, nearness, pairs, play
 
 
 def test_pairs_hold_each_photograph_once_and_the_stronger_one_first() -> None:

@@ -2,8 +2,8 @@
 
 import keras
 
-from convscope.graph import after, before, inputs, operations
-from convscope.layout import flat
+from convscope.models.flatten import flat
+from convscope.models.graph import after, before, inputs, operations
 
 L = keras.layers
 

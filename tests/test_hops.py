@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import beyond
-from convscope.album import fill
-from convscope.hops import PATHS, Path, hops, kept_of
-from convscope.linear import linear
-from convscope.network import build, inputs_of
-from convscope.sample import Sampler
+from convscope.activations.album import fill
+from convscope.circuits.multihop import PATHS, Path, hops, kept_of
+from convscope.circuits.sample import Sampler
+from convscope.models.linear import linear
+from convscope.models.network import build, inputs_of
+from convscope.models.zoo.weights import Provenance
+from convscope.report import beyond
 from convscope.stages.circuit import measure
 from convscope.unit import Unit
-from convscope.weights import Provenance
 
 L = keras.layers
 ROOT, SIZE = Unit("end", 1), 18

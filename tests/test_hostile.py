@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import images
+from convscope.data import dataset
 
 UNKNOWN = r"not a JPEG, PNG, WebP, BMP, GIF or TIFF, or a broken one"
 CUT = rf"cannot be decoded: .+|{UNKNOWN}"
@@ -131,12 +131,12 @@ def hostile(tmp_path):
 
 def test_all_good_files_come_out_and_all_bad_ones_say_why(hostile):
     root, expected = hostile
-    paths = images.folder(root)
+    paths = dataset.folder(root)
     assert len(paths) == 300 and len(expected) == 60
     bad = {path: reason for path, reason in expected.items() if reason}
     for fit in ("crop", "squash", "pad", "center"):
         parts = [paths[start : start + 7] for start in range(0, 300, 7)]
-        found = list(images.stream(parts, 17, fit))
+        found = list(dataset.stream(parts, 17, fit))
         good = [path for batch in found for path in batch.paths]
         skipped = dict(one for batch in found for one in batch.skipped)
         assert good == [path for path in paths if path not in bad]
@@ -150,12 +150,12 @@ def test_all_good_files_come_out_and_all_bad_ones_say_why(hostile):
 
 
 def test_the_names_can_be_written_to_any_table(hostile):
-    paths = images.folder(hostile[0])
-    names = [images.spelled(path.relative_to(hostile[0])) for path in paths]
+    paths = dataset.folder(hostile[0])
+    names = [dataset.spelled(path.relative_to(hostile[0])) for path in paths]
     assert len(set(names)) == 300
     assert all(name.isprintable() for name in names)
     "\n".join(names).encode("utf-8")
-    assert len(images.fingerprint(paths[:-30])) == 64
+    assert len(dataset.fingerprint(paths[:-30])) == 64
 
 
 def test_a_file_without_permission_is_set_aside():

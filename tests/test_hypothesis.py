@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from convscope.hypothesis import Claim, first
-from convscope.selectivity import Association, Selectivity
+from convscope.report.hypothesis import Claim, first
+from convscope.units.selectivity import Association, Selectivity
 
 
 def association(name: str, auroc: float = 0.9, q: float | None = 0.01) -> Association:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from pictures import NOISE, UNKNOWN, read, saved
 
-from convscope import images
-from convscope.images import (
+from convscope.data import dataset
+from convscope.data.dataset import (
     SAMPLES,
     batches,
     fingerprint,
@@ -291,8 +291,8 @@ def test_what_is_decoded_ahead_is_bounded(tmp_path, length, threads, ahead):
 
 
 def test_photographs_are_decoded_while_the_consumer_is_busy(tmp_path, monkeypatch):
-    paths, done, load_one = many(tmp_path, 9), [], images.read
-    monkeypatch.setattr(images, "read", lambda path: done.append(path) or load_one(path))
+    paths, done, load_one = many(tmp_path, 9), [], dataset.read
+    monkeypatch.setattr(dataset, "read", lambda path: done.append(path) or load_one(path))
     begun = stream([paths[:3], paths[3:6], paths[6:]], 3, threads=2)
     next(begun)
     end = time.monotonic() + 30

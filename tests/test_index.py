@@ -6,21 +6,10 @@ import threading
 
 import numpy as np
 import pytest
-from indices import (
-    COLUMNS,
-    FIELD,
-    FILTERS,
-    ROWS,
-    asked,
-    begun,
-    filled,
-    joined,
-    values,
-    write,
-)
+from indices import COLUMNS, FIELD, FILTERS, ROWS, asked, begun, filled, joined, values, write
 
-from convscope.index import create, find, ranges, strongest
-from convscope.manifest import Manifest
+from convscope.activations.index import create, find, ranges, strongest
+from convscope.activations.manifest import Manifest
 
 # Beginning
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from convscope import images
-from convscope.attribution import contributions
-from convscope.backend import keras
-from convscope.intervention import change, masked
-from convscope.linear import linear
-from convscope.network import Network, build, preactivation, tap
-from convscope.weights import Provenance
+from convscope.circuits.attribution import contributions
+from convscope.circuits.intervention import change, masked
+from convscope.data import dataset
+from convscope.models.backend import keras
+from convscope.models.linear import linear
+from convscope.models.network import Network, build, preactivation, tap
+from convscope.models.zoo.weights import Provenance
 
 L = keras.layers
 
@@ -25,7 +25,7 @@ def test_the_change_is_that_of_a_plain_loop() -> None:
 @pytest.mark.slow
 def test_masked_weights_of_a_real_network_give_what_was_predicted(vgg16: Network) -> None:
     layer, filter, channels = "block3_conv2", 17, [3, 40, 77, 200]
-    (batch,) = images.batches(images.samples()[:3], 72, 8)
+    (batch,) = dataset.batches(dataset.samples()[:3], 72, 8)
     network_layer = vgg16.find(layer)
     before = [weight.numpy() for weight in network_layer.weights]
     found = linear(network_layer, filter)

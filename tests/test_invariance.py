@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from test_tuning import SIDE, gabor, places, planted
 
-from convscope import invariance
-from convscope.invariance import MOVES, Move, half, measure, moved
-from convscope.probe import probe
+from convscope.models.probe import probe
+from convscope.units import invariance
+from convscope.units.invariance import MOVES, Move, half, measure, moved
 
 RANDOM = np.random.default_rng(0).random((2, 9, 13, 3), np.float32)
 SQUARE = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)

@@ -3,10 +3,10 @@
 import keras
 import pytest
 
-from convscope.directory import counted, directory_page
-from convscope.inventory import COLUMNS, inventory, lines, rows
-from convscope.network import build
-from convscope.weights import Provenance
+from convscope.models.network import build
+from convscope.models.zoo.weights import Provenance
+from convscope.report.directory import counted, directory_page
+from convscope.report.layers import COLUMNS, inventory, lines, rows
 
 L = keras.layers
 

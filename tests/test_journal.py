@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from convscope.journal import JOURNAL, differences, read, siblings, status, unfinished
+from convscope.stages.resume import JOURNAL, differences, read, siblings, status, unfinished
 
 REQUEST = {"layer": "a", "ascent": {"steps": 96, "size": "auto"}}
 

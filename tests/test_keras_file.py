@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convscope.backend import keras
-from convscope.keras_file import keras_file
-from convscope.labels import taxonomy
-from convscope.network import Network
+from convscope.data.labels import taxonomy
+from convscope.models.backend import keras
+from convscope.models.network import Network
+from convscope.models.zoo.keras_files import keras_file
 
 layers = keras.layers
 Shape = tuple[int | None, ...]

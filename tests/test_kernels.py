@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from convscope import kernels
-from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE, measure
+from convscope.circuits import weights
+from convscope.circuits.weights import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE, measure
 
 # Six inputs of a 1 x 4 kernel: each row is what one input's four taps weigh.
 SLICES = np.float32(
@@ -120,7 +120,7 @@ def test_a_kernel_of_zeros_is_negligible_throughout_and_divides_nothing_by_zero(
     table = measure(np.zeros((3, 2, 5), np.float32), 0.2, 0.05)
     assert table.label.tolist() == [NEGLIGIBLE] * 5
     assert table.mostly == ["neither"] * 5
-    for name in kernels.MEASURES:
+    for name in weights.MEASURES:
         if name not in ("label", "rank_l2"):
             np.testing.assert_array_equal(getattr(table, name), np.zeros(5))
     assert table.rank_l2.tolist() == [1, 2, 3, 4, 5]
@@ -134,7 +134,7 @@ def test_squares_are_summed_in_double_precision():
 
 
 def test_the_measures_are_named_in_the_order_of_the_table():
-    assert kernels.MEASURES == (
+    assert weights.MEASURES == (
         "l2",
         "l1",
         "sum",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from convscope.labels import Labels, Taxonomy, of, taxonomy
+from convscope.data.labels import Labels, Taxonomy, of, taxonomy
 
 ROOT = Path("/photos")
 CHEETAH, TENCH, DOG = "n02130308", "n01440764", "n02084071"

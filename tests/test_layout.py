@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.graph import Applied, operations
-from convscope.layout import absorbed, flat
+from convscope.models.flatten import absorbed, flat
+from convscope.models.graph import Applied, operations
 
 L = keras.layers
 RNG = np.random.default_rng(0)

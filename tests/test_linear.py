@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.attribution import contributions
-from convscope.graph import operations
-from convscope.layout import flat
-from convscope.linear import linear, obstacle
+from convscope.circuits.attribution import contributions
+from convscope.models.flatten import flat
+from convscope.models.graph import operations
+from convscope.models.linear import linear, obstacle
 
 L = keras.layers
 RNG = np.random.default_rng(0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from guesses import sure, views
 
-from convscope.lineup import chosen, described, percent, predictions_picture
+from convscope.report.figures.lineup import chosen, described, percent, predictions_picture
 
 
 def rgb(colour):

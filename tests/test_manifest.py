@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from indices import asked, begun
 
-from convscope import manifest
-from convscope.index import create, find
-from convscope.manifest import listing, request, shard_size
+from convscope.activations import manifest
+from convscope.activations.index import create, find
+from convscope.activations.manifest import listing, request, shard_size
 
 MADE = {
     "model": "m", "weights": "w", "preprocess": "tf", "layer": "l", "size": 9, "fit": "pad"

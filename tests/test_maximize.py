@@ -17,9 +17,9 @@ from asked import environment
 from PIL import Image
 from wandb_reader import OfflineRun
 
-from convscope import weights
-from convscope.journal import JOURNAL, read
+from convscope.models.zoo import weights
 from convscope.stages import maximize
+from convscope.stages.resume import JOURNAL, read
 
 pytestmark = pytest.mark.slow
 
@@ -49,7 +49,7 @@ def pixels(path):
 
 
 def maps(vgg16, layer, images):
-    from convscope.network import tap
+    from convscope.models.network import tap
 
     return tap(vgg16, [layer], pre=True)(np.asarray(images, np.float32) / 255)[layer].numpy()
 
@@ -95,10 +95,10 @@ def test_what_is_reported_is_what_the_saved_picture_does(several, vgg16):
 
 
 def test_the_quantile_is_the_share_of_positions_on_the_photographs_below(several, vgg16):
-    from convscope import images
+    from convscope.data import dataset
 
     folder, _ = several
-    (batch,) = images.batches(images.samples(), 64, 17)
+    (batch,) = dataset.batches(dataset.samples(), 64, 17)
     seen = maps(vgg16, "block2_conv2", batch.pixels * 255)
     for row in rows(folder):
         below = seen[..., int(row["filter"])] < np.float32(row["activation"])
@@ -359,7 +359,7 @@ def test_a_score_that_is_no_number_ends_in_one_line_with_the_last_good_image_kep
 def test_finished_images_survive_a_full_disk(tmp_path, monkeypatch):
     import errno
 
-    from convscope import folder as folders
+    from convscope.tracking import files
 
     write, count = Path.write_bytes, iter(range(100))
 
@@ -369,7 +369,7 @@ def test_finished_images_survive_a_full_disk(tmp_path, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(path, content)
 
-    monkeypatch.setattr(folders.Path, "write_bytes", full)
+    monkeypatch.setattr(files.Path, "write_bytes", full)
     with pytest.raises(OSError, match=r"The disk of .* is full. Free some space"):
         run(tmp_path / "1", "layer=block1_conv2", "filter=0-7", "ascent.batch=2")
     monkeypatch.undo()

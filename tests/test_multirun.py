@@ -18,9 +18,9 @@ from PIL import Image
 from test_run import SUMMARY, Ended, Shell
 from wandb_reader import OfflineRun
 
-from convscope.multirun import summarize
 from convscope.settings import TrackerSettings
-from convscope.sweep import read
+from convscope.stages.launch import summarize
+from convscope.tracking.multirun import read
 
 FILES = TrackerSettings("files", "p", "disabled", None, ())
 ONLINE = TrackerSettings("wandb", "p", "online", None, ())

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convscope.network import (
+from convscope.models.network import (
     Network,
     build,
     cast,
@@ -15,9 +15,9 @@ from convscope.network import (
     segment,
     tap,
 )
-from convscope.packaged import LOADERS, vgg16
+from convscope.models.zoo.packaged import LOADERS, vgg16
+from convscope.models.zoo.weights import PACKAGED, Provenance, load
 from convscope.unit import GREY, IMAGE, Unit
-from convscope.weights import PACKAGED, Provenance, load
 
 L = keras.layers
 RNG = np.random.default_rng(0)

@@ -4,9 +4,9 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 
-from convscope import objectives
-from convscope.backend import tf
-from convscope.objectives import (
+from convscope.models.backend import tf
+from convscope.optvis import objectives
+from convscope.optvis.objectives import (
     Objective,
     Reading,
     Samples,

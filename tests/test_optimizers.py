@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from convscope.backend import tf
-from convscope.optimizers import SPREAD, constant, cosine, normalized, rmsprop
+from convscope.models.backend import tf
+from convscope.optvis.optimizers import SPREAD, constant, cosine, normalized, rmsprop
 
 
 def test_the_first_step_has_size_one_and_the_sign_of_the_gradient():

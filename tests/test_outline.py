@@ -4,8 +4,8 @@ import asked
 import keras
 import pytest
 
-from convscope import outline as outlines
-from convscope.outline import check, check_linear, network, outline, packaged, positions
+from convscope.models.zoo import registry
+from convscope.models.zoo.registry import check, check_linear, network, outline, packaged, positions
 from convscope.unit import Unit
 
 # Of Keras, while it saves.
@@ -27,7 +27,7 @@ def own(folder, *parts, size=(None, None), **changed):
 @pytest.mark.parametrize("name", ["vgg16", "alexnet", "efficientnet_lite0"])
 def test_the_outline_of_a_packaged_network_is_that_of_the_network(name, request):
     found, loaded = outline(asked.model(name)), request.getfixturevalue(name)
-    drawn = outlines._drawn(loaded)
+    drawn = registry._drawn(loaded)
     assert (found.layers, found.classifier) == (drawn.layers, drawn.classifier)
     assert (found.name, found.weights, found.size) == (loaded.name, loaded.weights, loaded.size)
     for layer in list(found.layers)[:: max(1, len(found.layers) // 5)]:
@@ -103,7 +103,7 @@ def test_a_layer_without_kernel_says_so_before_a_run():
     ids=["vgg16", "alexnet", "application", "file"],
 )
 def test_a_command_says_which_network_is_meant(settings, words):
-    assert outlines.asked(settings) == words
+    assert registry.asked(settings) == words
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from browser import browse, decoded, fits, needs_browser, overflow, tags
 from multiruns import drawing, multirun
 from PIL import Image
 
-from convscope import overview
-from convscope.sweep import Sweep, read
+from convscope.report import sweep as sweeps
+from convscope.tracking.multirun import Sweep, read
 
 RATES = {"ascent.learning_rate": [0.01, 0.05, 0.1], "ascent.total_variation": [0, 1e-3]}
 ACTIVATIONS = [1.0, 5.0, 3.0, 4.0, 6.0, 2.0]
@@ -25,7 +25,7 @@ def sweep(tmp_path: Path) -> Sweep:
 
 
 def page_of(sweep: Sweep) -> str:
-    return overview.page(sweep, overview.pictures(sweep))
+    return sweeps.page(sweep, sweeps.pictures(sweep))
 
 
 def colour(name: str) -> list[int]:
@@ -36,7 +36,7 @@ def colour(name: str) -> list[int]:
 
 
 def test_each_finished_job_brings_its_picture(sweep: Sweep) -> None:
-    found = overview.pictures(sweep)
+    found = sweeps.pictures(sweep)
     assert sorted(found) == [0, 1, 2, 4]
     assert all(np.array_equal(image, drawing(number)) for number, image in found.items())
 
@@ -44,16 +44,16 @@ def test_each_finished_job_brings_its_picture(sweep: Sweep) -> None:
 def test_a_large_picture_is_made_smaller_and_a_damaged_one_left_out(sweep: Sweep) -> None:
     Image.fromarray(drawing(9, 500, 900)).save(sweep.folder / "0" / "images" / "optimum.png")
     (sweep.folder / "1" / "images" / "optimum.png").write_bytes(b"no image")
-    found = overview.pictures(sweep)
+    found = sweeps.pictures(sweep)
     assert sorted(found) == [0, 2, 4]
     assert found[0].shape == (196, 352, 3)
 
 
 def test_tiles_are_squares_that_say_what_is_missing(sweep: Sweep) -> None:
-    tiles = overview.tiles(sweep, overview.pictures(sweep))
+    tiles = sweeps.tiles(sweep, sweeps.pictures(sweep))
     assert {tile.shape for tile in tiles} == {(128, 128, 3)}
     assert len(tiles) == len(sweep.jobs)
-    assert (tiles[3][:8] == colour(overview.VOID)).all()
+    assert (tiles[3][:8] == colour(sweeps.VOID)).all()
     assert (tiles[3] != tiles[5]).any()  # failed, refused
 
 
@@ -62,13 +62,13 @@ def test_tiles_are_squares_that_say_what_is_missing(sweep: Sweep) -> None:
 
 def frames(sheet: np.ndarray) -> tuple[int, int]:
     """Return where the frame of the best job begins: row and column of its first pixel."""
-    row, column = np.argwhere((sheet == colour(overview.BEST)).all(-1))[0]
+    row, column = np.argwhere((sheet == colour(sweeps.BEST)).all(-1))[0]
     return int(row), int(column)
 
 
 def test_the_sheet_shows_each_picture_in_the_cell_of_its_values(sweep: Sweep) -> None:
     pictures = {number: np.full((44, 44, 3), 20 * number, np.uint8) for number in (0, 1, 2, 4)}
-    sheet = overview.sheet(sweep, pictures)
+    sheet = sweeps.sheet(sweep, pictures)
     assert sheet.dtype == np.uint8
     side, step_down, step_across = 2 * 176, 2 * (176 + 24 + 14), 2 * (176 + 14)
     top, left = 2 * (92 + 44), 2 * (24 + 128)
@@ -78,7 +78,7 @@ def test_the_sheet_shows_each_picture_in_the_cell_of_its_values(sweep: Sweep) ->
             slice(top + row * step_down + 20, top + row * step_down + side // 3),
             slice(left + column * step_across + 20, left + column * step_across + side - 20),
         )
-        wanted = colour(overview.VOID) if number in NOT_DONE else [20 * number] * 3
+        wanted = colour(sweeps.VOID) if number in NOT_DONE else [20 * number] * 3
         assert (sheet[middle] == wanted).all(), job
     best = frames(sheet)
     assert best == (top + 2 * step_down - 8, left - 8)
@@ -86,28 +86,28 @@ def test_the_sheet_shows_each_picture_in_the_cell_of_its_values(sweep: Sweep) ->
 
 def test_a_sheet_of_one_row_needs_no_column_for_labels(tmp_path: Path) -> None:
     one = read(multirun(tmp_path / "s", {"seed": [0, 1, 2, 3]}))
-    sheet = overview.sheet(one, overview.pictures(one))
+    sheet = sweeps.sheet(one, sweeps.pictures(one))
     assert sheet.shape == (2 * (92 + 44 + 176 + 24 + 14 + 12), 2 * (24 + 4 * 190 - 14 + 24), 3)
 
 
 def test_blocks_stand_beside_each_other_while_there_is_room(tmp_path: Path) -> None:
     values = {"sign": [1, -1], "seed": [0, 1], "filter": [7, 8, 9]}
     two = read(multirun(tmp_path / "s", values))
-    sheet = overview.sheet(two, overview.pictures(two))
+    sheet = sweeps.sheet(two, sweeps.pictures(two))
     assert sheet.shape[1] == 2 * (24 + 2 * (128 + 3 * 190 - 14 + 24))
     assert sheet.shape[0] == 2 * (92 + 22 + 44 + 2 * 214 + 12)
 
 
 def test_a_sheet_of_many_jobs_has_small_pictures(tmp_path: Path) -> None:
     many = read(multirun(tmp_path / "s", {"seed": list(range(8)), "filter": list(range(8))}))
-    sheet = overview.sheet(many, overview.pictures(many))
+    sheet = sweeps.sheet(many, sweeps.pictures(many))
     assert sheet.shape == (92 + 44 + 8 * (104 + 38) + 12, 24 + 128 + 8 * 118 - 14 + 24, 3)
 
 
 @pytest.mark.parametrize("values", [{}, {"seed": [0]}, LONG])
 def test_every_multirun_has_a_sheet_and_a_page(values: dict[str, Any], tmp_path: Path) -> None:
     one = read(multirun(tmp_path / "s", values, bad={0: ("failed", "why")}))
-    assert overview.sheet(one, {}).shape[1] >= 2 * 520
+    assert sweeps.sheet(one, {}).shape[1] >= 2 * 520
     assert page_of(one).startswith("<!DOCTYPE html>")
 
 

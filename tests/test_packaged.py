@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import images, photograph, torch_file
-from convscope.backend import keras, tf
-from convscope.labels import taxonomy
-from convscope.network import Network, classifier, inputs_of, segment, tap
-from convscope.packaged import LOADERS, efficientnet_lite0
+from convscope.data import dataset, photograph
+from convscope.data.labels import taxonomy
+from convscope.models.backend import keras, tf
+from convscope.models.network import Network, classifier, inputs_of, segment, tap
+from convscope.models.zoo import torch_checkpoint
+from convscope.models.zoo.packaged import LOADERS, efficientnet_lite0
+from convscope.models.zoo.weights import PACKAGED, load, locate
 from convscope.unit import Unit
-from convscope.weights import PACKAGED, load, locate
 
 L = keras.layers
 ASKED = (L.Conv2D, L.DepthwiseConv2D, L.Add, L.Dense)
@@ -159,7 +160,7 @@ def test_the_logits_are_the_references(efficientnet_lite0, photographs, pixels):
 def test_the_hits_are_the_references_on_the_views_that_center_makes(
     efficientnet_lite0, photographs, pixels
 ):
-    (batch,) = images.batches(photographs, 224, len(photographs), "center")
+    (batch,) = dataset.batches(photographs, 224, len(photographs), "center")
     np.testing.assert_array_equal(np.rint(batch.pixels * 255).astype(np.uint8), pixels)
     found = np.argsort(-logits(efficientnet_lite0, pixels), axis=1)[:, :5]
     expected = np.array(list(REFERENCE["classes"].values()))
@@ -175,9 +176,9 @@ def test_the_hits_are_the_references_on_the_views_that_center_makes(
 
 
 def test_an_array_that_does_not_fit_is_refused_with_the_name_of_its_layer(monkeypatch):
-    tensors = torch_file.load(locate(PACKAGED["efficientnet_lite0"]).read_bytes())
+    tensors = torch_checkpoint.load(locate(PACKAGED["efficientnet_lite0"]).read_bytes())
     tensors["_blocks.0._bn1.weight"] = np.zeros(31, np.float32)
-    monkeypatch.setattr(torch_file, "load", lambda content: tensors)
+    monkeypatch.setattr(torch_checkpoint, "load", lambda content: tensors)
     with pytest.raises(ValueError) as caught:
         efficientnet_lite0()
     assert str(caught.value) == (

@@ -6,7 +6,7 @@ import pytest
 from browser import decoded
 from cards import texture
 
-from convscope.page import aligned, breakable, data_uri, flat, picture, render, words
+from convscope.report.html import aligned, breakable, data_uri, flat, picture, render, words
 
 DASH, MINUS, SPACE = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"
 

@@ -6,8 +6,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from convscope import auroc
-from convscope.panel import Half, Panel, halves, prepare
+from convscope.data.splits import Half, Panel, halves, prepare
+from convscope.stats import roc
 
 
 def digests(count: int) -> np.ndarray:
@@ -127,14 +127,14 @@ def test_statistics_are_those_of_a_plain_loop_over_all_permutations_of_whole_cla
             won = (inside[:, None] > beside) + 0.5 * (inside[:, None] == beside)
             truth[place, column] = won.mean()
     truth = np.abs(truth - truth.mean(axis=1, keepdims=True)) / truth.std(axis=1, keepdims=True)
-    np.testing.assert_allclose(part.statistics(auroc.ranking(scores)), truth, atol=1e-9)
+    np.testing.assert_allclose(part.statistics(roc.ranking(scores)), truth, atol=1e-9)
 
 
 def test_memory_is_bounded_by_blocks_that_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     panel = ready({"a": 4, "b": 6, "c": 5, "d": 8}, {"ab": "a b", "bc": "b c"})
-    order = auroc.ranking(np.random.default_rng(1).normal(size=11))
+    order = roc.ranking(np.random.default_rng(1).normal(size=11))
     whole = panel.confirmation.statistics(order)
-    monkeypatch.setattr("convscope.panel.BLOCK", 30)
+    monkeypatch.setattr("convscope.data.splits.BLOCK", 30)
     again = ready({"a": 4, "b": 6, "c": 5, "d": 8}, {"ab": "a b", "bc": "b c"})
     np.testing.assert_array_equal(again.confirmation.statistics(order), whole)
 

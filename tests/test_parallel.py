@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from convscope.parallel import APART, Axis, axis, line
+from convscope.report.figures.sweep import APART, Axis, axis, line
 
 
 def labels(found: Axis) -> list[str]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convscope.parameterization import (
+from convscope.optvis.parameterization import (
     BRIGHTEST,
     CIRCLE,
     DARKEST,
@@ -18,7 +18,7 @@ from convscope.parameterization import (
     standardize,
     synthesis,
 )
-from convscope.spectrum import COLOURS, frequencies, natural
+from convscope.optvis.spectrum import COLOURS, frequencies, natural
 
 SEEDS = tf.constant([[3, 4], [5, 6], [7, 8]])
 SIZES = [(7, 10), (6, 9), (5, 5), (8, 4)]

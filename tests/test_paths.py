@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.cascade import cascade
-from convscope.network import build
-from convscope.paths import fields, tally
+from convscope.circuits.cascade import cascade
+from convscope.circuits.paths import fields, tally
+from convscope.models.network import build
+from convscope.models.zoo.weights import Provenance
 from convscope.unit import IMAGE, Unit
-from convscope.weights import Provenance
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -191,9 +191,9 @@ def test_an_activation_that_bends_leaves_a_remainder():
 
 @pytest.mark.slow
 def test_all_paths_of_the_real_network_are_its_preactivation_on_real_photographs(vgg16):
-    from convscope import images
+    from convscope.data import dataset
 
-    batch = next(iter(images.batches(images.samples()[:3], 128, 3)))
+    batch = next(iter(dataset.batches(dataset.samples()[:3], 128, 3)))
     found = cascade(vgg16, Unit("block3_conv2", 100), 2)
     values = found.body(batch.pixels)
     z = np.asarray(vgg16.find("block3_conv2")(values["read"]))[..., 100]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convscope.penalties import blur_decay, l1, l2, total_variation
+from convscope.optvis.penalties import blur_decay, l1, l2, total_variation
 
 EVERY = [total_variation, l1, l2, blur_decay]
 IMAGES = np.random.default_rng(0).random((3, 5, 8, 3), np.float32)

@@ -13,9 +13,9 @@ import pytest
 from pictures import NOISE, UNKNOWN, read, saved
 from PIL import Image
 
-from convscope import photograph
-from convscope.images import stream
-from convscope.photograph import load
+from convscope.data import photograph
+from convscope.data.dataset import stream
+from convscope.data.photograph import load
 
 RNG = np.random.default_rng(0)
 

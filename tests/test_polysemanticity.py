@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from convscope import polysemanticity
-from convscope.album import fill
-from convscope.attribution import means
-from convscope.character import gather
-from convscope.field import Inside
-from convscope.labels import taxonomy
-from convscope.linear import linear
-from convscope.polysemanticity import (
+from convscope.activations.album import fill
+from convscope.circuits.attribution import means
+from convscope.data.labels import taxonomy
+from convscope.models.linear import linear
+from convscope.models.probe import probe
+from convscope.models.receptive_field import Inside
+from convscope.units import polysemanticity
+from convscope.units.polysemanticity import (
     MONO,
     MULTI,
     POLY,
@@ -24,7 +24,7 @@ from convscope.polysemanticity import (
     split,
     verdict,
 )
-from convscope.probe import probe
+from convscope.units.profile import gather
 
 CAT, TABBY, PERSIAN = "n02124075", "n02123045", "n02123394"
 CAR, TRUCK, WAGON = "n04285008", "n04461696", "n02814533"

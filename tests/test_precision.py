@@ -3,8 +3,8 @@
 import pytest
 import tensorflow as tf
 
-from convscope import precision
-from convscope.precision import device, native_bfloat16, resolve
+from convscope.models import precision
+from convscope.models.precision import device, native_bfloat16, resolve
 
 INTEL_AMX = "vendor_id : GenuineIntel\nmodel name : Xeon 8481C\nflags : fpu avx512_bf16 amx_bf16\n"
 INTEL_AVX = "vendor_id : GenuineIntel\nmodel name : Core i5\nflags : fpu avx512f avx512_bf16 fma\n"

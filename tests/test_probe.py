@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.linear import linear
-from convscope.network import Network, build, tap
-from convscope.probe import probe
-from convscope.receptive import receptive_field
-from convscope.weights import Provenance
+from convscope.models.linear import linear
+from convscope.models.network import Network, build, tap
+from convscope.models.position import receptive_field
+from convscope.models.probe import probe
+from convscope.models.zoo.weights import Provenance
 
 L = keras.layers
 

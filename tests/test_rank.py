@@ -1,7 +1,6 @@
 """The stage on the real network: through the command line once, else through its own door."""
 
 import csv
-import importlib
 import importlib.util
 import json
 import os
@@ -51,7 +50,7 @@ def rows(folder, name):
 
 
 def maps(vgg16, layer, pixels):
-    from convscope.network import tap
+    from convscope.models.network import tap
 
     return tap(vgg16, [layer], pre=True)(pixels)[layer].numpy()
 
@@ -120,11 +119,11 @@ def test_the_users_own_sentence_is_kept_with_its_hash_and_the_time(whole):
 
 
 def test_the_ranking_is_that_of_a_plain_loop_over_the_photographs(whole, vgg16, photographs):
-    from convscope import images, photograph
+    from convscope.data import dataset, photograph
 
     peaks, places = [], []
     for path in photographs:
-        pixels, _ = images.shown(photograph.load(path), 224)
+        pixels, _ = dataset.shown(photograph.load(path), 224)
         own = maps(vgg16, "block4_conv3", pixels[None])[0, ..., 17]
         peaks.append(own.max())
         places.append(np.unravel_index(own.argmax(), own.shape))
@@ -180,7 +179,7 @@ def test_wandb_gets_the_tables_with_crops_the_pictures_and_the_index_by_referenc
 
 
 def test_boxes_cut_the_very_pixels_that_decide_the_activation(tmp_path, vgg16, pictures):
-    from convscope import images, photograph
+    from convscope.data import dataset, photograph
 
     folder = run(
         tmp_path, "filter=5", "images=folder", f"images.root={pictures}", "stage.top=4"
@@ -191,7 +190,7 @@ def test_boxes_cut_the_very_pixels_that_decide_the_activation(tmp_path, vgg16, p
         place = int(row["row"]), int(row["column"])
 
         def activation(pixels, place=place):
-            seen, _ = images.shown(Image.fromarray(pixels), 48)
+            seen, _ = dataset.shown(Image.fromarray(pixels), 48)
             return maps(vgg16, "block2_conv2", seen[None])[0, *place, 5]
 
         own = np.asarray(before)
@@ -214,13 +213,13 @@ def test_boxes_cut_the_very_pixels_that_decide_the_activation(tmp_path, vgg16, p
 
 
 def test_several_positions_of_a_photograph_are_shown_if_asked_for(tmp_path, vgg16, pictures):
-    from convscope import images, photograph
+    from convscope.data import dataset, photograph
 
     words = ("filter=5", "images=folder", f"images.root={pictures}", "stage.top=6")
     folder = run(tmp_path, *words, "stage.per_image=3")
     found = []
-    for path in images.folder(pictures):
-        pixels, _ = images.shown(photograph.load(path), 48)
+    for path in dataset.folder(pictures):
+        pixels, _ = dataset.shown(photograph.load(path), 48)
         own = maps(vgg16, "block2_conv2", pixels[None])[0, ..., 5]
         padded = np.pad(own, 1, constant_values=-np.inf)
         around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).max(axis=(2, 3))
@@ -357,15 +356,15 @@ def test_a_ray_cluster_starts_a_killed_job_again_and_ends_with_the_whole_index(
 def test_a_job_that_was_killed_and_started_again_gets_a_folder_of_its_own(tmp_path, monkeypatch):
     from omegaconf import OmegaConf
 
-    from convscope import multirun
+    from convscope.stages import launch
 
     monkeypatch.syspath_prepend(ROOT)
     entry = importlib.import_module("run")
     home = tmp_path / "sweep"
     (home / "1").mkdir(parents=True)
     (home / "1" / "run.log").touch()
-    multirun.note(home, asked=[], fixed={})
-    multirun.note(home, job=1, folder="1", swept={})
+    launch.note(home, asked=[], fixed={})
+    launch.note(home, job=1, folder="1", swept={})
     parts = OmegaConf.create(
         {"runtime": {"output_dir": str(home / "1"), "cwd": str(tmp_path)},
          "sweep": {"dir": str(home)}, "job": {"num": 1}}
@@ -373,8 +372,8 @@ def test_a_job_that_was_killed_and_started_again_gets_a_folder_of_its_own(tmp_pa
     entry._again(parts)
     assert parts.runtime.output_dir == str(home / "1-2")
     assert (home / "1-2").is_dir()
-    multirun.note(home, job=2, folder="2", swept={})
-    multirun.note(home, job=2, status="done")
+    launch.note(home, job=2, folder="2", swept={})
+    launch.note(home, job=2, status="done")
     (home / "2").mkdir()
     (home / "2" / "run.log").touch()
     parts.job.num, parts.runtime.output_dir = 2, str(home / "2")

@@ -7,8 +7,9 @@ import pytest
 from parts import part, random_part
 from scipy import stats
 
-from convscope import bootstrap, rankings
-from convscope.effects import measure
+from convscope.circuits import rankings
+from convscope.circuits.effects import measure
+from convscope.stats import bootstrap
 
 
 def cost(gram: np.ndarray, kept: tuple[int, ...]) -> float:

@@ -2,11 +2,11 @@ import keras
 import numpy as np
 import pytest
 
-from convscope import weights
-from convscope.backend import tf
-from convscope.network import Network
-from convscope.objectives import Reading
-from convscope.readings import own_map, reader, separable
+from convscope.models.backend import tf
+from convscope.models.network import Network
+from convscope.models.zoo import weights
+from convscope.optvis.objectives import Reading
+from convscope.optvis.readings import own_map, reader, separable
 
 RANDOM = np.random.default_rng(7)
 CASES = [

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convscope.field import Axis, Box, ReceptiveField, canvas
-from convscope.network import Network, build, tap
-from convscope.receptive import receptive_field
-from convscope.weights import Provenance
+from convscope.models.network import Network, build, tap
+from convscope.models.position import receptive_field
+from convscope.models.receptive_field import Axis, Box, ReceptiveField, canvas
+from convscope.models.zoo.weights import Provenance
 
 L = keras.layers
 

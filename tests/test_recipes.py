@@ -5,8 +5,8 @@ import pytest
 from asked import ascent as settings
 from PIL import Image
 
-from convscope.plan import aim
-from convscope.recipes import (
+from convscope.optvis.plan import aim
+from convscope.optvis.recipe import (
     batch_size,
     canvas_size,
     fitted,

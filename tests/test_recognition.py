@@ -3,8 +3,8 @@
 import pytest
 from guesses import KEYS, prediction, sure, views
 
-from convscope.accuracy import Target
-from convscope.recognition import COLUMNS, PHOTOGRAPHS, Recognition
+from convscope.activations.accuracy import Target
+from convscope.report.classify import COLUMNS, PHOTOGRAPHS, Recognition
 
 FOUND = (
     sure(1, 0, 0.9, 0),

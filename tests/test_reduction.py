@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from convscope import bootstrap
-from convscope.cascade import cascade
-from convscope.network import build
-from convscope.reduction import Averager, Truth, reduced
+from convscope.circuits.ablation import Averager, Truth, reduced
+from convscope.circuits.cascade import cascade
+from convscope.models.network import build
+from convscope.models.zoo.weights import Provenance
+from convscope.stats import bootstrap
 from convscope.unit import Unit
-from convscope.weights import Provenance
 
 L = keras.layers
 RNG = np.random.default_rng(0)

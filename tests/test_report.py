@@ -10,9 +10,9 @@ from browser import browse, decoded, fits, needs_browser, overflow, tags
 from PIL import Image
 from test_findings import FOUND
 
-from convscope.figures import InputRow, Portrait, kernel_colours, kernel_tile, number
-from convscope.findings import evidence
-from convscope.report import circuit_page
+from convscope.circuits.findings import evidence
+from convscope.report.figures.canvas import InputRow, Portrait, kernel_colours, kernel_tile, number
+from convscope.report.report import circuit_page
 
 MEASURED = ("top_shift", "drive", "release", "ablation", "covariance_share", "functional_sign")
 pytestmark = pytest.mark.filterwarnings("error")

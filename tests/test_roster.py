@@ -7,7 +7,7 @@ import pytest
 from cards import texture
 from rosters import NOTHING, layer, unit
 
-from convscope.roster import mosaic, rows
+from convscope.report.roster import mosaic, rows
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 COLUMNS = (

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from convscope import sample as samples
-from convscope.activations import Sight
-from convscope.attribution import contributions
-from convscope.field import Axis, Inside, ReceptiveField
-from convscope.flow import Window
-from convscope.linear import Linear
-from convscope.sample import Sampler
+from convscope.activations.recorder import Sight
+from convscope.circuits import sample as samples
+from convscope.circuits.attribution import contributions
+from convscope.circuits.sample import Sampler
+from convscope.models.flow import Window
+from convscope.models.linear import Linear
+from convscope.models.receptive_field import Axis, Inside, ReceptiveField
 
 PHOTOGRAPHS, ROWS, COLUMNS = 24, 9, 13
 GENERATOR = np.random.default_rng(0)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convscope import labels
-from convscope.panel import Panel, halves, prepare
-from convscope.selectivity import (
+from convscope.data import labels
+from convscope.data.splits import Panel, halves, prepare
+from convscope.units.selectivity import (
     COLUMNS,
     Association,
     Selectivity,

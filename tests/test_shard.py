@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from indices import begun, filled, flipped, tree, values, write
 
-from convscope import shard, whole
+from convscope.activations import shard
+from convscope.tracking import whole
 
 
 def test_the_files_are_what_numpy_reads(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cards import card
 
-from convscope.sheet import contact_sheet, optima_sheet
+from convscope.report.figures.grids import contact_sheet, optima_sheet
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:

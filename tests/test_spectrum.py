@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from convscope.spectrum import (
+from convscope.optvis.spectrum import (
     COLOURS,
     DECORRELATION,
     MAGNITUDES,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from histograms import histogram, preactivations
 
-from convscope.density import cells
-from convscope.spread import Spread, spread
+from convscope.activations.statistics import cells
+from convscope.report.figures.charts import Spread, spread
 
 
 def drawn(values: np.ndarray, scores: np.ndarray, **given: object) -> Spread:
@@ -110,5 +110,5 @@ def test_a_distribution_needs_a_score():
 
 
 def test_numbers_need_no_drawing_library():
-    code = "import convscope.spread, sys; assert 'matplotlib' not in sys.modules"
+    code = "import convscope.report.figures.charts, sys; assert 'matplotlib' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -15,7 +15,7 @@ from asked import environment
 from PIL import Image
 from wandb_reader import OfflineRun
 
-from convscope import weights
+from convscope.models.zoo import weights
 
 pytestmark = pytest.mark.slow
 
@@ -96,7 +96,7 @@ def test_the_kernel_table_lists_every_input_and_repeats_the_checkpoint(main_job)
 
 
 def test_what_is_reported_is_what_the_saved_picture_does(main_job, vgg16):
-    from convscope.network import tap
+    from convscope.models.network import tap
 
     folder, _ = main_job
     table = rows(folder / "tables" / "optima.csv")

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from convscope import stimuli
-from convscope.tuning import COARSE, FINE, kinds
+from convscope.units import stimuli
+from convscope.units.tuning import COARSE, FINE, kinds
 
 SIZES = [(32, 32), (33, 33), (31, 40), (5, 5), (3, 3)]
 LUMA = np.array([0.299, 0.587, 0.114])

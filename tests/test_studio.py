@@ -5,15 +5,15 @@ import numpy as np
 from asked import ascent
 from cards import card
 
-from convscope import weights
-from convscope.ascent import Goal, Optimum, Step
-from convscope.images import Batch
-from convscope.journal import JOURNAL
-from convscope.network import Network
-from convscope.plan import aim, batches, goals
-from convscope.recipes import recipe
-from convscope.studio import Studio, climbed, judge
-from convscope.tracker import Tracker
+from convscope.data.dataset import Batch
+from convscope.models.network import Network
+from convscope.models.zoo import weights
+from convscope.optvis.ascent import Goal, Optimum, Step
+from convscope.optvis.plan import aim, batches, goals
+from convscope.optvis.recipe import recipe
+from convscope.stages.resume import JOURNAL
+from convscope.stages.studio import Studio, climbed, judge
+from convscope.tracking.tracker import Tracker
 from convscope.unit import Unit
 
 A, B = Goal(Unit("a", 0)), Goal(Unit("a", 1))

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import fetch, subject, weights
-from convscope.backend import keras
-from convscope.network import build
-from convscope.outline import _drawn, outline
+from convscope.data import imagenet_samples
+from convscope.models.backend import keras
+from convscope.models.network import build
+from convscope.models.zoo import weights
+from convscope.models.zoo.registry import _drawn, outline
+from convscope.models.zoo.weights import Provenance
 from convscope.settings import ImageSettings
+from convscope.stages import checks
 from convscope.unit import Unit
-from convscope.weights import Provenance
 
 VGG16 = asked.model("vgg16")
 SAMPLES = ImageSettings("samples", None, 64, "crop", 8, None)
@@ -31,26 +33,26 @@ block4_conv2,17,0,channel,128,512,-2.0,500.0,70.0,1.0,true,9.0,1,1,300.0,
 
 
 def test_a_choice_of_filters_names_units_in_its_order():
-    assert subject.choose(VGG16, "block1_conv2", (5, 3)) == (
+    assert checks.choose(VGG16, "block1_conv2", (5, 3)) == (
         Unit("block1_conv2", 5), Unit("block1_conv2", 3)
     )  # fmt: skip
-    assert len(subject.choose(VGG16, "block1_conv2", "all")) == 64
-    (whole,) = subject.choose(VGG16, "block1_conv2", None)
+    assert len(checks.choose(VGG16, "block1_conv2", "all")) == 64
+    (whole,) = checks.choose(VGG16, "block1_conv2", None)
     assert str(whole) == "block1_conv2:whole"
 
 
 def test_units_and_weights_are_checked_before_anything_is_loaded(tmp_path):
-    subject.check_units(VGG16, [Unit("block4_conv3", 511), Unit("block1_conv1", 0)])
+    checks.check_units(VGG16, [Unit("block4_conv3", 511), Unit("block1_conv1", 0)])
     with pytest.raises(ValueError, match="has no filter 512"):
-        subject.check_units(VGG16, [Unit("block4_conv3", 3), Unit("block4_conv3", 512)])
+        checks.check_units(VGG16, [Unit("block4_conv3", 3), Unit("block4_conv3", 512)])
     with pytest.raises(FileNotFoundError, match=r"model\.weights=.*nowhere is not a file"):
-        subject.check_units(asked.model("vgg16", weights=f"{tmp_path}/nowhere"), [])
+        checks.check_units(asked.model("vgg16", weights=f"{tmp_path}/nowhere"), [])
 
 
 @pytest.mark.parametrize(("name", "last"), [("vgg16", "block5_conv3"), ("alexnet", "conv5")])
 def test_a_network_of_convolutions_only_is_refused_with_two_that_have_classes(name, last):
     with pytest.raises(ValueError) as caught:
-        subject.check_classifier(asked.model(name))
+        checks.check_classifier(asked.model(name))
     assert str(caught.value) == (
         f"{name} with these weights has no classifier to name what it sees: it ends in {last}. Take"
         " model=efficientnet_lite0, or model=application model.name=VGG16 with Keras' own weights."
@@ -58,21 +60,21 @@ def test_a_network_of_convolutions_only_is_refused_with_two_that_have_classes(na
 
 
 def test_the_weights_of_a_network_with_classes_are_checked(tmp_path):
-    assert subject.check_classifier(asked.model("efficientnet_lite0")) == "predictions"
+    assert checks.check_classifier(asked.model("efficientnet_lite0")) == "predictions"
     lost = asked.model("efficientnet_lite0", weights=f"{tmp_path}/nowhere")
     with pytest.raises(FileNotFoundError, match=r"model\.weights=.*nowhere is not a file"):
-        subject.check_classifier(lost)
+        checks.check_classifier(lost)
 
 
 @pytest.mark.parametrize("size", ["auto", None, 8, (8, 9), (100, 8)])
 def test_a_canvas_with_a_position_is_large_enough(size):
-    subject.check_size("ascent.size", size, outline(VGG16), "block4_conv3")
+    checks.check_size("ascent.size", size, outline(VGG16), "block4_conv3")
 
 
 @pytest.mark.parametrize("size", [7, (7, 96), (96, 7)])
 def test_a_canvas_without_a_position_is_refused(size):
     with pytest.raises(ValueError, match=r"a=7 leaves no position at block4_conv3.* Give a=32"):
-        subject.check_size("a", size, outline(VGG16), "block4_conv3")
+        checks.check_size("a", size, outline(VGG16), "block4_conv3")
 
 
 def test_a_size_at_which_a_network_cannot_add_its_maps_is_refused_with_one_that_fits():
@@ -85,9 +87,9 @@ def test_a_size_at_which_a_network_cannot_add_its_maps_is_refused_with_one_that_
         "tiny", keras.Model(image, keras.layers.Add(name="sum")(halves)), "none", Provenance("", "")
     )
     found = _drawn(made)
-    subject.check_size("a", (8, 6), found, "sum")
+    checks.check_size("a", (8, 6), found, "sum")
     with pytest.raises(ValueError) as caught:
-        subject.check_size("a", 9, found, "sum")
+        checks.check_size("a", 9, found, "sum")
     assert str(caught.value) == (
         "a=9 does not suit sum, since tiny adds maps that differ in size there. Give a=10."
     )
@@ -109,22 +111,22 @@ def test_one_readable_photograph_is_enough_and_none_is_refused(tmp_path):
     (tmp_path / "a\n.png").write_bytes(b"")
     mine = folder_of(tmp_path)
     with pytest.raises(ValueError) as caught:
-        subject.check_photographs(mine, VGG16, "block4_conv3")
+        checks.check_photographs(mine, VGG16, "block4_conv3")
     assert str(caught.value) == (
         f"images.root={tmp_path} holds no image that can be read: a\\n.png is an empty file."
         " Give a folder of photographs."
     )
     photograph(tmp_path / "b.png")
-    subject.check_photographs(mine, VGG16, "block4_conv3")
-    assert [path.name for path in subject.photographs(mine)] == ["a\n.png", "b.png"]
-    assert len(subject.photographs(SAMPLES)) == 17
+    checks.check_photographs(mine, VGG16, "block4_conv3")
+    assert [path.name for path in checks.photographs(mine)] == ["a\n.png", "b.png"]
+    assert len(checks.photographs(SAMPLES)) == 17
 
 
 def test_a_single_photograph_is_a_set(tmp_path):
     mine = folder_of(photograph(tmp_path / "cat.jpg"))
-    subject.check_photographs(mine, VGG16, "block4_conv3")
-    assert subject.photographs(mine) == (tmp_path / "cat.jpg",)
-    assert subject.root(mine) == tmp_path
+    checks.check_photographs(mine, VGG16, "block4_conv3")
+    assert checks.photographs(mine) == (tmp_path / "cat.jpg",)
+    assert checks.root(mine) == tmp_path
 
 
 def test_a_table_of_labels_is_checked_before_anything_is_loaded(tmp_path):
@@ -132,56 +134,56 @@ def test_a_table_of_labels_is_checked_before_anything_is_loaded(tmp_path):
     table = tmp_path / "labels.csv"
     mine = folder_of(tmp_path, table)
     with pytest.raises(ValueError, match=r"^images\.labels=.*cannot be read: no such file"):
-        subject.check_photographs(mine, VGG16, "block4_conv3")
+        checks.check_photographs(mine, VGG16, "block4_conv3")
     table.write_text("image,wnid\n1,n02130308\n")
-    subject.check_photographs(mine, VGG16, "block4_conv3")
-    assert subject.labels(mine, paths).keys == ("n02130308", None)
-    assert subject.labels(folder_of(tmp_path), paths).keys == ("a", "b")
-    assert subject.labels(SAMPLES, subject.photographs(SAMPLES)).source == "none"
+    checks.check_photographs(mine, VGG16, "block4_conv3")
+    assert checks.labels(mine, paths).keys == ("n02130308", None)
+    assert checks.labels(folder_of(tmp_path), paths).keys == ("a", "b")
+    assert checks.labels(SAMPLES, checks.photographs(SAMPLES)).source == "none"
 
 
 def test_the_fetched_set_lies_in_the_cache_or_where_the_user_keeps_it(tmp_path, monkeypatch):
     cached = photograph(tmp_path / "cache" / "n01440764_tench.JPEG")
     own = photograph(tmp_path / "own" / "n02130308_cheetah.JPEG")
-    monkeypatch.setattr(fetch, "imagenet_samples", lambda: cached.parent)
-    monkeypatch.setattr(fetch, "home", lambda: cached.parent)
+    monkeypatch.setattr(imagenet_samples, "imagenet_samples", lambda: cached.parent)
+    monkeypatch.setattr(imagenet_samples, "home", lambda: cached.parent)
     mine = ImageSettings("imagenet_samples", None, 64, "crop", 8, None)
-    assert subject.photographs(mine) == (cached,) and subject.root(mine) == cached.parent
-    assert subject.labels(mine, [cached]).names == {"n01440764": "tench"}
+    assert checks.photographs(mine) == (cached,) and checks.root(mine) == cached.parent
+    assert checks.labels(mine, [cached]).names == {"n01440764": "tench"}
     given = replace(mine, root=str(own.parent))
-    assert subject.photographs(given) == (own,) and subject.root(given) == own.parent
-    assert subject.root(SAMPLES) is None
+    assert checks.photographs(given) == (own,) and checks.root(given) == own.parent
+    assert checks.root(SAMPLES) is None
 
 
 def test_a_set_that_cannot_be_fetched_is_refused(monkeypatch):
     def offline():
         raise ValueError("images=imagenet_samples could not be fetched")
 
-    monkeypatch.setattr(fetch, "imagenet_samples", offline)
+    monkeypatch.setattr(imagenet_samples, "imagenet_samples", offline)
     mine = ImageSettings("imagenet_samples", None, 64, "crop", 8, None)
     with pytest.raises(ValueError, match="could not be fetched"):
-        subject.check_photographs(mine, VGG16, "block4_conv3")
+        checks.check_photographs(mine, VGG16, "block4_conv3")
 
 
 def test_a_picture_is_checked_by_opening_it(tmp_path):
-    subject.check_picture("ascent.start", None)
+    checks.check_picture("ascent.start", None)
     with pytest.raises(
         ValueError, match=r"ascent.start=.* is no picture: .*Give the path of a PNG"
     ):
-        subject.check_picture("ascent.start", str(tmp_path / "nowhere.png"))
+        checks.check_picture("ascent.start", str(tmp_path / "nowhere.png"))
 
 
 def test_the_provenance_names_weights_photographs_and_processor(vgg16, monkeypatch):
-    paths = subject.photographs(SAMPLES)
-    found = subject.provenance(vgg16, SAMPLES, paths, 2, "float32")
+    paths = checks.photographs(SAMPLES)
+    found = checks.provenance(vgg16, SAMPLES, paths, 2, "float32")
     assert found["weights"]["sha256"] == weights.PACKAGED["vgg16"].sha256
     assert found["images"]["count"] == 17
     assert found["images"]["skipped"] == 2
     assert found["images"]["fit"] == "crop" and found["images"]["commit"] is None
     assert found["precision"] == "float32"
-    monkeypatch.setattr(fetch, "commit", lambda folder: f"of {folder}")
+    monkeypatch.setattr(imagenet_samples, "commit", lambda folder: f"of {folder}")
     mine = ImageSettings("imagenet_samples", "/copy", 64, "crop", 8, None)
-    found = subject.provenance(vgg16, mine, paths, 0, "float32")
+    found = checks.provenance(vgg16, mine, paths, 0, "float32")
     assert found["images"]["commit"] == "of /copy"
 
 
@@ -204,30 +206,30 @@ def maximized(folder: Path, sha256: str = SHA256, table: str = OPTIMA) -> Path:
 
 @pytest.mark.parametrize("given", [None, 250.5, -3.0, 0.0])
 def test_an_optimum_that_is_given_as_a_number_is_taken_as_it_is(given):
-    assert subject.optimum(given, VGG16, Unit("block4_conv3", 17)) == given
+    assert checks.optimum(given, VGG16, Unit("block4_conv3", 17)) == given
 
 
 def test_the_optimum_of_a_run_is_the_largest_activation_of_the_units_own_images(tmp_path):
     folder = str(maximized(tmp_path / "run"))
-    assert subject.optimum(folder, VGG16, Unit("block4_conv3", 17)) == 250.5
-    assert subject.optimum(folder, VGG16, Unit("block4_conv3", 170)) == 400
-    assert subject.optimum(folder, VGG16, Unit("block4_conv2", 17)) == 500
+    assert checks.optimum(folder, VGG16, Unit("block4_conv3", 17)) == 250.5
+    assert checks.optimum(folder, VGG16, Unit("block4_conv3", 170)) == 400
+    assert checks.optimum(folder, VGG16, Unit("block4_conv2", 17)) == 500
 
 
 def test_the_folder_of_a_run_may_lie_in_the_users_home(tmp_path, monkeypatch):
     maximized(tmp_path / "run")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert subject.optimum("~/run", VGG16, Unit("block4_conv3", 17)) == 250.5
+    assert checks.optimum("~/run", VGG16, Unit("block4_conv3", 17)) == 250.5
 
 
 def test_an_optimum_of_other_weights_or_another_filter_is_refused(tmp_path):
     mine, other = maximized(tmp_path / "mine"), maximized(tmp_path / "other", "0" * 64)
     with pytest.raises(ValueError) as caught:
-        subject.optimum(str(other), VGG16, Unit("block4_conv3", 17))
+        checks.optimum(str(other), VGG16, Unit("block4_conv3", 17))
     assert str(caught.value) == f"stage.optimum={other} is of other weights than vgg16's."
     for unit in (Unit("block4_conv3", 1), Unit("block4_conv1", 17)):
         with pytest.raises(ValueError) as caught:
-            subject.optimum(str(mine), VGG16, unit)
+            checks.optimum(str(mine), VGG16, unit)
         assert str(caught.value) == f"stage.optimum={mine} has no optimum of {unit} that is alive."
 
 
@@ -253,7 +255,7 @@ def test_an_optimum_of_a_damaged_run_is_refused(tmp_path, name, content):
     else:
         (folder / name).write_bytes(content)
     with pytest.raises(ValueError) as caught:
-        subject.optimum(str(folder), VGG16, Unit("block4_conv3", 17))
+        checks.optimum(str(folder), VGG16, Unit("block4_conv3", 17))
     assert str(caught.value) == (
         f"stage.optimum={folder} holds no finished run of stage=maximize. Give the folder of one,"
         " or an activation."
@@ -263,7 +265,7 @@ def test_an_optimum_of_a_damaged_run_is_refused(tmp_path, name, content):
 def test_an_optimum_is_not_a_file_and_not_nowhere(tmp_path):
     for given in (tmp_path / "nowhere", photograph(tmp_path / "cat.png")):
         with pytest.raises(ValueError, match=r"holds no finished run of stage=maximize\. Give"):
-            subject.optimum(str(given), VGG16, Unit("block4_conv3", 17))
+            checks.optimum(str(given), VGG16, Unit("block4_conv3", 17))
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,7 @@ def test_an_optimum_is_not_a_file_and_not_nowhere(tmp_path):
     ],
 )  # fmt: skip
 def test_files_set_aside_are_counted_in_words(count, words):
-    assert subject.aside(count) == words
+    assert checks.aside(count) == words
 
 
 def test_what_was_shown_is_told_with_the_commit_of_a_set_that_was_fetched(monkeypatch):
@@ -284,18 +286,18 @@ def test_what_was_shown_is_told_with_the_commit_of_a_set_that_was_fetched(monkey
         asked.append(folder)
         return "0a1b"
 
-    monkeypatch.setattr(fetch, "commit", commit)
-    monkeypatch.setattr(fetch, "home", lambda: Path("cache"))
+    monkeypatch.setattr(imagenet_samples, "commit", commit)
+    monkeypatch.setattr(imagenet_samples, "home", lambda: Path("cache"))
     own = folder_of(Path("photographs"))
-    assert subject.shown(own, 7, "89ab", 2) == {
+    assert checks.shown(own, 7, "89ab", 2) == {
         "name": "folder", "commit": None, "fit": "pad", "count": 7, "sha256": "89ab", "skipped": 2,
     }  # fmt: skip
-    assert subject.shown(SAMPLES, 17, "89ab", 0)["commit"] is None
+    assert checks.shown(SAMPLES, 17, "89ab", 0)["commit"] is None
     assert asked == []
     fetched = replace(SAMPLES, name="imagenet_samples")
-    assert subject.shown(fetched, 1000, "89ab", 0) == {
+    assert checks.shown(fetched, 1000, "89ab", 0) == {
         "name": "imagenet_samples", "commit": "0a1b", "fit": "crop", "count": 1000,
         "sha256": "89ab", "skipped": 0,
     }  # fmt: skip
-    subject.shown(replace(fetched, root="copy"), 1, "", 0)
+    checks.shown(replace(fetched, root="copy"), 1, "", 0)
     assert asked == [Path("cache"), Path("copy")]

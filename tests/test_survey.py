@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope import images, network, photograph
-from convscope.activations import summarizer
-from convscope.index import ActivationIndex, find
-from convscope.manifest import Request, listing, request
-from convscope.network import Network, tap
-from convscope.receptive import receptive_field
-from convscope.survey import Progress, begin, shape, survey
-from convscope.weights import Provenance
+from convscope.activations.index import ActivationIndex, find
+from convscope.activations.indexing import Progress, begin, shape, survey
+from convscope.activations.manifest import Request, listing, request
+from convscope.activations.recorder import summarizer
+from convscope.data import dataset, photograph
+from convscope.models import network
+from convscope.models.network import Network, tap
+from convscope.models.position import receptive_field
+from convscope.models.zoo.weights import Provenance
 
 L = keras.layers
 SIZE = 13
@@ -87,7 +88,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def alone(network: Network, layer: str, path: Path, size: int, fit: str = "crop") -> np.ndarray:
     """The map of one photograph `(rows, columns, filters)`, without batch or index."""
-    pixels, _ = images.shown(photograph.load(path), size, fit)
+    pixels, _ = dataset.shown(photograph.load(path), size, fit)
     found = tap(network, [layer], pre=True)(pixels[None])[layer].numpy()[0]
     return found if found.ndim == 3 else found[None, None]
 
@@ -266,7 +267,7 @@ def test_parts_of_a_pass_together_make_the_same_index(tmp_path, small):
 
 @pytest.mark.parametrize("batches", [1, 2, 4, 5, 9])
 def test_a_pass_that_stops_anywhere_goes_on_to_the_same_bits(tmp_path, vgg16, batches):
-    paths = images.samples()[:9] * 5
+    paths = dataset.samples()[:9] * 5
     how = {"layer": "block1_conv2", "size": 24}
     whole = complete(tmp_path / "whole", vgg16, paths, **how)
     index = start(tmp_path / "stopped", vgg16, paths, **how)

@@ -6,8 +6,18 @@ from pathlib import Path
 import pytest
 from multiruns import FIXED, finished, multirun
 
-from convscope.multirun import note
-from convscope.sweep import Job, Sweep, activation, fixed, grid, read, rows, spelled, summary
+from convscope.stages.launch import note
+from convscope.tracking.multirun import (
+    Job,
+    Sweep,
+    activation,
+    fixed,
+    grid,
+    read,
+    rows,
+    spelled,
+    summary,
+)
 
 RATES = {"ascent.learning_rate": [0.01, 0.05, 0.1], "ascent.total_variation": [0, 1e-3]}
 NOT_DONE = {

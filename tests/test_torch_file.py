@@ -9,9 +9,9 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from convscope import torch_file
-from convscope.torch_file import _Table, _Tensor, load
-from convscope.weights import PACKAGED, locate
+from convscope.models.zoo import torch_checkpoint
+from convscope.models.zoo.torch_checkpoint import _Table, _Tensor, load
+from convscope.models.zoo.weights import PACKAGED, locate
 
 MAGIC = 0x1950A86A20F9469CFC6C
 MACHINE = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"long": 4}}
@@ -169,7 +169,7 @@ def test_a_call_is_refused_in_every_part_of_the_file_and_nothing_of_it_runs(tmp_
     ],
 )
 def test_four_names_are_admitted_and_only_where_the_tensors_are(module, name):
-    assert len(torch_file.ADMITTED) == 4
+    assert len(torch_checkpoint.ADMITTED) == 4
     with pytest.raises(ValueError, match=rf": it asks for {module}.{name}, which no checkpoint"):
         load(written({"w": Call(Name(module, name), 1)}))
     with pytest.raises(ValueError, match=r": it asks for collections.OrderedDict, which no"):

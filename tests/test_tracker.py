@@ -21,9 +21,9 @@ import pytest
 from PIL import Image
 from wandb_reader import OfflineRun
 
-from convscope import tracker as tracker_module
 from convscope.settings import TrackerSettings
-from convscope.tracker import Tracker, has_exit_record, track
+from convscope.tracking import tracker as tracker_module
+from convscope.tracking.tracker import Tracker, has_exit_record, track
 
 FILES = TrackerSettings("files", "p", "disabled", None, ())
 OFFLINE = TrackerSettings("wandb", "convscope-test", "offline", None, ("own",))

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from convscope.draws import uniform
-from convscope.transforms import affine, blur, crops, noise, resample
+from convscope.optvis.stateless_random import uniform
+from convscope.optvis.transforms import affine, blur, crops, noise, resample
 
 SEEDS = tf.constant([[1, 2], [3, 4], [5, 6]])
 IMAGES = np.random.default_rng(0).random((3, 11, 14, 3), np.float32)

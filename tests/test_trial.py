@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convscope.claims import (
+from convscope.data.labels import taxonomy
+from convscope.hypothesis.claims import (
     CircuitSufficient,
     Claim,
     Edit,
@@ -18,10 +19,9 @@ from convscope.claims import (
     Monosemantic,
     Tuned,
 )
-from convscope.labels import taxonomy
-from convscope.material import Curve, Material, Photographs, Positions, Split, Tuning
-from convscope.trial import concerned, effect, effects, predicted, silenced
-from convscope.verdict import Effect, judge
+from convscope.hypothesis.measurements import Curve, Material, Photographs, Positions, Split, Tuning
+from convscope.hypothesis.testing import concerned, effect, effects, predicted, silenced
+from convscope.hypothesis.verdict import Effect, judge
 
 DOG = "n02084071"
 DOGS = sorted(taxonomy().leaves(DOG))
@@ -262,11 +262,11 @@ def test_a_claim_without_its_input_is_kept_with_the_reason() -> None:
 @pytest.fixture(scope="module")
 def scores(vgg16, photographs) -> np.ndarray:
     """Real peaks of a real filter, in ascending order."""
-    from convscope import images
-    from convscope.activations import summarizer
+    from convscope.activations.recorder import summarizer
+    from convscope.data import dataset
 
     summarize = summarizer(vgg16, "block3_conv2")
-    found = [summarize(batch.pixels).peak[:, 17] for batch in images.batches(photographs, 96, 32)]
+    found = [summarize(batch.pixels).peak[:, 17] for batch in dataset.batches(photographs, 96, 32)]
     return np.sort(np.concatenate(found))
 
 

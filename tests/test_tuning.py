@@ -4,11 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from convscope import circular, stimuli, tuning
-from convscope.network import Network, build
-from convscope.probe import probe
-from convscope.tuning import measure
-from convscope.weights import Provenance
+from convscope.models.network import Network, build
+from convscope.models.probe import probe
+from convscope.models.zoo.weights import Provenance
+from convscope.stats import circular
+from convscope.units import stimuli, tuning
+from convscope.units.tuning import measure
 
 L = keras.layers
 SIDE = 21

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from convscope.claims import (
+from convscope.hypothesis.claims import (
     CircuitSufficient,
     Claim,
     Edit,
@@ -16,7 +16,7 @@ from convscope.claims import (
     Monosemantic,
     Tuned,
 )
-from convscope.verdict import COLUMNS, Effect, holm, judge, refuted_by, rows
+from convscope.hypothesis.verdict import COLUMNS, Effect, holm, judge, refuted_by, rows
 
 DOGS = GroupSelective("group_selective", ("n02084071",), 0.7)
 FALLS = Edit("edit", (3,), "top", -2.0)

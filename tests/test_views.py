@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.images import batches, shown
-from convscope.views import View, view
+from convscope.data.dataset import batches, shown
+from convscope.data.views import View, view
 
 RNG = np.random.default_rng(0)
 FITS = ("crop", "squash", "pad", "center")

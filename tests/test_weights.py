@@ -13,9 +13,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from convscope import torch_file, weights
-from convscope.architectures import Map, Step
-from convscope.weights import PACKAGED, Checkpoint, convolutions, load, locate, unpickle, verify
+from convscope.models.zoo import torch_checkpoint, weights
+from convscope.models.zoo.architectures import Map, Step
+from convscope.models.zoo.weights import (
+    PACKAGED,
+    Checkpoint,
+    convolutions,
+    load,
+    locate,
+    unpickle,
+    verify,
+)
 
 VGG16, LITE0 = PACKAGED["vgg16"], PACKAGED["efficientnet_lite0"]
 
@@ -286,7 +294,7 @@ def test_the_arrays_of_alexnet_have_the_published_shapes():
 
 
 def test_the_arrays_of_efficientnet_have_keras_layout():
-    tensors = torch_file.load(locate(LITE0).read_bytes())
+    tensors = torch_checkpoint.load(locate(LITE0).read_bytes())
     arrays = load(LITE0)
     shapes = {name: [part.shape for part in values] for name, values in arrays.items()}
     assert len(shapes) == 99
@@ -315,9 +323,9 @@ def test_the_arrays_of_efficientnet_have_keras_layout():
 def test_a_torch_file_without_a_tensor_is_refused_with_the_name_of_its_layer(
     monkeypatch, lost, layer
 ):
-    tensors = torch_file.load(locate(LITE0).read_bytes())
+    tensors = torch_checkpoint.load(locate(LITE0).read_bytes())
     del tensors[lost]
-    monkeypatch.setattr(torch_file, "load", lambda content: tensors)
+    monkeypatch.setattr(torch_checkpoint, "load", lambda content: tensors)
     with pytest.raises(ValueError, match=rf"^The weight file has no tensor {lost} for {layer}\.$"):
         load(LITE0)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from indices import begun, filled, tree
 
-from convscope import whole
-from convscope.index import ActivationIndex, find
+from convscope.activations.index import ActivationIndex, find
+from convscope.tracking import whole
 
 
 def test_a_sealed_file_comes_back_and_tells_any_change(tmp_path):

@@ -6,14 +6,23 @@ import re
 import numpy as np
 import pytest
 
-from convscope import images
-from convscope.activations import counter, summarizer
-from convscope.backend import keras
-from convscope.network import Network, build, tap
-from convscope.receptive import receptive_field
+from convscope.activations.recorder import counter, summarizer
+from convscope.data import dataset
+from convscope.models.backend import keras
+from convscope.models.network import Network, build, tap
+from convscope.models.position import receptive_field
+from convscope.models.zoo.weights import Provenance
+from convscope.optvis.reliability import (
+    COLUMNS,
+    Views,
+    Witness,
+    examine,
+    profiles,
+    rows,
+    similarity,
+    way,
+)
 from convscope.unit import Unit
-from convscope.weights import Provenance
-from convscope.witness import COLUMNS, Views, Witness, examine, profiles, rows, similarity, way
 
 L = keras.layers
 
@@ -120,15 +129,15 @@ def climbed(network: Network, units: list[Unit], steps: int) -> list[np.ndarray]
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from convscope import plan, recipes
-    from convscope.ascent import ascend
+    from convscope.optvis import plan, recipe
+    from convscope.optvis.ascent import ascend
     from convscope.settings import AscentSettings, read
 
     conf = Path(__file__).resolve().parent.parent / "conf"
     with initialize_config_dir(str(conf), version_base="1.3"):
         values: Any = OmegaConf.to_container(compose("config").ascent)
     settings = replace(read(AscentSettings, values, "ascent"), steps=steps)
-    climb = recipes.recipe(settings, network, plan.aim("channel"), (64, 64))
+    climb = recipe.recipe(settings, network, plan.aim("channel"), (64, 64))
     for step in ascend(climb, plan.goals(units, (1,), 1), 0, settings.attempts):
         found = step.finished
     return [optimum.image for optimum in found]
@@ -136,7 +145,7 @@ def climbed(network: Network, units: list[Unit], steps: int) -> list[np.ndarray]
 
 @pytest.fixture(scope="module")
 def pixels(photographs) -> np.ndarray:
-    return np.concatenate([batch.pixels for batch in images.batches(photographs, 112, 32)])
+    return np.concatenate([batch.pixels for batch in dataset.batches(photographs, 112, 32)])
 
 
 @pytest.mark.slow

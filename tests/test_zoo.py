@@ -10,18 +10,18 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from convscope.applications import application, fresh_names, mode, names
-from convscope.attribution import contributions
-from convscope.field import Axis, ReceptiveField
-from convscope.flow import sizes
-from convscope.graph import Applied, inputs
-from convscope.linear import linear
-from convscope.network import Network, build, classifier, inputs_of, look, tap
-from convscope.network import layers as layers_of
-from convscope.receptive import receptive_field
+from convscope.circuits.attribution import contributions
+from convscope.models.flow import sizes
+from convscope.models.graph import Applied, inputs
+from convscope.models.linear import linear
+from convscope.models.network import Network, build, classifier, inputs_of, look, tap
+from convscope.models.network import layers as layers_of
+from convscope.models.position import receptive_field
+from convscope.models.receptive_field import Axis, ReceptiveField
+from convscope.models.zoo.applications import application, fresh_names, mode, names
+from convscope.models.zoo.weights import Provenance
 from convscope.stages import circuit, classify, maximize, rank
 from convscope.unit import IMAGE
-from convscope.weights import Provenance
 
 L = keras.layers
 SIZES = ((97, 131), (118, 99))  # odd, so that "same" padding begins where it likes

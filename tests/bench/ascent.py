@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 from omegaconf import OmegaConf
 
-from convscope import packaged
-from convscope.ascent import Ascent, Goal, ascend
-from convscope.backend import keras, tf
-from convscope.network import Network, tap
-from convscope.parameterization import fourier
-from convscope.plan import aim
-from convscope.recipes import recipe
+from convscope.models.backend import keras, tf
+from convscope.models.network import Network, tap
+from convscope.models.zoo import packaged
+from convscope.optvis.ascent import Ascent, Goal, ascend
+from convscope.optvis.parameterization import fourier
+from convscope.optvis.plan import aim
+from convscope.optvis.recipe import recipe
 from convscope.settings import AscentSettings, read
 from convscope.unit import Unit
 

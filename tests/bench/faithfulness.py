@@ -14,12 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope import bootstrap, effects, images, kernels, rankings
-from convscope.album import fill
-from convscope.faithfulness import Faithfulness, faithfulness
-from convscope.linear import linear
-from convscope.packaged import vgg16
-from convscope.sample import Sample, Sampler
+from convscope.activations.album import fill
+from convscope.circuits import effects, rankings
+from convscope.circuits import weights as weightss
+from convscope.circuits.faithfulness import Faithfulness, faithfulness
+from convscope.circuits.sample import Sample, Sampler
+from convscope.data import dataset
+from convscope.models.linear import linear
+from convscope.models.zoo.packaged import vgg16
+from convscope.stats import bootstrap
 
 SIZE, BATCH, POSITIONS, COUNT = 224, 8, 128, 10
 ORDER = ("random", "l2", "covariance", "ablation", "top_shift", "greedy_variance", "greedy", "best")
@@ -36,7 +39,7 @@ def main() -> None:
     layer = network.find(given.layer)
     others = np.random.default_rng(0).permutation(layer.filters)
     filters = [17, *(int(one) for one in others if one != 17)][: given.filters]
-    paths = images.folder(given.folder)
+    paths = dataset.folder(given.folder)
     samplers: list[Sampler] = []
     for album in fill(network, given.layer, [], paths, SIZE, BATCH):
         if album.sight is None:
@@ -77,7 +80,7 @@ def measured(sampler: Sampler, sample: Sample) -> tuple[Faithfulness, dict[str, 
     first, rest = sample.discovery, sample.confirmation
     weights = bootstrap.draws(rest.photographs, 0, 200)
     known = effects.measure(first, 0.2, bootstrap.draws(first.photographs, 0, 1))
-    l2 = kernels.measure(sampler.linear.kernel, 0.2, 0.05).l2
+    l2 = weightss.measure(sampler.linear.kernel, 0.2, 0.05).l2
     orders = rankings.orders(l2, known, first, COUNT)
     shown = orders["l2"][:COUNT]
     found = faithfulness(rest, orders, shown, known.ablation_top, weights, 0)

@@ -30,9 +30,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convscope import images
-from convscope.index import ActivationIndex, create
-from convscope.manifest import Manifest, Request, listing, request
+from convscope.activations.index import ActivationIndex, create
+from convscope.activations.manifest import Manifest, Request, listing, request
+from convscope.data import dataset
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "shared" / "images"
 LAYER, SIZE, BATCH = "block4_conv3", 224, 16
@@ -82,10 +82,10 @@ def demand(network: object, paths: Sequence[Path], layer: str, size: int) -> tup
 
 def throughput(rounds: int, count: int) -> None:
     """Print images per second of the pass and of the bare forward, in turn."""
-    from convscope.backend import tf
-    from convscope.network import look, preactivation
-    from convscope.packaged import vgg16
-    from convscope.survey import begin, survey
+    from convscope.activations.indexing import begin, survey
+    from convscope.models.backend import tf
+    from convscope.models.network import look, preactivation
+    from convscope.models.zoo.packaged import vgg16
 
     network = vgg16()
     model = look(network, {LAYER: preactivation(network.model.get_layer(LAYER))})
@@ -93,7 +93,7 @@ def throughput(rounds: int, count: int) -> None:
         lambda pixels: model(pixels)[LAYER],
         input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)],
     )
-    found = images.folder(PHOTOGRAPHS) if PHOTOGRAPHS.is_dir() else images.samples()
+    found = dataset.folder(PHOTOGRAPHS) if PHOTOGRAPHS.is_dir() else dataset.samples()
     endless = cycle(found)
     with scratch() as folder:
 
@@ -122,7 +122,7 @@ def throughput(rounds: int, count: int) -> None:
                 copy_of(path, folder, number * count + at + BATCH)
                 for at, path in enumerate(islice(endless, count))
             ]
-            pixels = [batch.pixels for batch in images.batches(paths, SIZE, BATCH)]
+            pixels = [batch.pixels for batch in dataset.batches(paths, SIZE, BATCH)]
             bare(pixels[:1])
             if number % 2:
                 slow = passed(paths)
@@ -162,7 +162,7 @@ def decoder(paths: Sequence[Path]) -> float:
     for start in range(0, min(len(paths), 180), 60):
         chosen = paths[start : start + 60]
         begun = time.perf_counter()
-        for _ in images.stream([chosen], SIZE, threads=1):
+        for _ in dataset.stream([chosen], SIZE, threads=1):
             rates.append(len(chosen) / (time.perf_counter() - begun))
     return statistics.median(rates)
 
@@ -210,11 +210,11 @@ def memory() -> None:
 
 def index_small(home: Path) -> None:
     """Index the photographs of a folder with an early layer at a small size."""
-    from convscope.packaged import vgg16
-    from convscope.survey import begin, survey
+    from convscope.activations.indexing import begin, survey
+    from convscope.models.zoo.packaged import vgg16
 
     network = vgg16()
-    paths = images.folder(home / "photographs")
+    paths = dataset.folder(home / "photographs")
     how, files = demand(network, paths, "block2_conv1", 48)
     index = begin(home, how, files, network)
     for _ in survey(index, network, paths, BATCH):

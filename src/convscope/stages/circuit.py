@@ -9,25 +9,27 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from convscope import images, subject
-from convscope import outline as outlines
-from convscope.kernels import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
-from convscope.registration import HypothesisSettings, Registered
+from convscope.circuits.weights import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
+from convscope.data import dataset
+from convscope.hypothesis.preregistration import HypothesisSettings, Registered
+from convscope.models.zoo import registry
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
-from convscope.tracker import Tracker
+from convscope.stages import checks
+from convscope.tracking.tracker import Tracker
 from convscope.unit import IMAGE, Unit
 
 if TYPE_CHECKING:
-    from convscope.album import Album
-    from convscope.ascent import Ascent, Goal, Optimum
-    from convscope.case import Case
-    from convscope.character import Character
-    from convscope.circuit import Circuit
-    from convscope.findings import Findings
-    from convscope.hops import Hops
-    from convscope.linear import Linear
-    from convscope.network import Network
-    from convscope.sample import Sample
+    from convscope.activations.album import Album
+    from convscope.circuits.edges import Circuit
+    from convscope.circuits.findings import Findings
+    from convscope.circuits.multihop import Hops
+    from convscope.circuits.sample import Sample
+    from convscope.hypothesis.evaluation import Case
+    from convscope.models.linear import Linear
+    from convscope.models.network import Network
+    from convscope.optvis.ascent import Ascent, Goal, Optimum
+    from convscope.units.profile import Character
+
 
 KERNEL_TILE = 48  # pixels of a kernel in W&B's table
 DEEPEST = 3  # hops back that are followed
@@ -97,34 +99,34 @@ def check(settings: Settings) -> None:
         ValueError, FileNotFoundError: unknown layer or filter, missing or damaged weights, no
             photographs.
     """
-    settings = subject.settled(settings)
-    subject.check_units(settings.model, [settings.unit])
-    outlines.check_linear(settings.layer, settings.model)
-    subject.check_canvas(settings.ascent, settings.model, settings.layer)
-    subject.check_photographs(settings.images, settings.model, settings.layer)
-    subject.check_picture("ascent.start", settings.ascent.picture)
+    settings = checks.settled(settings)
+    checks.check_units(settings.model, [settings.unit])
+    registry.check_linear(settings.layer, settings.model)
+    checks.check_canvas(settings.ascent, settings.model, settings.layer)
+    checks.check_photographs(settings.images, settings.model, settings.layer)
+    checks.check_picture("ascent.start", settings.ascent.picture)
     if settings.stage.hypothesis is not None and settings.hypothesis.text is not None:
         raise ValueError(
             "stage.hypothesis and hypothesis.text are both given, and mean the same. Give one."
         )
     if settings.claimed.claims:
-        from convscope.linear import linear
-        from convscope.registration import check as check_claims
+        from convscope.hypothesis.preregistration import check as check_claims
+        from convscope.models.linear import linear
 
-        found = linear(outlines.network(settings.model).find(settings.layer), settings.filter)
+        found = linear(registry.network(settings.model).find(settings.layer), settings.filter)
         check_claims(settings.claimed, len(found.channels))
 
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """Measure every input of the unit, show what excites the strongest, and write the report."""
-    settings = subject.settled(settings)
+    settings = checks.settled(settings)
     unit = settings.unit
     with tracker.timer("load"):
-        from convscope.dossier import Dossier
-        from convscope.linear import linear
-        from convscope.network import inputs_of
+        from convscope.models.linear import linear
+        from convscope.models.network import inputs_of
+        from convscope.report.circuit import Dossier
 
-        network = outlines.network(settings.model)
+        network = registry.network(settings.model)
         found = linear(network.find(unit.layer), unit.filter)
         kernel, bias = found.kernel, found.bias
         every = inputs_of(network, unit.layer)
@@ -147,7 +149,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
     shown = [unit, *(edge.source for edge in circuit.edges if edge.source.layer != IMAGE)]
     with tracker.timer("ascend"):
         optima, made = excite(settings, network, shown, album, tracker)
-    keys = subject.labels(settings.images, album.paths).keys
+    keys = checks.labels(settings.images, album.paths).keys
     character, likeness = portray(settings, network, findings, album, keys, tracker)
     with tracker.timer("case"):
         case = argue(
@@ -176,10 +178,10 @@ def see(
     tracker: Tracker,
 ) -> tuple[Album, Sample]:
     """Return the photographs and what the unit gets from its inputs; record the unreadable ones."""
-    from convscope.album import fill
-    from convscope.sample import Sampler
+    from convscope.activations.album import fill
+    from convscope.circuits.sample import Sampler
 
-    paths, shown = subject.photographs(settings.images), settings.images
+    paths, shown = checks.photographs(settings.images), settings.images
     layers = [
         layer for layer in dict.fromkeys(source.layer for source in sources) if layer != IMAGE
     ]
@@ -206,9 +208,9 @@ def see(
         if seen.sight is not None and len(seen.paths) == len(part):
             sampler.again(seen.sight, part)
     if album.skipped:
-        rows = [(images.spelled(path), reason) for path, reason in album.skipped]
+        rows = [(dataset.spelled(path), reason) for path, reason in album.skipped]
         tracker.table("skipped", ("image", "reason"), rows)
-        tracker.say(f"{subject.aside(len(rows))}: see tables/skipped.csv")
+        tracker.say(f"{checks.aside(len(rows))}: see tables/skipped.csv")
     return album, sampler.sample()
 
 
@@ -216,15 +218,16 @@ def measure(
     settings: Settings, sources: Sequence[Unit], found: Linear, album: Album, sample: Sample
 ) -> Findings:
     """Return what each input does, which matter most, and how much of the unit they explain."""
-    from convscope import bootstrap, effects, kernels, rankings
-    from convscope import circuit as circuits
-    from convscope.faithfulness import faithfulness
-    from convscope.findings import Findings
-    from convscope.vetoes import vetoes
+    from convscope.circuits import edges, effects, rankings
+    from convscope.circuits import weights as weightss
+    from convscope.circuits.faithfulness import faithfulness
+    from convscope.circuits.findings import Findings
+    from convscope.circuits.vetoes import vetoes
+    from convscope.stats import bootstrap
 
     stage, seed = settings.stage, settings.seed
     first, rest = sample.discovery, sample.confirmation
-    table = kernels.measure(found.kernel, stage.mixed, stage.negligible)
+    table = weightss.measure(found.kernel, stage.mixed, stage.negligible)
     weights = bootstrap.draws(rest.photographs, seed)
     reported = effects.measure(rest, stage.mixed, weights)
     known = reported
@@ -232,7 +235,7 @@ def measure(
         known = effects.measure(first, stage.mixed, bootstrap.draws(first.photographs, seed, 1))
     orders = rankings.orders(table.l2, known, first, stage.inputs)
     lowest = album.observation.lowest[found.channels]
-    circuit = circuits.trace(
+    circuit = edges.trace(
         settings.unit, found.kernel, found.bias, sources, table, reported, orders, lowest, stage.by,
         stage.inputs,
     )  # fmt: skip
@@ -250,11 +253,11 @@ def measure(
 
 def follow(settings: Settings, network: Network, findings: Findings, album: Album) -> Hops:
     """Return what lies beyond the unit's inputs: who reads it, and the paths that are asked for."""
-    from convscope import hops
+    from convscope.circuits import multihop
 
     stage, shown = settings.stage, settings.images
     view = shown.side, shown.batch, shown.fit
-    return hops.hops(
+    return multihop.hops(
         network, findings.circuit, findings.sample, album.paths, view, stage.depth, stage.branches,
         (stage.mixed, stage.negligible), settings.seed,
     )  # fmt: skip
@@ -262,19 +265,19 @@ def follow(settings: Settings, network: Network, findings: Findings, album: Albu
 
 def record_hops(hops: Hops, circuit: Circuit, tracker: Tracker) -> None:
     """Write who reads the unit and the paths to it as tables, and beside the circuit's edges."""
-    from convscope import circuit as circuits
+    from convscope.circuits import edges
 
     for name, rows in hops.tables().items():
         tracker.table(name, list(rows[0]), [list(row.values()) for row in rows])
-    tracker.document("circuit", circuits.document(circuit) | hops.document())
+    tracker.document("circuit", edges.document(circuit) | hops.document())
 
 
 def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
     """Write all kernel slices as a table, the strongest as pictures, and the circuit as data."""
-    from convscope import circuit as circuits
-    from convscope.figures import kernel_tile
+    from convscope.circuits import edges
+    from convscope.report.figures.canvas import kernel_tile
 
-    records = circuits.records(circuit)
+    records = edges.records(circuit)
     slices = np.moveaxis(circuit.kernel, -1, 0)
     tiles = [kernel_tile(kernel, circuit.limit, KERNEL_TILE) for kernel in slices]
     rows = [list(record.values()) for record in records]
@@ -285,7 +288,7 @@ def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
 
 def record_findings(findings: Findings, tracker: Tracker) -> None:
     """Write how faithful the inputs are, how far rankings agree, and what inhibition prevents."""
-    from convscope.curves import faithfulness_picture
+    from convscope.report.figures.curves import faithfulness_picture
 
     for name, rows in findings.tables().items():
         tracker.table(name, list(rows[0]), [list(row.values()) for row in rows])
@@ -305,9 +308,9 @@ def portray(
     """Return what the unit is tuned to and what it ignores, and that as a picture; record both."""
     if not settings.stage.character:
         return None, None
-    from convscope import traits
-    from convscope.character import gather, study
-    from convscope.likeness import character_figure
+    from convscope.report.figures.tuning import character_figure
+    from convscope.units import properties
+    from convscope.units.profile import gather, study
 
     unit, shown, seed = settings.unit, settings.images, settings.seed
     peaks = album.observation.peaks[unit.layer]
@@ -319,7 +322,7 @@ def portray(
         mean = findings.sample.confirmation.center
         character = study(network, unit.layer, unit.filter, exemplars, mean=mean, seed=seed)
         update(1)
-    records = traits.records(character.traits)
+    records = properties.records(character.traits)
     tracker.table("traits", list(records[0]), [list(record.values()) for record in records])
     likeness = character_figure(character)
     tracker.image("character", likeness)
@@ -347,8 +350,8 @@ def argue(
     tracker: Tracker,
 ) -> Case:
     """Return what becomes of the hypothesis and which optima are evidence; record both."""
-    from convscope.case import hear, used
-    from convscope.testimony import witnesses
+    from convscope.hypothesis.evaluation import hear, used
+    from convscope.optvis.testimony import witnesses
 
     shown = settings.images
     seen = witnesses(network, album, optima, shown, settings.seed)
@@ -366,19 +369,19 @@ def excite(
     settings: Settings, network: Network, units: Sequence[Unit], album: Album, tracker: Tracker
 ) -> tuple[dict[Unit, Optimum], list[dict[str, object]]]:
     """Return the image that excites each unit most, and how each was made; record both."""
-    from convscope import plan, recipes
+    from convscope.optvis import plan, recipe
 
     optima, made = {}, {}
     aim = plan.aim(settings.stage.objective)
     sizes = {
-        unit: recipes.canvas_size(settings.ascent, network, unit.layer)
+        unit: recipe.canvas_size(settings.ascent, network, unit.layer)
         for unit in dict.fromkeys(units)
     }
     for size in sorted(set(sizes.values())):
-        climb = recipes.recipe(settings.ascent, network, aim, size)
+        climb = recipe.recipe(settings.ascent, network, aim, size)
         alike = [unit for unit in units if sizes[unit] == size]
         layers = {unit.layer for unit in alike}
-        together = recipes.batch_size(settings.ascent, network, [*layers], size)
+        together = recipe.batch_size(settings.ascent, network, [*layers], size)
         for batch in plan.batches(plan.goals(alike, (1,), 1), together, 1):
             start = time.perf_counter()
             found = _climbed(climb, batch, settings, tracker)
@@ -402,7 +405,7 @@ def _climbed(
     climb: Ascent, batch: Sequence[Goal], settings: Settings, tracker: Tracker
 ) -> tuple[Optimum, ...]:
     """Return the optima of one batch, and show and record how the scores rise."""
-    from convscope.ascent import ascend
+    from convscope.optvis.ascent import ascend
 
     words = f"ascent of {len(batch)} unit{'s' * (len(batch) > 1)} on {climb.width} x {climb.height}"
     with tracker.progress(words, settings.ascent.steps) as update:
@@ -423,14 +426,14 @@ def _made(
     quantile: float | None,
 ) -> dict[str, object]:
     """Return the row of `optima.csv`."""
-    from convscope import recipes
+    from convscope.optvis import recipe
 
     return {
         "layer": optimum.unit.layer,
         "filter": optimum.unit.filter,
         "sample": 0,
         "objective": settings.stage.objective,
-        "size": recipes.named(size),
+        "size": recipe.named(size),
         "steps": settings.ascent.steps,
         "activation_start": optimum.activation_start,
         "activation": optimum.activation,
@@ -457,7 +460,7 @@ def summary(
         "layer": unit.layer,
         "filter": unit.filter,
         "seed": settings.seed,
-        **subject.provenance(
+        **checks.provenance(
             network, settings.images, album.paths, len(album.skipped), settings.ascent.precision
         ),
         "circuit/activation": optima[unit].activation,

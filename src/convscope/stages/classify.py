@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convscope import images, subject
-from convscope import outline as outlines
+from convscope.data import dataset
+from convscope.models.zoo import registry
 from convscope.settings import ImageSettings, ModelSettings
-from convscope.tracker import Tracker
+from convscope.stages import checks
+from convscope.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
-    from convscope.network import Network
-    from convscope.prediction import Prediction
-    from convscope.recognition import Recognition
+    from convscope.activations.predictions import Prediction
+    from convscope.models.network import Network
+    from convscope.report.classify import Recognition
+
 
 VIEW = 224  # pixels that the longer side of a photograph in the report is shrunk to
 TILE = 96  # the same in W&B's table
@@ -60,18 +62,18 @@ def check(settings: Settings) -> None:
         ValueError, FileNotFoundError: a network without classifier, missing or damaged weights, no
             photographs, photographs shown too small, labels that do not fit them.
     """
-    settings = subject.settled(settings)
-    last, found = subject.check_classifier(settings.model), outlines.outline(settings.model)
-    subject.check_size("images.size", settings.images.size, found, last)
-    subject.check_readable(settings.images)
+    settings = checks.settled(settings)
+    last, found = checks.check_classifier(settings.model), registry.outline(settings.model)
+    checks.check_size("images.size", settings.images.size, found, last)
+    checks.check_readable(settings.images)
 
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """Show every photograph to the network once, and say what it takes them for."""
-    settings = subject.settled(settings)
-    paths = subject.photographs(settings.images)
+    settings = checks.settled(settings)
+    paths = checks.photographs(settings.images)
     with tracker.timer("load"):
-        network = outlines.network(settings.model)
+        network = registry.network(settings.model)
     tracker.summarize({"stage": "classify"})
     recognition = recognize(settings, network, paths, tracker)
     with tracker.timer("report"):
@@ -84,13 +86,13 @@ def recognize(
     settings: Settings, network: Network, paths: Sequence[Path], tracker: Tracker
 ) -> Recognition:
     """Return what the network takes the photographs for; record those set aside."""
-    from convscope.accuracy import class_names, targets
-    from convscope.prediction import Prediction, predict
-    from convscope.predictor import predictor
-    from convscope.recognition import Recognition
+    from convscope.activations.accuracy import class_names, targets
+    from convscope.activations.predictions import Prediction, predict
+    from convscope.activations.predictor import predictor
+    from convscope.report.classify import Recognition
 
-    shown, root = settings.images, subject.root(settings.images)
-    labels = subject.labels(shown, paths)
+    shown, root = settings.images, checks.root(settings.images)
+    labels = checks.labels(shown, paths)
     known = targets(labels.keys, labels.names, network.classes)
     names = class_names(network.classes)
     top = min(settings.stage.top, len(names))
@@ -99,7 +101,7 @@ def recognize(
     skipped: list[tuple[str, str]] = []
     start = time.perf_counter()
     with tracker.timer("predict"), tracker.progress("photographs", len(paths)) as update:
-        for batch in images.batches(paths, shown.side, shown.batch, shown.fit):
+        for batch in dataset.batches(paths, shown.side, shown.batch, shown.fit):
             rows = look(batch.pixels) if batch.paths else ()
             for place, path, row in zip(batch.places, batch.paths, rows, strict=True):
                 key = labels.keys[place]
@@ -115,11 +117,11 @@ def recognize(
             update(done, f"{done / (time.perf_counter() - start):.1f} a second{aside}")
     if skipped:
         tracker.table("skipped", ("image", "reason"), skipped)
-        tracker.say(f"{subject.aside(len(skipped))}: see tables/skipped.csv")
+        tracker.say(f"{checks.aside(len(skipped))}: see tables/skipped.csv")
     if not found:
         raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
     good = [one.path for one in found]
-    tracker.summarize(subject.provenance(network, shown, good, len(skipped), network.dtype))
+    tracker.summarize(checks.provenance(network, shown, good, len(skipped), network.dtype))
     return Recognition(
         network=network.name,
         source=network.weights.source,
@@ -137,9 +139,9 @@ def recognize(
 
 def report(settings: Settings, recognition: Recognition, tracker: Tracker) -> None:
     """Write the tables, the picture and the page."""
-    from convscope.lineup import chosen
-    from convscope.page import shrunk
-    from convscope.recognition import CLASSES, COLUMNS, PHOTOGRAPHS
+    from convscope.report.classify import CLASSES, COLUMNS, PHOTOGRAPHS
+    from convscope.report.figures.lineup import chosen
+    from convscope.report.html import shrunk
 
     tracker.table("predictions", COLUMNS, recognition.rows())
     if labels := recognition.labels():
@@ -157,12 +159,12 @@ def report(settings: Settings, recognition: Recognition, tracker: Tracker) -> No
 
 def seen(settings: ImageSettings, shown: Sequence[Prediction]) -> dict[Path, np.ndarray]:
     """Return what the network saw of some photographs, uint8 and small enough to be shown."""
-    from convscope.page import shrunk
+    from convscope.report.html import shrunk
 
     paths = [one.path for one in shown]
     return {
         path: shrunk(np.rint(255 * pixels).astype(np.uint8), VIEW)
-        for batch in images.batches(paths, settings.side, settings.batch, settings.fit)
+        for batch in dataset.batches(paths, settings.side, settings.batch, settings.fit)
         for path, pixels in zip(batch.paths, batch.pixels, strict=True)
     }
 
@@ -170,4 +172,4 @@ def seen(settings: ImageSettings, shown: Sequence[Prediction]) -> dict[Path, np.
 def _name(path: Path, root: Path | None) -> str:
     """Return the name of a photograph below the folder it was found in, as it can be shown."""
     full, above = os.fspath(path), "" if root is None else os.fspath(root) + os.sep
-    return images.spelled(full[len(above) :] if above and full.startswith(above) else path.name)
+    return dataset.spelled(full[len(above) :] if above and full.startswith(above) else path.name)

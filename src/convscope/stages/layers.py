@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass
 
-from convscope import outline as outlines
-from convscope import subject
+from convscope.models.zoo import registry
 from convscope.settings import ModelSettings
-from convscope.tracker import Tracker
+from convscope.stages import checks
+from convscope.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,21 @@ def check(settings: Settings) -> None:
         ValueError, FileNotFoundError: there is no such network, or its weights are missing or
             damaged.
     """
-    outlines.outline(settings.model)
-    subject.check_weights(settings.model)
+    registry.outline(settings.model)
+    checks.check_weights(settings.model)
 
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """List the layers on the terminal, as a table and as a page."""
     with tracker.timer("load"):
-        from convscope import inventory
-        from convscope.directory import directory_page
+        from convscope.report import layers
+        from convscope.report.directory import directory_page
 
-        network = outlines.network(settings.model)
-    entries = inventory.inventory(network)
-    for line in inventory.lines(entries):
+        network = registry.network(settings.model)
+    entries = layers.inventory(network)
+    for line in layers.lines(entries):
         tracker.say(line)
-    tracker.table("layers", inventory.COLUMNS, inventory.rows(entries))
+    tracker.table("layers", layers.COLUMNS, layers.rows(entries))
     classified = next((one.filters for one in entries if one.kind == "classifier"), None)
     tracker.summarize(
         {
@@ -70,7 +70,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
         "classes": str(classified) if classified else "none: it has no classifier",
     }
     kinds = Counter(one.kind for one in entries)
-    asked = outlines.asked(settings.model)
+    asked = registry.asked(settings.model)
     tracker.page("report", directory_page(entries, facts, kinds, asked, asdict(settings)))
 
 

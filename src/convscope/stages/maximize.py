@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from convscope import images, journal, subject
-from convscope import outline as outlines
-from convscope.folder import relative
+from convscope.data import dataset
+from convscope.models.zoo import registry
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
-from convscope.sweep import JOBS
-from convscope.tracker import Tracker
+from convscope.stages import checks, resume
+from convscope.tracking.files import relative
+from convscope.tracking.multirun import JOBS
+from convscope.tracking.tracker import Tracker
 from convscope.unit import WHOLE, Choice, Unit
 
 if TYPE_CHECKING:
-    from convscope.ascent import Ascent, Goal
-    from convscope.card import Card
-    from convscope.network import Network
+    from convscope.models.network import Network
+    from convscope.optvis.ascent import Ascent, Goal
+    from convscope.report.card import Card
+
 
 WHOLE_LAYER = ("layer", "caricature")  # objectives that look at all filters of a layer together
 FRAMES = 24  # of an animation
@@ -88,7 +90,7 @@ class Settings:
     @property
     def units(self) -> tuple[Unit, ...]:
         """The units whose images are made, in the order asked for."""
-        return subject.choose(self.model, self.layer, self.filter)
+        return checks.choose(self.model, self.layer, self.filter)
 
     @property
     def request(self) -> dict[str, Any]:
@@ -101,15 +103,15 @@ class Settings:
         pictures = [Path(name).expanduser() for name in given if name]
         asked = {
             "model": self.model.called,
-            "weights": outlines.outline(self.model).weights.sha256,
-            "preprocess": outlines.outline(self.model).preprocess,
+            "weights": registry.outline(self.model).weights.sha256,
+            "preprocess": registry.outline(self.model).preprocess,
             "layer": self.layer,
             "filter": self.filter,
             "seed": self.seed,
             "stage": stage,
             "ascent": ascent,
             "images": None if natural else every["images"],
-            "pictures": images.fingerprint(pictures) if pictures else None,
+            "pictures": dataset.fingerprint(pictures) if pictures else None,
         }
         plain: dict[str, Any] = json.loads(json.dumps(asked))
         return plain
@@ -123,7 +125,7 @@ def check(settings: Settings) -> None:
             missing or damaged weights, no photographs, an unreadable image, a canvas too small,
             a run to go on with that was asked for something else.
     """
-    settings = subject.settled(settings)
+    settings = checks.settled(settings)
     stage = settings.stage
     whole = stage.objective in WHOLE_LAYER
     if whole and settings.filter is not None:
@@ -135,9 +137,9 @@ def check(settings: Settings) -> None:
         raise ValueError("filter is missing. Add filter=17, a list, a range like 0-31, or all.")
     # Filter 0 first: of a layer that is not there no other can be counted.
     units = [Unit(settings.layer, 0), *(() if whole else settings.units)]
-    subject.check_units(settings.model, units)
+    checks.check_units(settings.model, units)
     if stage.objective == "logit" and settings.layer != (
-        last := outlines.outline(settings.model).classifier
+        last := registry.outline(settings.model).classifier
     ):
         if last:
             raise ValueError(
@@ -148,21 +150,21 @@ def check(settings: Settings) -> None:
             " these weights has none. Take stage.objective=channel, or model=efficientnet_lite0"
             " layer=predictions."
         )
-    subject.check_canvas(settings.ascent, settings.model, settings.layer)
+    checks.check_canvas(settings.ascent, settings.model, settings.layer)
     if stage.position and isinstance(settings.ascent.size, int):
         side = settings.ascent.size
-        rows, columns = outlines.positions(settings.model, settings.layer, (side, side))
+        rows, columns = registry.positions(settings.model, settings.layer, (side, side))
         if stage.position[0] >= rows or stage.position[1] >= columns:
             raise ValueError(
                 f"stage.position={list(stage.position)} lies outside the map of {settings.layer},"
                 f" which has {rows} rows and columns on {side} pixels."
             )
-    subject.check_photographs(settings.images, settings.model, settings.layer)
-    subject.check_picture("ascent.start", settings.ascent.picture)
-    subject.check_picture("stage.image", stage.image)
+    checks.check_photographs(settings.images, settings.model, settings.layer)
+    checks.check_picture("ascent.start", settings.ascent.picture)
+    checks.check_picture("stage.image", stage.image)
     if stage.resume not in ("auto", "never"):
-        then, _ = journal.read(Path(stage.resume).expanduser())
-        if other := journal.differences(then, settings.request):
+        then, _ = resume.read(Path(stage.resume).expanduser())
+        if other := resume.differences(then, settings.request):
             raise ValueError(
                 f"stage.resume={stage.resume} cannot be taken up: {'; '.join(other)}. Give the"
                 " same settings, or start anew with stage.resume=never."
@@ -171,14 +173,14 @@ def check(settings: Settings) -> None:
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """Make the images, measure what they truly do, and show them."""
-    settings = subject.settled(settings)
+    settings = checks.settled(settings)
     with tracker.timer("load"):
-        from convscope.gallery import maximize_page
-        from convscope.plan import goals
-        from convscope.sheet import optima_sheet
+        from convscope.optvis.plan import goals
+        from convscope.report.figures.grids import optima_sheet
+        from convscope.report.maximize import maximize_page
 
-        network = outlines.network(settings.model)
-    tracker.append(journal.JOURNAL, settings.request)
+        network = registry.network(settings.model)
+    tracker.append(resume.JOURNAL, settings.request)
     tracker.resumes = True
     every = goals(settings.units, settings.stage.signs, settings.stage.samples)
     with tracker.timer("ascend"):
@@ -205,8 +207,8 @@ def make(
     settings: Settings, network: Network, every: Sequence[Goal], tracker: Tracker
 ) -> list[Card]:
     """Return the images of all goals: those an earlier run has finished, and the others made."""
-    from convscope.plan import batches
-    from convscope.studio import Studio
+    from convscope.optvis.plan import batches
+    from convscope.stages.studio import Studio
 
     text = {
         "Software": f"Convscope {version('convscope')}",
@@ -240,8 +242,8 @@ def earlier(settings: Settings, tracker: Tracker) -> Path | None:
         return Path(settings.stage.resume).expanduser()
     home = tracker.directory.parent
     # The jobs of a multirun lie side by side too, but none is an earlier one of another.
-    others = [] if (home / JOBS).exists() else journal.siblings(home, tracker.directory)
-    folder, why = journal.unfinished(settings.request, others)
+    others = [] if (home / JOBS).exists() else resume.siblings(home, tracker.directory)
+    folder, why = resume.unfinished(settings.request, others)
     if why:
         tracker.say(why)
     return folder
@@ -249,13 +251,13 @@ def earlier(settings: Settings, tracker: Tracker) -> Path | None:
 
 def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
     """Return the ascent, and how many images climb together."""
-    from convscope import plan, recipes, spectrum
+    from convscope.optvis import plan, recipe, spectrum
 
-    stage, size = settings.stage, recipes.canvas_size(settings.ascent, network, settings.layer)
+    stage, size = settings.stage, recipe.canvas_size(settings.ascent, network, settings.layer)
     magnitudes: Callable[[int, int], np.ndarray] = spectrum.natural
     if settings.ascent.spectrum == "photographs":
-        paths, shown = subject.photographs(settings.images), settings.images
-        batches = images.batches(paths, shown.side, shown.batch, shown.fit)
+        paths, shown = checks.photographs(settings.images), settings.images
+        batches = dataset.batches(paths, shown.side, shown.batch, shown.fit)
         magnitudes = spectrum.of_photographs(batch.pixels for batch in batches if batch.paths)
     aim = plan.aim(
         stage.objective,
@@ -265,7 +267,7 @@ def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
         samples=stage.samples,
         diversity=stage.diversity,
     )
-    ascent = recipes.recipe(
+    ascent = recipe.recipe(
         settings.ascent,
         network,
         aim,
@@ -276,7 +278,7 @@ def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
     )
     if stage.animation:
         ascent = replace(ascent, chunk=max(1, settings.ascent.steps // FRAMES))
-    return ascent, recipes.batch_size(settings.ascent, network, [settings.layer], size)
+    return ascent, recipe.batch_size(settings.ascent, network, [settings.layer], size)
 
 
 def compare(
@@ -287,13 +289,13 @@ def compare(
     Returns:
         The cards, how many positions there are, the photographs, and how many were unreadable.
     """
-    from convscope.studio import judge
+    from convscope.stages.studio import judge
 
-    paths, shown = subject.photographs(settings.images), settings.images
+    paths, shown = checks.photographs(settings.images), settings.images
     seen: list[Path] = []
     skipped, latest = 0, (cards, 0)
     if cards[0].filter != WHOLE:
-        batches = images.batches(paths, shown.side, shown.batch, shown.fit)
+        batches = dataset.batches(paths, shown.side, shown.batch, shown.fit)
         with tracker.progress("photographs", len(paths)) as update:
             for batch, judged, positions in judge(network, cards, batches):
                 seen += batch.paths
@@ -307,8 +309,8 @@ def record(
     settings: Settings, network: Network, cards: Sequence[Card], photographs: int, tracker: Tracker
 ) -> tuple[dict[str, str], list[str]]:
     """Write the table of all images; return the facts and what to keep in mind about them."""
-    from convscope import catalogue
-    from convscope.recipes import canvas_size
+    from convscope.optvis.recipe import canvas_size
+    from convscope.report import catalogue
 
     size, objective = (
         canvas_size(settings.ascent, network, settings.layer),
@@ -333,7 +335,7 @@ def summary(
         "layer": settings.layer,
         "filter": list(choice) if isinstance(choice, tuple) else choice,
         "seed": settings.seed,
-        **subject.provenance(network, settings.images, seen, skipped, settings.ascent.precision),
+        **checks.provenance(network, settings.images, seen, skipped, settings.ascent.precision),
         "maximize/images": len(cards),
         "maximize/alive": sum(card.alive for card in cards),
         "maximize/weak": sum(card.weak for card in cards),

@@ -9,17 +9,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from convscope import outline as outlines
-from convscope import subject
-from convscope.folder import relative
+from convscope.models.zoo import registry
 from convscope.settings import ImageSettings, ModelSettings
-from convscope.tracker import Tracker
+from convscope.stages import checks
+from convscope.tracking.files import relative
+from convscope.tracking.tracker import Tracker
 from convscope.unit import Choice, Unit
 
 if TYPE_CHECKING:
-    from convscope.evidence import Evidence
-    from convscope.example import Hit
-    from convscope.index import ActivationIndex
+    from convscope.activations.dataset_examples import Hit
+    from convscope.activations.index import ActivationIndex
+    from convscope.units.responses import Evidence
+
 
 TILE = 64  # pixels of a crop in W&B's table of many filters
 VIEWS = ("crop", "whole")  # of each example, in W&B's table
@@ -103,7 +104,7 @@ class Settings:
     @property
     def units(self) -> tuple[Unit, ...]:
         """The units that are asked about, in the order asked for."""
-        return subject.choose(self.model, self.layer, self.filter)
+        return checks.choose(self.model, self.layer, self.filter)
 
 
 def check(settings: Settings) -> None:
@@ -113,12 +114,12 @@ def check(settings: Settings) -> None:
         ValueError, FileNotFoundError: unknown layer or filter, missing or damaged weights, no
             photographs, labels that do not fit them, no such optimum.
     """
-    settings = subject.settled(settings)
+    settings = checks.settled(settings)
     stage = settings.stage
     if settings.filter is None and stage.shard is None:
         raise ValueError("filter is missing. Add filter=17, a list, a range like 0-31, or all.")
     named = () if settings.filter is None else settings.units
-    subject.check_units(settings.model, [Unit(settings.layer, 0), *named])
+    checks.check_units(settings.model, [Unit(settings.layer, 0), *named])
     if len(named) > 1:
         for name, given, default in (
             ("hypothesis", stage.hypothesis, None),
@@ -130,9 +131,9 @@ def check(settings: Settings) -> None:
                     f"stage.{name}={given} is about one filter; {len(named)} are asked for. Give"
                     " one, or leave it out."
                 )
-    subject.check_photographs(settings.images, settings.model, settings.layer)
+    checks.check_photographs(settings.images, settings.model, settings.layer)
     if named:
-        subject.optimum(stage.optimum, settings.model, named[0])
+        checks.optimum(stage.optimum, settings.model, named[0])
     home = Path(stage.index).expanduser()
     there = next(place for place in (home, *home.absolute().parents) if place.exists())
     if not there.is_dir():
@@ -146,10 +147,10 @@ def check(settings: Settings) -> None:
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """Let every photograph pass once, and say what it tells of the filters asked for."""
-    settings = subject.settled(settings)
-    from convscope.passage import Passage
+    settings = checks.settled(settings)
+    from convscope.stages.passage import Passage
 
-    paths, stage = subject.photographs(settings.images), settings.stage
+    paths, stage = checks.photographs(settings.images), settings.stage
     home = Path(stage.index).expanduser()
     part = (stage.shard or 0, stage.shards)
     passage = Passage(settings.model, settings.layer, settings.images, home, part, tracker)
@@ -170,13 +171,13 @@ def consider(
     settings: Settings, index: ActivationIndex, paths: Sequence[Path], tracker: Tracker
 ) -> Evidence:
     """Return the photographs with their classes and activations; record those set aside."""
-    from convscope.evidence import Evidence
+    from convscope.units.responses import Evidence
 
     stage = settings.stage
     evidence = Evidence(
         index,
         paths,
-        subject.labels(settings.images, paths),
+        checks.labels(settings.images, paths),
         stage.score,
         stage.min_images,
         stage.permutations,
@@ -185,7 +186,7 @@ def consider(
     if skipped := evidence.skipped:
         rows = [(evidence.name(place), reason) for place, reason in skipped.items()]
         tracker.table("skipped", ("image", "reason"), rows)
-        tracker.say(f"{subject.aside(len(rows))}: see tables/skipped.csv")
+        tracker.say(f"{checks.aside(len(rows))}: see tables/skipped.csv")
     if not evidence.seen:
         raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
     facts = {
@@ -200,9 +201,9 @@ def consider(
 
 def one(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
     """Rank photographs and classes for one filter, and write the report about it."""
-    from convscope import selectivity
-    from convscope.account import COLUMNS, Account
-    from convscope.hypothesis import Claim
+    from convscope.report.hypothesis import Claim
+    from convscope.report.rank import COLUMNS, Account
+    from convscope.units import selectivity
 
     unit, stage = settings.units[0], settings.stage
     with tracker.timer("statistics"):
@@ -216,8 +217,8 @@ def one(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
             evidence.show(strongest(settings, evidence)),
             evidence.quilt(unit.filter, stage.bin),
             Claim(stage.hypothesis, now) if stage.hypothesis else None,
-            subject.optimum(stage.optimum, settings.model, unit),
-            outlines.outline(settings.model).weights.source,
+            checks.optimum(stage.optimum, settings.model, unit),
+            registry.outline(settings.model).weights.source,
         )
         own = account.claim.record() if account.claim else None
         tracker.document("hypothesis", {"generated": asdict(account.generated), "own": own})
@@ -239,15 +240,15 @@ def strongest(settings: Settings, evidence: Evidence) -> Sequence[Hit]:
     if stage.per_image == 1:
         return hits
     # Each position among the strongest lies on a photograph whose peak is among the strongest.
-    from convscope import images
-    from convscope.activations import summits
+    from convscope.activations.recorder import summits
+    from convscope.data import dataset
 
-    network = outlines.network(settings.model)
+    network = registry.network(settings.model)
     climb = summits(network, unit.layer, unit.filter, stage.per_image)
     shown, paths = settings.images, [hit.path for hit in hits]
     found = [
         replace(hits[place], activation=value, row=row, column=column)
-        for batch in images.batches(paths, shown.side, shown.batch, shown.fit)
+        for batch in dataset.batches(paths, shown.side, shown.batch, shown.fit)
         for place, summit in zip(batch.places, climb(batch.pixels), strict=True)
         for value, row, column in summit
     ]
@@ -257,8 +258,9 @@ def strongest(settings: Settings, evidence: Evidence) -> Sequence[Hit]:
 
 def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
     """Say for each of several filters what it fires for, and show its strongest crops."""
-    from convscope import roster, selectivity
-    from convscope.census import cell, layer_page, sheet
+    from convscope.report import roster
+    from convscope.report.filters import cell, layer_page, sheet
+    from convscope.units import selectivity
 
     chosen = [unit.filter for unit in settings.units]
     studies = []
@@ -282,7 +284,7 @@ def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
         table = [list(row.values()) for row in rows]
         tracker.table("units", list(rows[0]), table, {"crops": quilts})
         tracker.image("units", sheet(units))
-        source = outlines.outline(settings.model).weights.source
+        source = registry.outline(settings.model).weights.source
         tracker.summarize(
             {
                 "filter": settings.filter if isinstance(settings.filter, str) else chosen,
@@ -294,7 +296,7 @@ def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
             }
         )
         shown = asdict(settings.images)
-        asked = [*outlines.asked(settings.model), f"images={shown.pop('name')}"]
+        asked = [*registry.asked(settings.model), f"images={shown.pop('name')}"]
         asked += [f"images.{key}={value}" for key, value in shown.items() if value is not None]
         facts, notes = evidence.facts(None, source), evidence.notes(source)
         notes += studies[0].notes
@@ -310,7 +312,7 @@ def origin(settings: Settings) -> dict[str, object]:
         "layer": settings.layer,
         "seed": settings.seed,
         "model": settings.model.called,
-        "weights": asdict(outlines.outline(settings.model).weights),
+        "weights": asdict(registry.outline(settings.model).weights),
     }
 
 
@@ -318,7 +320,7 @@ def summary(settings: Settings, evidence: Evidence) -> dict[str, object]:
     """Return which photographs they are drawn from, and how those passed."""
     manifest = evidence.index.manifest
     return {
-        "images": subject.shown(
+        "images": checks.shown(
             settings.images, evidence.seen, evidence.fingerprint, len(evidence.skipped)
         ),
         # Of the pass over the photographs, which may be older than this run.

@@ -1,0 +1,357 @@
+"""The activation index: every filter's peak on every photograph, kept on disk and asked there.
+
+The folder is named by what decides its content. Its photographs are divided into shards, which any
+number of jobs may write; a filter's row in each of them is all that a question reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from convscope.activations import shard, statistics
+from convscope.activations.manifest import MANIFEST, Manifest, Request
+from convscope.activations.shard import BINS, Draft, Layout
+from convscope.models.receptive_field import ReceptiveField
+from convscope.tracking.whole import clear, save, scratch, settle
+
+FILES, SHARDS = "files.jsonl", "shards"
+
+By = Literal["peak", "mean"]
+What = Literal["peak", "mean", "row", "column"]
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The photographs that a filter responds to most, strongest first; of equal ones the earlier.
+
+    Attributes:
+        places: of the photographs, from 0.
+        values: peak or mean preactivation, float32.
+        rows: where the peak lies in the layer's map.
+        columns: likewise.
+    """
+
+    places: np.ndarray
+    values: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+
+@dataclass(frozen=True)
+class ActivationIndex:
+    """An index on disk, complete or not.
+
+    Questions need all shards; `missing` names those that are still to be written.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    # Shards
+
+    @property
+    def count(self) -> int:
+        """How many photographs there are, those set aside included."""
+        return self.manifest.request.count
+
+    @property
+    def shards(self) -> int:
+        """How many shards a complete index has."""
+        return -(-self.count // self.manifest.shard)
+
+    @cached_property
+    def _layouts(self) -> list[Layout]:
+        said = self.manifest
+        every = range(0, self.count, said.shard)
+        return [
+            Layout(number, first, min(said.shard, self.count - first), said.filters, said.rows,
+                   said.columns)
+            for number, first in enumerate(every)
+        ]  # fmt: skip
+
+    @cached_property
+    def _folders(self) -> list[str]:
+        return [str(self.path(number)) for number in range(self.shards)]  # a question asks often
+
+    def layout(self, number: int) -> Layout:
+        """Return which photographs a shard holds, and the arrays it holds of them."""
+        return self._layouts[number]
+
+    def path(self, number: int) -> Path:
+        """Return the folder of a shard, written or not."""
+        return self.folder / SHARDS / f"{number:06d}"
+
+    def has(self, number: int) -> bool:
+        """Return whether a shard is written."""
+        return self.path(number).is_dir()
+
+    def missing(self) -> list[int]:
+        """Return the shards that are still to be written."""
+        there = {entry.name for entry in os.scandir(self.folder / SHARDS) if entry.is_dir()}
+        return [number for number in range(self.shards) if f"{number:06d}" not in there]
+
+    def begin(self, number: int) -> Draft:
+        """Return an empty shard to be filled in memory."""
+        return Draft(self.layout(number))
+
+    def write(self, draft: Draft) -> bool:
+        """Write a shard; return False if another job has done so in the meantime."""
+        return draft.write(self.path(draft.layout.number))
+
+    def verify(self) -> Iterator[tuple[int, str]]:
+        """Yield each written shard's number and what is wrong with it, "" for nothing.
+
+        Every byte is read and compared with the checksum taken when it was written.
+        """
+        gone = set(self.missing())
+        for number in range(self.shards):
+            if number not in gone:
+                yield number, shard.complaint(self.path(number), self.layout(number))
+
+    def discard(self, number: int) -> bool:
+        """Remove a damaged shard, so that the next pass writes it anew; an intact one stays."""
+        return shard.discard(self.path(number), self.layout(number))
+
+    # What stands in them
+
+    def top(self, filter: int, count: int, by: By = "peak") -> Ranking:
+        """Return the photographs that a filter responds to most."""
+        values = self.column(filter, by)
+        places = strongest(values, count)
+        return Ranking(places, values[places].astype(np.float32), *self.where(filter, places))
+
+    def where(self, filter: int, places: Sequence[int] | np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return row and column of a filter's peak on some photographs, two arrays."""
+        found = np.zeros((2, len(places)), np.int64)
+        for at, place in enumerate(places):
+            number, offset = divmod(int(place), self.manifest.shard)
+            for axis, name in enumerate(("row", "column")):
+                found[axis, at] = self._ask(shard.cell, number, name, filter, offset)
+        return found[0], found[1]
+
+    def column(self, filter: int, what: What = "peak") -> np.ndarray:
+        """Return a filter's peak, mean, row or column on every photograph `(count,)`.
+
+        Activations are float16; those of photographs set aside are NaN.
+        """
+        if not 0 <= filter < self.manifest.filters:
+            raise ValueError(
+                f"{self.manifest.request.layer} has no filter {filter}. Its filters are 0 to"
+                f" {self.manifest.filters - 1}."
+            )
+        dtype = Layout(0, 0, 1, 1, self.manifest.rows, self.manifest.columns).arrays[what][1]
+        whole = np.empty(self.count, dtype)
+        for layout in self._layouts:
+            part = self._ask(shard.rows, layout.number, what, filter, 1)
+            whole[layout.first : layout.first + layout.count] = part[0]
+        return whole
+
+    def histogram(self, filters: Sequence[int] | None = None) -> np.ndarray:
+        """Return at how many positions the preactivation lies in each bin `(filters, 512)`.
+
+        A bin holds the values that share the first nine bits of their float16, the sign, the
+        exponent and three bits of the fraction, at the number those bits spell; no value, zero
+        included, that is not above zero stands below bin 256. `density.ordered` puts them in order.
+
+        Args:
+            filters: whose; None for all of the layer.
+        """
+        chosen = range(self.manifest.filters) if filters is None else filters
+        total = np.zeros((len(chosen), BINS), np.int64)
+        for layout in self._layouts:
+            if filters is None:
+                count = self.manifest.filters
+                total += self._ask(shard.rows, layout.number, "histogram", 0, count)
+                continue
+            for at, filter in enumerate(chosen):
+                total[at] += self._ask(shard.rows, layout.number, "histogram", filter, 1)[0]
+        return total
+
+    def firing_rate(self) -> np.ndarray:
+        """Return the share of positions at which each filter is above zero, exactly `(filters,)`.
+
+        NaN where no photograph could be read.
+        """
+        counts = self.histogram()
+        positions = counts.sum(axis=1)
+        return np.divide(
+            counts[:, : BINS // 2].sum(axis=1), positions,
+            out=np.full(len(counts), np.nan), where=positions > 0,
+        )  # fmt: skip
+
+    def quantile_of(self, filter: int, value: float) -> float:
+        """Return the share of positions at which a filter lies below `value`; NaN for none.
+
+        Inside a bin the positions count as spread evenly. A bin is at most an eighth as wide as
+        the values in it are large, and the answer is off by no more than the share of positions in
+        the bin of `value`.
+        """
+        histogram = self.histogram([filter])[0]
+        if not histogram.any():
+            return float("nan")
+        return statistics.below(histogram, value)
+
+    def digests(self) -> np.ndarray:
+        """Return the SHA-256 of each photograph's file `(count, 32)`; zeros for those set aside."""
+        return self._joined("digest")
+
+    def sizes(self) -> np.ndarray:
+        """Return height and width of each original `(count, 2)`; zeros for those set aside."""
+        return self._joined("size")
+
+    def _joined(self, what: str) -> np.ndarray:
+        parts = [self._ask(shard.rows, at.number, what, 0, at.count) for at in self._layouts]
+        return np.concatenate(parts) if parts else np.zeros((0, 32 if what == "digest" else 2))
+
+    def skipped(self) -> dict[int, str]:
+        """Return the place of each photograph that was set aside, and why."""
+        return {
+            int(place): reason
+            for number in range(self.shards)
+            for place, reason in self._record(number)["skipped"].items()
+        }
+
+    def clipped(self) -> int:
+        """Return how many activations lay beyond float16 and were stored as its largest."""
+        return sum(self._record(number)["clipped"] for number in range(self.shards))
+
+    def names(self) -> list[str]:
+        """Return the name of each photograph's file, below the root that was given.
+
+        Raises:
+            ValueError: the list is damaged.
+        """
+        digest, names = hashlib.sha256(), []
+        with (self.folder / FILES).open("rb") as lines:
+            for line in lines:
+                digest.update(line)
+                names.append(line)
+        if digest.hexdigest() != self.manifest.request.files:
+            raise ValueError(
+                f"{self.folder / FILES} is not what was written. Remove {self.folder}; the next"
+                " run builds it anew."
+            )
+        return [json.loads(line)[0] for line in names]
+
+    def _record(self, number: int) -> dict[str, Any]:
+        try:
+            return shard.record(self.path(number))
+        except ValueError as error:
+            self._whole(error)
+            raise ValueError(f"Shard {number} of {self.folder} is damaged: {error}.") from error
+
+    def _ask(self, read: Any, number: int, name: str, *where: int) -> Any:
+        try:
+            return read(self._folders[number], name, self._layouts[number], *where)
+        except FileNotFoundError as error:
+            self._whole(error)
+            raise ValueError(
+                f"Shard {number} of {self.folder} is damaged: {name}.npy is missing."
+            ) from error
+
+    def _whole(self, cause: Exception) -> None:
+        """Raise ValueError if shards are still to be written."""
+        if missing := self.missing():
+            raise ValueError(
+                f"The index {self.folder} is not complete: {len(missing)} of its {self.shards}"
+                f" shards are missing, {ranges(missing)}."
+            ) from cause
+
+
+def find(home: Path, request: Request) -> ActivationIndex | None:
+    """Return the index for a request, complete or not; None if none was begun.
+
+    Raises:
+        ValueError: what lies in its place is damaged.
+    """
+    folder = request.folder(home)
+    if not folder.is_dir():
+        return None
+    manifest = Manifest.read(folder)
+    if manifest.request != request:
+        raise ValueError(
+            f"{folder} holds the index of another request. Remove the folder; the next run builds"
+            " it anew."
+        )
+    return ActivationIndex(folder, manifest)
+
+
+def create(
+    home: Path,
+    request: Request,
+    files: bytes,
+    *,
+    filters: int,
+    rows: int,
+    columns: int,
+    field: ReceptiveField | None,
+    device: str,
+) -> ActivationIndex:
+    """Begin an index and return it; of several jobs that do so at once all get the same one.
+
+    Args:
+        home: where indices lie; it is made if need be.
+        request: what decides the content.
+        files: the listing that belongs to it.
+        filters: of the layer.
+        rows: of the layer's map.
+        columns: of the layer's map.
+        field: what a position sees; None: the whole square.
+        device: what computes.
+
+    Raises:
+        ValueError: the listing is another, or what lies there is damaged.
+    """
+    if hashlib.sha256(files).hexdigest() != request.files:
+        raise ValueError("The listing of the photographs is not the one of the request.")
+    home.mkdir(parents=True, exist_ok=True)
+    clear(home)
+    manifest = Manifest(request, filters, rows, columns, field, device)
+    folder = request.folder(home)
+    if not folder.is_dir():
+        with scratch(home, folder.name) as partial:
+            (partial / SHARDS).mkdir()
+            save(partial / FILES, files)
+            save(partial / MANIFEST, manifest.content)
+            settle(partial, folder)
+    found = find(home, request)
+    if found is None:
+        raise ValueError(f"{folder} was removed while it was begun. Start again.")
+    clear(folder / SHARDS)
+    return found
+
+
+def strongest(values: np.ndarray, count: int) -> np.ndarray:
+    """Return the places of the largest values, largest first, earlier before later if equal.
+
+    NaN is never among them, so there may be fewer than `count`.
+    """
+    values = values.astype(np.float32)
+    values[np.isnan(values)] = -np.inf
+    least = np.float32(-np.inf)
+    if 0 < 4 * count <= len(values):
+        # The largest of each of many pieces: so many values at least reach the last of the best.
+        pieces = values[: len(values) // (4 * count) * 4 * count].reshape(4 * count, -1).max(axis=1)
+        least = np.partition(pieces, -count)[-count]
+    near = np.flatnonzero((values >= least) & (values > -np.inf))
+    return near[np.lexsort((near, -values[near]))][: max(count, 0)]
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Return ascending numbers in few words: `3, 5-7`."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(f"{low}-{high}" if high > low else f"{low}" for low, high in runs)

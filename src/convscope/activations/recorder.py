@@ -1,0 +1,308 @@
+"""What photographs do to a layer: every filter's peak on every image, and what feeds a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from convscope.activations.shard import BINS, HALF
+from convscope.activations.statistics import below
+from convscope.models.backend import tf
+from convscope.models.linear import obstacle
+from convscope.models.network import Network, look, preactivation
+from convscope.unit import Unit
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Each filter's largest preactivation on each photograph; arrays `(photographs, filters)`.
+
+    Attributes:
+        values: the preactivation, float32.
+        rows: its row in the layer's map; the first of equal ones.
+        columns: its column.
+    """
+
+    values: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def strongest(self, filter: int, count: int) -> np.ndarray:
+        """Return the photographs with the highest peaks of a filter, strongest first."""
+        return np.argsort(-self.values[:, filter], kind="stable")[:count]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What some photographs do to one layer and the layers before it.
+
+    Attributes:
+        peaks: {layer: peaks of all its filters}.
+        lowest: the smallest value of each input channel `(C,)`.
+        fired: positions at which each filter of the layer has a preactivation above zero.
+        count: positions in all, over the photographs.
+        histograms: {layer: positions in each bin, as the index has them `(filters, 512)`}.
+    """
+
+    peaks: dict[str, Peaks]
+    lowest: np.ndarray
+    fired: np.ndarray
+    count: int
+    histograms: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def firing_rate(self) -> np.ndarray:
+        """The share of positions at which each filter fires `(filters,)`."""
+        return self.fired / self.count
+
+    def below(self, unit: Unit, activation: float) -> float | None:
+        """Return the share of positions at which a unit is less active; None: not observed."""
+        if unit.layer not in self.histograms:
+            return None
+        if activation > self.peaks[unit.layer].values[:, unit.filter].max():
+            return 1.0
+        return below(self.histograms[unit.layer][unit.filter], activation)
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What went into a layer and came out of it for a batch of photographs, as a whole.
+
+    Attributes:
+        inputs: float32 `(photographs, rows, columns, channels)`.
+        maps: preactivations `(photographs, rows, columns, filters)`.
+    """
+
+    inputs: np.ndarray
+    maps: np.ndarray
+
+
+def observer(
+    network: Network, target: str, sources: Sequence[str]
+) -> Callable[[np.ndarray], tuple[Observation, Sight]]:
+    """Return a function from photographs in [0, 1] to what they do, in one compiled pass.
+
+    Args:
+        network: the network, in float32.
+        target: the linear layer whose inputs are asked for; its peaks are observed too.
+        sources: layers before it whose peaks are observed.
+
+    Raises:
+        ValueError: the target is not linear in its inputs.
+    """
+    graph = network.graph([*sources, target])
+    if why := obstacle(graph[target]):
+        raise ValueError(why)
+    tensors = {name: preactivation(graph[name]) for name in (*sources, target)}
+    model = look(network, {**tensors, "": graph[target].input})
+
+    @tf.function(reduce_retracing=True)
+    def forward(
+        pixels: tf.Tensor,
+    ) -> tuple[dict[str, tuple[tf.Tensor, ...]], *tuple[tf.Tensor, ...]]:
+        maps = {name: mapped(values) for name, values in model(pixels).items()}
+        inputs = maps.pop("")
+        fired = tf.reduce_sum(tf.cast(maps[target] > 0, tf.int64), axis=(0, 1, 2))
+        lowest = tf.reduce_min(inputs, axis=(0, 1, 2))
+        peaks = {name: (*_peak(values), _binned(values)) for name, values in maps.items()}
+        return peaks, fired, lowest, inputs, maps[target]
+
+    def observe(pixels: np.ndarray) -> tuple[Observation, Sight]:
+        found, fired, lowest, inputs, maps = forward(tf.constant(pixels))
+        peaks: dict[str, Peaks] = {}
+        histograms: dict[str, np.ndarray] = {}
+        for name, parts in found.items():
+            *peak, histogram = (part.numpy() for part in parts)
+            peaks[name], histograms[name] = Peaks(*peak), histogram.astype(np.int64)
+        sight = Sight(inputs.numpy(), maps.numpy())
+        count = int(np.prod(sight.maps.shape[:3]))
+        return Observation(peaks, lowest.numpy(), fired.numpy(), count, histograms), sight
+
+    return observe
+
+
+def mapped(values: tf.Tensor) -> tf.Tensor:
+    """Return a layer's values as a map; a classifier's, `(samples, classes)`, as one of 1 x 1."""
+    return values[:, None, None, :] if len(values.shape) == 2 else values
+
+
+def counter(
+    network: Network, layer: str, filters: Sequence[int]
+) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, int]]:
+    """Return a function that counts the positions of photographs that lie below activations.
+
+    It takes photographs in [0, 1] and an activation for each filter `(filters,)`, and returns at
+    how many positions the filter's preactivation is lower `(filters,)`, and how many there are.
+
+    Args:
+        network: the network, in float32.
+        layer: the filters' layer.
+        filters: the filter of each activation; one may stand here several times.
+    """
+    model = look(network, {layer: preactivation(network.find(layer))})
+    chosen = tf.constant(filters)
+
+    @tf.function(reduce_retracing=True)
+    def forward(pixels: tf.Tensor, activations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        maps = mapped(model(pixels)[layer])
+        flat = tf.reshape(maps, (-1, maps.shape[-1]))
+        below = tf.gather(flat, chosen, axis=1) < activations
+        return tf.reduce_sum(tf.cast(below, tf.int64), axis=0), tf.shape(flat)[0]
+
+    def count(pixels: np.ndarray, activations: np.ndarray) -> tuple[np.ndarray, int]:
+        below, positions = forward(tf.constant(pixels), tf.constant(activations, tf.float32))
+        return below.numpy(), int(positions)
+
+    return count
+
+
+def _binned(values: tf.Tensor) -> tf.Tensor:
+    """Return the histogram of each filter's values `(filters, 512)`."""
+    return _histogram(tf.reshape(values, (tf.shape(values)[0], -1, values.shape[3])))
+
+
+def _peak(values: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Return the largest value, its row and its column, per photograph and filter."""
+    shape = tf.shape(values)
+    flat = tf.reshape(values, (shape[0], -1, shape[3]))
+    place = tf.argmax(flat, axis=1, output_type=tf.int32)
+    return tf.reduce_max(flat, axis=1), place // shape[2], place % shape[2]
+
+
+def join(observations: Sequence[Observation]) -> Observation:
+    """Return several batches' observations as one, in order."""
+    layers = observations[0].peaks
+    peaks = {
+        layer: Peaks(
+            *(
+                np.concatenate([getattr(part.peaks[layer], name) for part in observations])
+                for name in ("values", "rows", "columns")
+            )
+        )
+        for layer in layers
+    }
+    return Observation(
+        peaks,
+        np.min([part.lowest for part in observations], axis=0),
+        np.sum([part.fired for part in observations], axis=0),
+        sum(part.count for part in observations),
+        {
+            layer: np.sum([part.histograms[layer] for part in observations], axis=0)
+            for layer in observations[0].histograms
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What every filter of a layer does on some photographs.
+
+    Attributes:
+        peak: largest preactivation, float32 `(photographs, filters)`.
+        row: its row in the layer's map, likewise; the first of equal ones.
+        column: its column.
+        mean: mean preactivation over the map.
+        histogram: positions in each bin `(filters, 512)`, over these photographs.
+    """
+
+    peak: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    mean: np.ndarray
+    histogram: np.ndarray
+
+
+def summarizer(network: Network, layer: str) -> Callable[[np.ndarray], Summary]:
+    """Return a function from photographs in [0, 1] to what a layer's filters do, in one pass.
+
+    The same photographs give the same bits again. A classifier's logits are a map of 1 x 1.
+
+    Args:
+        network: the network, in float32.
+        layer: a convolution or the classifier; nothing beyond it is computed.
+    """
+    model = look(network, {layer: preactivation(network.find(layer))})
+
+    # One graph for batches of any length: another one might round in another way.
+    @tf.function(input_signature=[tf.TensorSpec(model.inputs[0].shape, tf.float32)])
+    def forward(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        maps = mapped(model(pixels)[layer])
+        shape = tf.shape(maps)
+        flat = tf.reshape(maps, (shape[0], -1, maps.shape[3]))
+        peak = tf.reduce_max(flat, axis=1)
+        # Not argmax, which promises nothing about which of equal ones it names.
+        count = shape[1] * shape[2]
+        places = tf.range(count)[None, :, None]
+        place = tf.reduce_min(tf.where(flat >= peak[:, None], places, count), axis=1)
+        mean = tf.reduce_mean(flat, axis=1)
+        return peak, place // shape[2], place % shape[2], mean, _histogram(flat)
+
+    def summarize(pixels: np.ndarray) -> Summary:
+        found = Summary(*(part.numpy() for part in forward(tf.constant(pixels))))
+        if not np.isfinite(found.mean).all():
+            filters = np.flatnonzero(~np.isfinite(found.mean).all(axis=0))
+            raise ValueError(
+                f"{len(filters)} filters of {layer} of {network.name}, the first of them"
+                f" {filters[0]}, have activations that are no finite numbers. Its weights are"
+                " damaged, or its input lies far outside what it was trained on."
+            )
+        return found
+
+    return summarize
+
+
+def _histogram(flat: tf.Tensor) -> tf.Tensor:
+    """Return how many values share each filter's first nine bits of a float16 `(filters, 512)`.
+
+    Values above zero have bins below 256, all others, zero too, from there on.
+    """
+    filters = flat.shape[-1]
+    half = tf.cast(tf.clip_by_value(flat, -HALF, HALF), tf.float16)
+    bits = tf.bitwise.right_shift(tf.bitcast(half, tf.uint16), 7)
+    number = tf.cast(bits, tf.int32)
+    number = tf.where(flat > 0, number, tf.bitwise.bitwise_or(number, BINS // 2))
+    number += BINS * tf.range(filters)
+    size = BINS * filters
+    counts = tf.math.bincount(tf.reshape(number, [-1]), minlength=size, maxlength=size)
+    return tf.reshape(counts, (filters, BINS))
+
+
+def summits(
+    network: Network, layer: str, filter: int, count: int
+) -> Callable[[np.ndarray], list[list[tuple[float, int, int]]]]:
+    """Return a function from photographs in [0, 1] to where a filter's map has its summits.
+
+    For each photograph these are the `count` largest (preactivation, row, column) of the positions
+    that no neighbour exceeds, largest first; a small map may have fewer.
+
+    Args:
+        network: the network, in float32.
+        layer: the filter's layer.
+        filter: its number.
+        count: summits of a photograph at most.
+    """
+    model = look(network, {layer: preactivation(network.find(layer))})
+
+    @tf.function(reduce_retracing=True)
+    def forward(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        maps = mapped(model(pixels)[layer])[..., filter : filter + 1]
+        around = tf.nn.max_pool2d(maps, 3, 1, "SAME")
+        shape = tf.shape(maps)
+        flat = tf.reshape(tf.where(maps >= around, maps, -np.inf), (shape[0], -1))
+        values, places = tf.math.top_k(flat, tf.minimum(count, tf.shape(flat)[1]))
+        return values, places // shape[2], places % shape[2]
+
+    def climb(pixels: np.ndarray) -> list[list[tuple[float, int, int]]]:
+        found = zip(*(part.numpy() for part in forward(tf.constant(pixels))), strict=True)
+        return [
+            [
+                (float(value), int(row), int(column))
+                for value, row, column in zip(*one, strict=True)
+                if np.isfinite(value)
+            ]
+            for one in found
+        ]
+
+    return climb

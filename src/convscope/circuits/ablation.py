@@ -1,0 +1,172 @@
+"""The network with few of its paths left, really run: how much of a unit do they carry?
+
+All inputs but those shown are held at their mean, and each of these is computed with all of its
+own inputs but a few held at theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from convscope.circuits.cascade import Cascade, single
+from convscope.models.backend import tf
+from convscope.stats import bootstrap
+from convscope.unit import Unit
+
+Kept = Mapping[tuple[int, Unit], np.ndarray]
+"""Which channels each unit keeps of what its layer is given, by hop."""
+
+
+Means = Sequence[Mapping[str, np.ndarray]]
+"""For each hop {maker: the mean of each of its input channels `(channels,)`}."""
+
+
+@dataclass
+class Averager:
+    """Means over photographs that come in batches."""
+
+    cascade: Cascade
+    sums: dict[str, np.ndarray] = field(default_factory=dict)
+    photographs: int = 0
+
+    def add(self, values: Mapping[str, tf.Tensor]) -> None:
+        """Take in what `cascade.body` gives for some photographs."""
+        self.photographs += len(values["read"])
+        for name, value in values.items():
+            if name.count("/") < 2:  # what is given, not what is made of it
+                continue
+            axes = list(range(1, len(value.shape) - 1))
+            mean = tf.reduce_mean(value, axis=axes) if axes else value
+            total = mean.numpy().astype(np.float64).sum(axis=0)
+            self.sums[name] = self.sums.get(name, 0.0) + total
+
+    def means(self) -> Means:
+        """Return the means."""
+        known = {name: total / self.photographs for name, total in self.sums.items()}
+        return [
+            {
+                name: np.concatenate([known[f"{at}/{name}/{place}"] for place in range(len(it))])
+                for name, it in hop.reads.items()
+            }
+            for at, hop in enumerate(self.cascade.hops)
+        ]
+
+
+def reduced(
+    cascade: Cascade,
+    values: Mapping[str, tf.Tensor],
+    means: Means,
+    inputs: Sequence[int],
+    kept: Kept,
+) -> np.ndarray:
+    """Return the unit's preactivation in the reduced network `(photographs, rows, columns)`.
+
+    What the inputs that are left out add, their mean contributions, is still to be added.
+
+    Args:
+        cascade: the unit with the hops behind it.
+        values: what `cascade.body` gives for the photographs.
+        means: what is held in the place of what is left out.
+        inputs: the channels of the unit's layer's input that are kept.
+        kept: which channels each unit behind them keeps; one that is not named is left as it is.
+    """
+    deeper: list[tf.Tensor] = []
+    for at in reversed(range(len(cascade.hops))):
+        hop, made, read = cascade.hops[at], cascade.made(values, at), cascade.read(values, at)
+        if deeper:  # what the hop behind it gives instead
+            targets = cascade.hops[at + 1].targets
+            known = {id(it): new for it, new in zip(targets, deeper, strict=True)}
+            read = {name: [known[id(it)] for it in its] for name, its in hop.reads.items()}
+        for maker in hop.makers:
+            alike = {
+                unit.filter: channels
+                for (level, unit), channels in kept.items()
+                if (level, unit.layer) == (at, maker.name) and maker.name in read
+            }
+            if not alike:
+                continue
+            output = made[maker.name].numpy().copy()
+            for filter, channels in alike.items():
+                given = _held(read[maker.name], means[at][maker.name], channels)
+                output[..., filter] = single(maker, filter, given).numpy()[..., 0]
+            made[maker.name] = tf.constant(output)
+        deeper = hop.onward(made)
+    (last,) = deeper or [values["read"]]
+    (given,) = _held([last], np.zeros(last.shape[-1]), np.asarray(inputs, int))
+    answer: np.ndarray = cascade.answer(given).numpy()
+    return answer
+
+
+def _held(tensors: Sequence[tf.Tensor], means: np.ndarray, kept: np.ndarray) -> list[tf.Tensor]:
+    """Return tensors with all channels but some at their mean, counted over all the tensors."""
+    found, start = [], 0
+    for tensor in tensors:
+        stay = np.zeros(tensor.shape[-1], np.float32)
+        own = kept[(kept >= start) & (kept < start + len(stay))] - start
+        stay[own] = 1
+        mean = means[start : start + len(stay)].astype(np.float32)
+        found.append(tensor * stay + mean * (1 - stay))
+        start += len(stay)
+    return found
+
+
+@dataclass
+class Truth:
+    """What a reduced network gives, beside what the whole one does, photograph by photograph.
+
+    Attributes:
+        base: the mean preactivation of the whole one on the photographs that are measured.
+        strong: for each photograph the summed preactivation at strong responses of the whole one,
+            of the reduced one, and how many there are `(3,)`.
+        error: the same of squared differences and of squares around `base`, over all positions.
+        false: positions at which the whole one is silent, and of these those at which the reduced
+            one fires.
+    """
+
+    base: float
+    strong: list[tuple[float, float, int]] = field(default_factory=list)
+    error: list[tuple[float, float]] = field(default_factory=list)
+    false: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, whole: np.ndarray, found: np.ndarray, threshold: float) -> None:
+        """Take in photographs: preactivations `(photographs, positions)` of both networks."""
+        for z, other in zip(whole.astype(np.float64), found.astype(np.float64), strict=True):
+            top, silent = z >= threshold, z <= 0
+            self.strong.append((z[top].sum(), other[top].sum(), int(top.sum())))
+            self.error.append((((z - other) ** 2).sum(), ((z - self.base) ** 2).sum()))
+            self.false.append((int(silent.sum()), int((other[silent] > 0).sum())))
+
+    def recovery(self, weights: np.ndarray) -> tuple[float, float, float]:
+        """Return what the reduced one rises by at strong responses over what the whole one does.
+
+        Args:
+            weights: how often each draw takes each photograph `(draws, photographs)`.
+
+        Returns:
+            The share and its 95 % interval; both rise from the whole one's mean, so that a network
+            of which nothing is left recovers nothing.
+        """
+        strong = np.array(self.strong)
+
+        def share(sums: np.ndarray) -> np.ndarray:
+            base = self.base * sums[..., 2]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.asarray((sums[..., 1] - base) / (sums[..., 0] - base))
+
+        low, high = bootstrap.interval(share(weights @ strong))
+        return float(share(strong.sum(axis=0))), float(low), float(high)
+
+    @property
+    def r2(self) -> float:
+        """Explained variance over all positions."""
+        apart, size = np.array(self.error).sum(axis=0)
+        return float(1 - apart / size) if size else float("nan")
+
+    @property
+    def false_fire(self) -> float:
+        """The share of silent positions at which the reduced one fires."""
+        silent, fires = np.array(self.false).sum(axis=0)
+        return float(fires / silent) if silent else float("nan")

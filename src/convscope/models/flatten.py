@@ -1,0 +1,338 @@
+"""A trained Keras model laid out flat: each operation does one thing, once, under its own name.
+
+Nested models are unrolled, what is called several times stands there several times, activations
+stand beside the layers that they were part of, BatchNorm is folded into the convolution before it,
+and what does nothing outside training is left out. So every unit has one place and one kernel.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from convscope.models.backend import keras
+from convscope.models.graph import (
+    ELEMENTWISE,
+    IDLE,
+    LINEAR,
+    MERGES,
+    Applied,
+    Value,
+    activation_of,
+    filled,
+)
+
+L = keras.layers
+
+ANY_SIZE = (
+    *LINEAR, L.MaxPooling2D, L.AveragePooling2D, L.GlobalAveragePooling2D, L.GlobalMaxPooling2D,
+    L.ZeroPadding2D, L.Cropping2D, L.UpSampling2D, L.Activation, L.ReLU, L.LeakyReLU, L.ELU,
+    L.Softmax, L.BatchNormalization, L.GroupNormalization, L.Normalization, L.Rescaling, L.Add,
+    L.Subtract, L.Multiply, L.Average, L.Maximum, L.Minimum, L.Concatenate,
+)  # fmt: skip
+"""Layers that compute the same whatever the size of the image."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One use of an operation.
+
+    Attributes:
+        path: the names of the models around it and its own, outermost first.
+        operation: what is used.
+        args: what it is given, with a `Value` for each tensor.
+        kwargs: likewise.
+        inputs: the tensors among both, in order.
+        outputs: the tensors it makes.
+        scale: (factors, offsets), one for each filter, of a BatchNorm that is folded into it.
+    """
+
+    path: tuple[str, ...]
+    operation: Any
+    args: Any
+    kwargs: Any
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    scale: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def single(self) -> bool:
+        """Whether it is a layer called with its input alone, as all but a few are."""
+        plain = not self.kwargs or not any(value is not None for value in self.kwargs.values())
+        return isinstance(self.operation, keras.Layer) and len(self.args) == 1 and plain
+
+
+def flat(
+    model: keras.Model, dtype: str = "float32", size: Sequence[int | None] | None = None
+) -> keras.Model:
+    """Return the model laid out flat, with weights of its own.
+
+    Args:
+        model: a functional model of one image input `(samples, height, width, channels)`.
+        dtype: number format of its layers and weights.
+        size: (height, width) of its input, None for any; None altogether leaves it as it is. What
+            cannot be computed at any size is left out then, with all that depends on it.
+
+    Raises:
+        ValueError: the model is no graph of one image input, or nothing of it is left.
+    """
+    calls, (source,), results = _unrolled(model)
+    calls = _folded(calls, results)
+    names = _names(calls)
+    shape = tuple(model.inputs[0].shape[1:])
+    taken = shape if size is None else (*size, shape[-1])
+    image = keras.Input(taken, dtype="float32", name=model.inputs[0].name.partition(":")[0])
+    made: dict[Value, Any] = {source: image}
+    freed = tuple(taken[:2]) != tuple(shape[:2])
+    used: set[Value] = set()
+    for call, name in zip(calls, names, strict=True):
+        if any(value not in made for value in call.inputs):
+            continue
+        if freed and not _any_size(call, made):
+            continue
+        used.update(call.inputs)
+        made |= dict(zip(call.outputs, _placed(call, name, dtype, made), strict=True))
+    ends = [value for value in made if value not in used or value in results]
+    if ends == [source]:
+        raise ValueError("Nothing of the network can be computed on images of another size.")
+    # All that no one uses is an output, so that no layer is lost; the model's own come last.
+    ends.sort(key=lambda value: (value in results, value.number))
+    outputs = [made[value] for value in ends]
+    found = keras.Model(image, outputs if len(outputs) > 1 else outputs[0], name=model.name)
+    found.trainable = False
+    return found
+
+
+def absorbed(model: keras.Model) -> dict[str, str]:
+    """Return the layers of a model that are no operations of their own once it is flat.
+
+    These are {BatchNorm: the layer that it is folded into}, under the names they have there.
+    """
+    calls, _, results = _unrolled(model)
+    kept = _folded(calls, results)
+    names = dict(zip((call.outputs for call in kept), _names(kept), strict=True))
+    gone = {call.path for call in calls} - {call.path for call in kept}
+    return {call.path[-1]: names[call.outputs] for call in calls if call.path in gone}
+
+
+# Unrolling
+
+
+@dataclass
+class _Unroller:
+    """What is unrolled so far: the calls, and numbers for tensors."""
+
+    calls: list[Call] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
+
+    def fresh(self) -> Value:
+        return Value(next(self.numbers))
+
+    def unroll(
+        self, model: keras.Model, given: Sequence[Value], path: tuple[str, ...]
+    ) -> list[Value]:
+        """Add the calls of a model to `calls`, and return its outputs."""
+        inner = model._functional if isinstance(model, keras.Sequential) else model
+        place: dict[int, Value] = dict(
+            zip((id(tensor) for tensor in inner._inputs), given, strict=True)
+        )
+        times: Counter[int] = Counter()
+        for depth in sorted(inner._nodes_by_depth, reverse=True):
+            for node in inner._nodes_by_depth[depth]:
+                if node.is_input:
+                    continue
+                operation = node.operation
+                times[id(operation)] += 1
+                again = f".{times[id(operation)]}" if times[id(operation)] > 1 else ""
+                here = (*path, operation.name + again)
+                args, kwargs = node.arguments.convert(
+                    lambda x: place[id(x)] if isinstance(x, keras.KerasTensor) else x
+                )
+                used = tuple(place[id(tensor)] for tensor in node.input_tensors)
+                for tensor, value in zip(
+                    node.output_tensors, self.entered(operation, args, kwargs, used, node, here),
+                    strict=True,
+                ):  # fmt: skip
+                    place[id(tensor)] = value
+        return [place[id(tensor)] for tensor in inner._outputs]
+
+    def entered(
+        self, operation: Any, args: Any, kwargs: Any, used: tuple[Value, ...], node: Any, path: Any
+    ) -> list[Value]:
+        """Add one call, and return its outputs."""
+        if isinstance(operation, keras.Model) and hasattr(operation, "_nodes_by_depth"):
+            return self.unroll(operation, used, path)
+        if isinstance(operation, keras.Sequential):
+            return self.unroll(operation, used, path)
+        if isinstance(operation, IDLE) and len(used) == 1:
+            return list(used)
+        kwargs = {key: value for key, value in kwargs.items() if key not in ("training", "mask")}
+        outputs = [self.fresh() for _ in node.output_tensors]
+        self.calls.append(Call(path, operation, args, kwargs, used, tuple(outputs)))
+        return outputs
+
+
+def _unrolled(model: keras.Model) -> tuple[list[Call], list[Value], list[Value]]:
+    """Return the calls of a model with its nested models unrolled, its inputs and its outputs."""
+    if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
+        raise ValueError(
+            f"{model.name} is no graph of layers but code of its own ({type(model).__name__}),"
+            " whose inside cannot be seen. Give a functional or sequential model."
+        )
+    unroller = _Unroller()
+    given = [unroller.fresh() for _ in model.inputs]
+    if len(given) != 1:
+        raise ValueError(
+            f"{model.name} has {len(given)} inputs. Give a network with one, an image."
+        )
+    results = unroller.unroll(model, given, ())
+    return unroller.calls, given, results
+
+
+def _names(calls: Sequence[Call]) -> list[str]:
+    """Return a name for each call: its own, or with those of the models around it if need be."""
+    shared = Counter(call.path[-1] for call in calls)
+    names = [call.path[-1] if shared[call.path[-1]] == 1 else ".".join(call.path) for call in calls]
+    taken: Counter[str] = Counter()
+    for index, name in enumerate(names):
+        taken[name] += 1
+        if taken[name] > 1:
+            names[index] = f"{name}.{taken[name]}"
+    return names
+
+
+# Folding
+
+
+def _folded(calls: Sequence[Call], results: Sequence[Value]) -> list[Call]:
+    """Return the calls with each BatchNorm folded into the convolution whose only reader it is."""
+    makers = {value: call for call in calls for value in call.outputs}
+    readers = Counter(value for call in calls for value in call.inputs)
+    folded: dict[Value, Call] = {}
+    gone: set[int] = set()
+    for call in calls:
+        source = makers.get(call.inputs[0]) if call.inputs else None
+        if (
+            source is None
+            or type(call.operation) is not L.BatchNormalization
+            or type(source.operation) not in LINEAR
+            or activation_of(source.operation) != "linear"
+            or readers[call.inputs[0]] > 1
+            or call.inputs[0] in results
+            or not call.single
+            or not source.single
+            or call.operation.axis not in (-1, len(call.operation.input.shape) - 1)
+        ):
+            continue
+        scale = normalization(call.operation)
+        folded[call.inputs[0]] = replace(source, outputs=call.outputs, scale=scale)
+        gone.add(id(call))
+    return [folded.get(call.outputs[0], call) for call in calls if id(call) not in gone]
+
+
+def normalization(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, np.ndarray]:
+    """Return the factor and the offset that a BatchNorm applies to each channel, in float64."""
+    variance = np.asarray(layer.moving_variance, np.float64)
+    factor = 1 / np.sqrt(variance + layer.epsilon)
+    if layer.scale:
+        factor = factor * np.asarray(layer.gamma, np.float64)
+    offset = -np.asarray(layer.moving_mean, np.float64) * factor
+    if layer.center:
+        offset = offset + np.asarray(layer.beta, np.float64)
+    return factor, offset
+
+
+# Placing
+
+
+def _any_size(call: Call, made: Mapping[Value, Any]) -> bool:
+    """Return whether a call gives the same on images of another size than the model's own."""
+    depends = any(None in made[value].shape[1:] for value in call.inputs)
+    if not depends:
+        return True
+    operation = call.operation
+    if isinstance(operation, L.LayerNormalization):
+        return operation.axis in (-1, 3) or list(np.atleast_1d(operation.axis)) in ([-1], [3])
+    if isinstance(operation, L.PReLU):
+        return tuple(operation.shared_axes or ()) == (1, 2)
+    if not isinstance(operation, keras.Layer):  # like x + y: they see neither rows nor columns
+        shapes = [made[value].shape for value in call.inputs]
+        return type(operation).__name__ in ELEMENTWISE and all(len(s) == 4 for s in shapes)
+    if type(operation).__name__ in ("LayerScale", "CustomScaleLayer", "StochasticDepth"):
+        return type(operation).__module__.startswith("keras.")
+    if type(operation) not in ANY_SIZE or not all(len(made[v].shape) == 4 for v in call.inputs):
+        return False
+    return not isinstance(operation, L.Concatenate) or operation.axis in (-1, 3)
+
+
+def _placed(call: Call, name: str, dtype: str, made: Mapping[Value, Any]) -> list[Any]:
+    """Return the symbolic outputs of a call, made by layers of its own."""
+    operation, given = call.operation, [made[value] for value in call.inputs]
+    merge = MERGES.get(type(operation).__name__)
+    if merge and not isinstance(operation, keras.Layer) and len(given) == 2:
+        return [merge(name=name, dtype=dtype)(given)]
+    if not isinstance(operation, keras.Layer) or not _plain(call):
+        apply = Applied(operation, call.args, call.kwargs, call.inputs, name=name, dtype=dtype)
+        return list(keras.tree.flatten(apply(*given)))
+    if isinstance(operation, Applied):  # of a model that was flat already
+        again = Applied(
+            operation.operation, *operation._call, operation.values, name=name, dtype=dtype
+        )
+        return list(keras.tree.flatten(again(*given)))
+    linear, activation = type(operation) in LINEAR, activation_of(operation)
+    config = {**operation.get_config(), "name": name, "dtype": dtype}
+    if linear:
+        config |= {"activation": "linear", "use_bias": operation.use_bias or bool(call.scale)}
+        for key in config:
+            if key.endswith("_initializer"):
+                config[key] = "zeros"  # the weights are set below
+    layer = _from_config(operation, config)
+    outputs = keras.tree.flatten(layer(*filled((call.args, {}), made)[0]))
+    weights = operation.get_weights()
+    if weights:
+        layer.set_weights(_scaled(operation, weights, call.scale) if call.scale else weights)
+    if linear and activation != "linear":
+        beside = L.Activation(operation.activation, name=f"{name}.{activation}", dtype=dtype)
+        outputs = [beside(outputs[0])]
+    return list(outputs)
+
+
+def _plain(call: Call) -> bool:
+    """Return whether a layer is called with tensors alone, as one argument."""
+    leaves = keras.tree.flatten(call.args)
+    kwargs = any(value is not None for value in keras.tree.flatten(call.kwargs))
+    return len(call.args) == 1 and all(isinstance(leaf, Value) for leaf in leaves) and not kwargs
+
+
+def _from_config(operation: Any, config: dict[str, Any]) -> Any:
+    """Return a layer of the same kind; the code of a Lambda was agreed to when it was loaded."""
+    if isinstance(operation, L.Lambda):
+        return L.Lambda(
+            operation.function, output_shape=operation._output_shape, mask=operation.mask,
+            arguments=operation.arguments, name=config["name"], dtype=config["dtype"],
+        )  # fmt: skip
+    return type(operation).from_config(config)
+
+
+def _scaled(
+    layer: Any, weights: Sequence[np.ndarray], scale: tuple[np.ndarray, np.ndarray]
+) -> list[np.ndarray]:
+    """Return the weights of a linear layer with a BatchNorm behind it folded in."""
+    factor, offset = scale
+    *kernels, last = weights if layer.use_bias else [*weights, np.zeros(len(factor))]
+    kernel = kernels[-1].astype(np.float64)
+    if isinstance(layer, L.SeparableConv2D) or not isinstance(
+        layer, L.DepthwiseConv2D | L.Conv2DTranspose
+    ):
+        kernel = kernel * factor
+    elif isinstance(layer, L.DepthwiseConv2D):
+        kernel = kernel * factor.reshape(kernel.shape[-2:])
+    else:
+        kernel = kernel * factor[:, None]
+    bias = last.astype(np.float64) * factor + offset
+    return [*kernels[:-1], kernel.astype(np.float32), bias.astype(np.float32)]

@@ -1,0 +1,303 @@
+"""A trained Keras network: how its layers are found, tapped, cut apart and traced back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from convscope.models.backend import keras, tf
+from convscope.models.flatten import absorbed, flat
+from convscope.models.flow import CONVOLUTIONS, concatenates, keeps
+from convscope.models.graph import activation_of, after, before, behind, inputs, operations
+from convscope.models.preprocess import preprocess
+from convscope.models.zoo import weights
+from convscope.unit import GREY, IMAGE, Unit
+
+L = keras.layers
+ACTIVATIONS = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network and all that is needed to ask it about photographs.
+
+    Attributes:
+        name: as in the config: `vgg16`.
+        model: the Keras model, laid out flat; its input is what `preprocess` returns.
+        preprocess: RGB images `(samples, height, width, 3)` in [0, 1] -> the model's input,
+            differentiable. Nobody outside knows about means and ranges.
+        weights: which trained weights the model holds.
+        dtype: the number format of the model's arithmetic.
+        classes: the class of each logit: a synset like n02130308, or a plain name; empty for a
+            network without classifier.
+        size: height and width in pixels of the images it was trained on; None where unknown.
+        fixed: all of the network, for images of that size alone; None where `model` is all of it.
+        absorbed: layers of the original that are part of another: {BatchNorm: its convolution}.
+    """
+
+    name: str
+    model: keras.Model
+    preprocess: Callable[[tf.Tensor], tf.Tensor]
+    weights: weights.Provenance
+    dtype: str = "float32"
+    classes: tuple[str, ...] = ()
+    size: int | None = None
+    fixed: keras.Model | None = None
+    absorbed: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def graphs(self) -> tuple[dict[str, Any], ...]:
+        """The operations by name, each after all that it depends on: of `model`, of `fixed`."""
+        return tuple(operations(model) for model in (self.model, self.fixed) if model is not None)
+
+    def graph(self, names: Sequence[str]) -> dict[str, Any]:
+        """Return the operations of the model that has all these layers, free in size if it can be.
+
+        Raises:
+            ValueError: the network has no such layer.
+        """
+        for found in self.graphs:
+            if all(name in found for name in names):
+                return found
+        absent = [name for name in names if name not in self.graphs[-1]]
+        raise ValueError(f"{self.name} has no layer {absent[0]!r}.")
+
+    def find(self, name: str) -> Any:
+        """Return a layer by its name; see `graph` for which model it is of."""
+        return self.graph([name])[name]
+
+    def until(self, name: str) -> dict[str, Any]:
+        """Return the operations that a layer depends on, itself the last."""
+        return behind([self.find(name)])
+
+    def demands(self, name: str) -> tuple[int, int] | None:
+        """Return the only size of images that a layer can be asked about; None: any."""
+        rows, columns = root(self.find(name).output).shape[1:3]
+        return None if rows is None or columns is None else (rows, columns)
+
+    @property
+    def mode(self) -> str:
+        """The name of the preprocessing, as it stands in `preprocess.MODES`."""
+        return str(getattr(self.preprocess, "mode", "none"))
+
+    @property
+    def colours(self) -> tuple[int, ...]:
+        """The colour that each channel of the model's input is, as a number of `unit.COLOURS`."""
+        if self.model.inputs[0].shape[-1] == 1:
+            return (GREY,)
+        return (2, 1, 0) if getattr(self.preprocess, "reverse", False) else (0, 1, 2)
+
+
+def build(
+    name: str,
+    model: keras.Model,
+    mode: str,
+    provenance: weights.Provenance,
+    classes: Sequence[str] = (),
+    size: int | None = None,
+) -> Network:
+    """Return a Keras model as a network, laid out flat and for images of any size if it can be.
+
+    Args:
+        name: what it is called in results.
+        model: the trained model, with one input `(samples, height, width, 1 or 3)`.
+        mode: the name of its preprocessing in `preprocess.MODES`.
+        provenance: which weights it holds.
+        classes: the class of each logit; none for a network without classifier.
+        size: height and width in pixels of the images it was trained on, where it is known.
+
+    Raises:
+        ValueError: the mode does not fit to the model's input, or the model is no graph of one
+            image.
+    """
+    made = preprocess(mode, model.inputs[0].shape[-1])
+    body, fixed = flat(model), None
+    if None not in model.inputs[0].shape[1:3]:
+        # If nothing of it can be freed, it stays as it is.
+        with suppress(ValueError):
+            body, fixed = flat(body, size=(None, None)), body
+        if fixed and operations(body).keys() == operations(fixed).keys():
+            fixed = None
+    return Network(
+        name,
+        body,
+        made,
+        provenance,
+        classes=tuple(classes),
+        size=size,
+        fixed=fixed,
+        absorbed=absorbed(model),
+    )
+
+
+def cast(network: Network, dtype: str) -> Network:
+    """Return the same network with its layers and weights in another number format."""
+    if network.dtype == dtype:
+        return network
+    fixed = None if network.fixed is None else flat(network.fixed, dtype)
+    return replace(network, model=flat(network.model, dtype), fixed=fixed, dtype=dtype)
+
+
+def layers(network: Network) -> dict[str, int]:
+    """Return the filters of every layer one may ask for, in the network's order.
+
+    These are the layers that make channels: convolutions, sums, whatever mixes channels, and the
+    dense layers. One that only passes on the channels of another is asked about under its name.
+    """
+    found = {}
+    for operation in network.graphs[-1].values():
+        if isinstance(operation, L.InputLayer) or isinstance(operation.output, list | tuple):
+            continue
+        shape = operation.output.shape
+        spatial = len(shape) == 4 or (len(shape) == 2 and type(operation) is L.Dense)
+        if spatial and shape[-1] is not None and not keeps(operation):
+            found[operation.name] = int(shape[-1])
+    return found
+
+
+def maker(operation: Any) -> Any:
+    """Return the operation whose channels this one passes on; itself, if it makes its own."""
+    while before(operation) and keeps(operation):
+        (operation,) = before(operation)
+    return operation
+
+
+def classifier(network: Network) -> str | None:
+    """Return the layer that gives a logit for each class, or None if the network has none.
+
+    It is the last layer that makes channels, if it is linear and has no places left. Of a network
+    with several such ends none is the one.
+    """
+    found = []
+    for tensor in (network.fixed or network.model).outputs:
+        last = tensor._keras_history.operation
+        while type(last) is L.Softmax or _softmax(last) or (before(last) and keeps(last)):
+            (last,) = before(last)
+        shape = last.output.shape
+        pooled = len(shape) == 2 or (len(shape) == 4 and shape[1:3] == (1, 1))
+        if pooled and type(last) in (L.Dense, L.Conv2D):
+            found.append(last.name)
+    return found[0] if len(found) == 1 else None
+
+
+def _softmax(operation: Any) -> bool:
+    return type(operation) is L.Activation and activation_of(operation) == "softmax"
+
+
+def preactivation(layer: Any) -> keras.KerasTensor:
+    """Return what a layer computes before its activation, symbolically.
+
+    It shares the layer's weights. A unit behind a ReLU that is silent has no gradient; its
+    preactivation has one, and it is exactly linear in the layer's inputs.
+    """
+    linear = type(layer) in (*CONVOLUTIONS, L.Dense)
+    if not linear or activation_of(layer) == "linear":
+        return layer.output
+    # An operation outside a layer does not convert its inputs to the layer's format by itself.
+    given = keras.ops.cast(layer.input, layer.compute_dtype)
+    if isinstance(layer, L.Dense):
+        result = keras.ops.matmul(given, layer.kernel)
+    else:
+        result = layer.convolution_op(given, layer.kernel)
+    return result + layer.bias if layer.use_bias else result
+
+
+def activation(network: Network, name: str) -> keras.KerasTensor:
+    """Return what later layers get of a layer: its output behind the activation of its own."""
+    graph = network.graph([name])
+    model = network.model if graph is network.graphs[0] else network.fixed
+    readers = after(model).get(name, [])
+    if len(readers) == 1 and type(readers[0]) in ACTIVATIONS:
+        return readers[0].output
+    return graph[name].output
+
+
+def root(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the model's input that a tensor depends on."""
+    while sources := inputs(tensor._keras_history.operation):
+        tensor = sources[0]
+    return tensor
+
+
+def tap(network: Network, names: Sequence[str], *, pre: bool = False) -> keras.Model:
+    """Return a model from images in [0, 1] to {layer: activations}, cut at the last layer.
+
+    Args:
+        network: the network to look into.
+        names: layers of it; nothing beyond the deepest of them is computed.
+        pre: take the preactivations, not what later layers get.
+
+    Returns:
+        A `keras.Model`: `(samples, height, width, 3)` float32 -> {name: `(samples, rows, columns,
+        filters)` float32}.
+    """
+    graph = network.graph(names)
+    return look(
+        network,
+        {name: preactivation(graph[name]) if pre else activation(network, name) for name in names},
+    )
+
+
+def look(network: Network, tensors: Mapping[str, keras.KerasTensor]) -> keras.Model:
+    """Return a model from images in [0, 1] to named symbolic tensors of one graph, float32."""
+    source = root(next(iter(tensors.values())))
+    image = keras.Input((*source.shape[1:3], 3), dtype="float32", name=IMAGE)
+    body = keras.Model(source, dict(tensors))
+    values = body(network.preprocess(image))
+    return keras.Model(
+        image, {name: keras.ops.cast(value, "float32") for name, value in values.items()}
+    )
+
+
+def segment(network: Network, source: str, target: str, *, pre: bool = False) -> keras.Model:
+    """Return a model from the activations of layer `source` to those of the later `target`.
+
+    Args:
+        network: the network to cut.
+        source: the layer whose activations go in.
+        target: the layer whose activations, or preactivations, come out.
+        pre: take the target's preactivations.
+
+    Raises:
+        ValueError: `target` cannot be computed from `source` alone.
+    """
+    graph = network.graph([source, target])
+    start = activation(network, source)
+    output = preactivation(graph[target]) if pre else activation(network, target)
+    if source not in behind([graph[target]]) or source == target:
+        raise ValueError(
+            f"{target} of {network.name} does not come after {source}. Name the earlier layer "
+            "first."
+        )
+    return keras.Model(start, output)
+
+
+def inputs_of(network: Network, name: str) -> tuple[Unit, ...]:
+    """Return the unit that makes each input channel of a layer, in channel order.
+
+    The walk goes back through what leaves channels apart, like activations and pooling, and through
+    concatenations into the branch that a channel comes from. It ends at the layer that made the
+    channel: a convolution, a sum, whatever mixes channels. At the network's input these are the
+    colours.
+    """
+    made: dict[str, tuple[Unit, ...]] = {}
+
+    def channels(operation: Any) -> tuple[Unit, ...]:
+        if operation.name not in made:
+            if isinstance(operation, L.InputLayer):
+                found = tuple(Unit(IMAGE, colour) for colour in network.colours)
+            elif keeps(operation):
+                found = channels(before(operation)[0])
+            elif concatenates(operation):
+                found = sum(map(channels, before(operation)), ())
+            else:
+                shape = operation.output.shape
+                found = tuple(Unit(operation.name, number) for number in range(shape[-1]))
+            made[operation.name] = found
+        return made[operation.name]
+
+    sources = before(network.find(name))
+    return sum((channels(source) for source in sources), ())

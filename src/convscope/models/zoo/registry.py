@@ -1,0 +1,231 @@
+"""A network in outline: what a request can be checked against, and the network itself."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convscope.models.zoo import weights
+from convscope.models.zoo.weights import Provenance
+from convscope.settings import ModelSettings
+from convscope.unit import Unit
+from convscope.unit import check as check_unit
+
+if TYPE_CHECKING:
+    from convscope.models.network import Network
+
+
+USUAL = "vgg16"  # the network that conf/config.yaml takes where none is named
+LARGEST = 4096  # pixels of a side, beyond which no layer is looked for
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a network without a look at its numbers.
+
+    Attributes:
+        name: as it stands in results.
+        weights: which weights it holds.
+        preprocess: how an image becomes what it takes, as a text that names it exactly.
+        layers: filters of each layer one may ask for, in the network's order.
+        classifier: the layer that gives a logit for each class; None: there is none.
+        size: height and width in pixels of the images it was trained on; None: unknown.
+        least: layer -> pixels of the smallest square image that leaves it a position.
+        demands: layer -> the only side of a square image that it can be asked about; None: any.
+        fits: (layer, pixels) -> whether a square image of that side can be computed up to there. Of
+            most networks that is any from `least` on; NASNet adds maps that differ in size at some.
+    """
+
+    name: str
+    weights: Provenance
+    preprocess: str
+    layers: Mapping[str, int]
+    classifier: str | None
+    size: int | None
+    least: Callable[[str], int]
+    demands: Callable[[str], int | None]
+    fits: Callable[[str, int], bool]
+
+
+def outline(model: ModelSettings) -> Outline:
+    """Return what is known of a network; of a packaged one, without TensorFlow.
+
+    Raises:
+        ValueError, FileNotFoundError: there is no such network, or its weights are missing or
+            damaged.
+    """
+    if model.kind != "packaged":
+        return _drawn(network(model))
+    name = packaged(model)
+    checkpoint = weights.PACKAGED[name]
+    return Outline(
+        name,
+        checkpoint.provenance,
+        name,
+        checkpoint.layers,
+        checkpoint.classifier,
+        checkpoint.size,
+        checkpoint.least.__getitem__,
+        lambda _: None,
+        lambda layer, side: side >= checkpoint.least[layer],
+    )
+
+
+def network(model: ModelSettings) -> Network:
+    """Return the network, loaded once for the check of a request and for its run.
+
+    Raises:
+        ValueError, FileNotFoundError: there is no such network, or its weights are missing or
+            damaged.
+    """
+    files = [Path(name).expanduser() for name in (model.path, model.weights) if name]
+    found = [path.stat() for path in files if path.is_file()]
+    return _loaded(model, tuple((stat.st_mtime_ns, stat.st_size) for stat in found))
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: ModelSettings, _: object) -> Network:
+    """Load a network; a file that has changed since is loaded again."""
+    if model.kind == "packaged":
+        from convscope.models.zoo.packaged import LOADERS
+
+        return LOADERS[packaged(model)](weight_file(model))
+    if model.kind == "application":
+        from convscope.models.zoo.applications import application
+
+        return application(str(model.name), model.weights or "imagenet")
+    from convscope.models.zoo.keras_files import keras_file
+
+    path = Path(str(model.path)).expanduser()
+    return keras_file(path, str(model.preprocess), model.called, model.labels, model.custom)
+
+
+def packaged(model: ModelSettings) -> str:
+    """Return the name of a packaged network.
+
+    Raises:
+        ValueError: no such network is packaged.
+    """
+    if model.name in weights.PACKAGED:
+        return str(model.name)
+    near = difflib.get_close_matches(str(model.name), weights.PACKAGED, 1)
+    raise ValueError(
+        f"model.name={model.name} is no packaged network. Those are {', '.join(weights.PACKAGED)};"
+        f" others come with model=application model.name=VGG16 or model=file."
+        + (f" Did you mean {near[0]!r}?" if near else "")
+    )
+
+
+def asked(model: ModelSettings) -> list[str]:
+    """Return what a command says to choose a network; nothing for the usual one."""
+    if model.kind == "packaged":
+        said = [] if model.name == USUAL else [f"model={model.name}"]
+    elif model.kind == "application":
+        said = ["model=application", f"model.name={model.name}"]
+    else:
+        said = ["model=file", f"model.path={model.path}", f"model.preprocess={model.preprocess}"]
+        said += [f"model.name={model.name}"] if model.name else []
+        said += [f"model.labels={model.labels}"] if model.labels else []
+        said += ["model.custom=true"] if model.custom else []
+    if model.weights not in (None, "imagenet"):
+        said.append(f"model.weights={model.weights}")
+    return said
+
+
+def weight_file(model: ModelSettings) -> Path | None:
+    """Return the file that the weights of a packaged network come from; None: the packaged one."""
+    return Path(model.weights).expanduser() if model.weights else None
+
+
+def _drawn(found: Network) -> Outline:
+    """Return the outline of a network that is loaded."""
+    from convscope.models.network import classifier, layers
+
+    def least(layer: str) -> int:
+        """Return the smallest side that leaves a layer a position, by halving."""
+        if demanded := demands(layer):
+            return demanded
+        low, high = 0, 1
+        while not _fits(found, layer, high):
+            low, high = high, 2 * high
+            if high > LARGEST:
+                return high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if _fits(found, layer, middle) else (middle, high)
+        return high
+
+    def demands(layer: str) -> int | None:
+        size = found.demands(layer)
+        return None if size is None else size[0]
+
+    return Outline(
+        found.name,
+        found.weights,
+        found.mode,
+        layers(found),
+        classifier(found),
+        found.size,
+        least,
+        demands,
+        lambda layer, side: _fits(found, layer, side),
+    )
+
+
+def _fits(found: Network, layer: str, side: int) -> bool:
+    from convscope.models.flow import sizes
+
+    try:
+        sizes(found.until(layer), (side, side))
+    except ValueError:
+        return False
+    return True
+
+
+def positions(model: ModelSettings, layer: str, size: tuple[int, int]) -> tuple[int, int]:
+    """Return the rows and columns of a layer's map on an image of `size`.
+
+    Raises:
+        ValueError: the image is too small.
+    """
+    if model.kind == "packaged":
+        made = weights.PACKAGED[packaged(model)].maps[layer]
+        return made.rows(size[0]), made.rows(size[1])
+    from convscope.models.flow import sizes
+
+    return sizes(network(model).until(layer), size)[layer]
+
+
+def check(unit: Unit, model: ModelSettings) -> None:
+    """Raise ValueError unless a network has a unit."""
+    found = outline(model)
+    if unit.layer not in found.layers and not plain(model):
+        from convscope.models.network import maker
+
+        loaded = network(model)
+        graph, part = loaded.graphs[-1], loaded.absorbed.get(unit.layer)
+        made = part or (maker(graph[unit.layer]).name if unit.layer in graph else None)
+        if made in found.layers:
+            does = "is folded into" if part else "only passes on the channels of"
+            raise ValueError(
+                f"{unit.layer} of {found.name} {does} {made}. Ask for that: layer={made}."
+            )
+    check_unit(unit, found.layers, found.name)
+
+
+def check_linear(layer: str, model: ModelSettings) -> None:
+    """Raise ValueError unless the filters of a layer have kernels over its inputs."""
+    if not plain(model):
+        from convscope.models.linear import obstacle
+
+        if why := obstacle(network(model).find(layer)):
+            raise ValueError(why)
+
+
+def plain(model: ModelSettings) -> bool:
+    """Return whether a network is packaged and has convolutions and pools alone."""
+    return model.kind == "packaged" and weights.PACKAGED[packaged(model)].classifier is None

@@ -1,0 +1,321 @@
+"""What ascends: a score for each sample, made of preactivations; objectives add and scale."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+
+from convscope.models.backend import tf
+
+# Lucid's. The floor keeps two negatives from making a positive, and leaves a gradient where the
+# angle is wide; the other number spares silent positions a division by zero.
+FLOOR, EPSILON = 0.1, 1e-4
+
+NAMES = ("channel", "neuron", "direction", "layer", "logit", "caricature")
+
+
+@dataclass(frozen=True, order=True)  # TensorFlow sorts the keys of what enters its graphs
+class Reading:
+    """What an objective reads of the network: preactivations of one layer.
+
+    Attributes:
+        layer: the layer's name.
+        whole: False for each sample's own filter, `(samples, height, width)`; True for all of
+            them, `(samples, height, width, filters)`. A classifier has no rows and columns:
+            `(samples,)` and `(samples, filters)`.
+        reference: of the reference image, which goes through the same transforms as the sample.
+    """
+
+    layer: str
+    whole: bool = False
+    reference: bool = False
+
+
+class Samples(NamedTuple):
+    """What a batch shows: each sample's own filter, int, and its sign, 1 or -1; `(samples,)`."""
+
+    filters: tf.Tensor
+    signs: tf.Tensor
+
+
+Readings = Mapping[Reading, tf.Tensor]
+Formula = Callable[..., tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A score to be raised. Objectives add, subtract and scale to new ones: `a - 0.5 * b`.
+
+    Attributes:
+        name: the word for it in tables, or the formula it was made by.
+        readings: what it reads of the network, each once.
+        score: readings, whose samples they are -> scores `(samples,)`, higher is better.
+    """
+
+    name: str
+    readings: tuple[Reading, ...]
+    score: Callable[[Readings, Samples], tf.Tensor]
+
+    def __add__(self, other: Objective) -> Objective:
+        """Return the sum of two objectives."""
+        if not isinstance(other, Objective):
+            return NotImplemented
+        return _made(f"{self.name} + {other.name}", operator.add, self, other)
+
+    def __sub__(self, other: Objective) -> Objective:
+        """Return an objective that rises where this one does and where the other falls."""
+        if not isinstance(other, Objective):
+            return NotImplemented
+        return _made(f"{self.name} - {_factor(other)}", operator.sub, self, other)
+
+    def __mul__(self, weight: float) -> Objective:
+        """Return the objective times a finite number."""
+        if not isinstance(weight, Real):
+            return NotImplemented
+        number = _finite("The weight of an objective", weight)
+        return _made(f"{number:.12g} * {_factor(self)}", lambda score: number * score, self)
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Objective:
+        """Return the objective that rises where this one falls."""
+        return _made(f"-{_factor(self)}", operator.neg, self)
+
+
+def _made(name: str, formula: Formula, *parts: Objective) -> Objective:
+    """Return the objective whose scores are a formula of those of its parts."""
+    readings = tuple(dict.fromkeys(reading for part in parts for reading in part.readings))
+    return Objective(
+        name, readings, lambda *given: formula(*(part.score(*given) for part in parts))
+    )
+
+
+def _factor(objective: Objective) -> str:
+    """Return the name as a factor in a formula: in brackets if it is a sum."""
+    name = objective.name
+    return f"({name})" if " + " in name or " - " in name else name
+
+
+def _finite(what: str, number: float, least: float = -math.inf) -> float:
+    """Return a number, refusing one that is not finite or below the least."""
+    if not math.isfinite(number) or number < least:
+        bound = "" if math.isinf(least) else f" from {least:g}"
+        raise ValueError(f"{what} is a finite number{bound}. Received: {number}.")
+    return float(number)
+
+
+def relative(main: Objective, term: Objective, weight: float) -> Objective:
+    """Return main + weight * |main| * term, with no gradient through |main|.
+
+    A term from -1 to 0 then costs a share of the score, however large a layer's scores are.
+    """
+    number = _finite("The weight of a term", weight)
+    if number == 0:
+        return main
+
+    def formula(score: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+        return score + number * tf.stop_gradient(tf.abs(score)) * share
+
+    name = f"{main.name} + {number:.12g} * |{main.name}| * {_factor(term)}"
+    return _made(name, formula, main, term)
+
+
+def signed(objective: Objective) -> Objective:
+    """Return the objective times each sample's sign: at -1, what its filter dislikes most."""
+    signs = Objective("sign", (), lambda readings, samples: samples.signs)
+    return _made(f"sign * {_factor(objective)}", operator.mul, signs, objective)
+
+
+def own(activations: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
+    """Return each sample's own map `(samples, height, width)` of `(samples, height, width, C)`.
+
+    A classifier's `(samples, C)` gives `(samples,)`.
+    """
+    return tf.gather(activations, filters, axis=-1, batch_dims=1)
+
+
+def _of(name: str, reading: Reading, formula: Formula) -> Objective:
+    """Return the objective whose scores are a formula of the values of one reading."""
+    return Objective(name, (reading,), lambda readings, samples: formula(readings[reading]))
+
+
+def channel(layer: str) -> Objective:
+    """Return the mean preactivation over the whole map: the texture that a filter likes."""
+    return _of("channel", Reading(layer), _mean)
+
+
+def neuron(layer: str, position: tuple[int, int] | None = None) -> Objective:
+    """Return the preactivation at one position of the map: the pattern that a neuron likes.
+
+    The position is (row, column), by default the centre, (height // 2, width // 2).
+
+    Raises:
+        ValueError: a position below 0; when the score is made, a position outside the map.
+    """
+    if position is not None and min(position) < 0:
+        message = "A neuron's position is (row, column), both counted from 0."
+        raise ValueError(f"{message} Received: {position}.")
+
+    def score(values: tf.Tensor) -> tf.Tensor:
+        size = tuple(values.shape[1:])
+        where = tuple(extent // 2 for extent in size) if position is None else tuple(position)
+        if len(where) != len(size) or any(map(operator.ge, where, size)):
+            extent = f"{size[0]} rows and {size[1]} columns" if size else "no rows and columns"
+            raise ValueError(f"{layer} has {extent}, counted from 0. Received: {where}.")
+        return values[(slice(None), *where)]
+
+    return _of("neuron", Reading(layer), score)
+
+
+def direction(
+    layer: str, others: Mapping[int, float] = MappingProxyType({}), power: float = 2.0
+) -> Objective:
+    """Return how far a layer goes along each sample's direction, its own filter with others.
+
+    The own filter weighs 1, unless `others`, {filter: weight}, gives its weight too. Scores as in
+    `aligned`, from preactivations: a silent filter has a gradient.
+
+    Raises:
+        ValueError: a filter below 0, a weight that is not finite, a power below 0; when the score
+            is made, a filter that the layer lacks.
+    """
+    reading, weights = Reading(layer, whole=True), dict(others)
+    _finite("The power of a cosine", power, 0)
+    for number, weight in weights.items():
+        _finite(f"The weight of filter {number}", weight)
+        if not isinstance(number, Integral) or number < 0:
+            raise ValueError(f"A direction's filters count from 0. Received: {number}.")
+
+    def score(readings: Readings, samples: Samples) -> tf.Tensor:
+        count = readings[reading].shape[-1]
+        if max(weights, default=0) >= count:
+            message = f"{layer} has {count} filters, counted from 0."
+            raise ValueError(f"{message} Received: {max(weights)} in a direction.")
+        given = np.array([number in weights for number in range(count)])
+        mixed = np.array([weights.get(number, 0) for number in range(count)], np.float32)
+        vectors = tf.where(given, mixed, tf.one_hot(samples.filters, count))
+        return aligned(readings[reading], vectors, power)
+
+    return Objective("direction", (reading,), score)
+
+
+def deepdream(layer: str) -> Objective:
+    """Return the mean square of a layer's activations: more of whatever it sees.
+
+    Preactivations count after a ReLU, since squares would reward the silent ones. Source:
+    Mordvintsev, Olah and Tyka, "Inceptionism", 2015.
+    """
+    whole = Reading(layer, whole=True)
+    return _of("layer", whole, lambda values: _mean(tf.square(tf.nn.relu(values))))
+
+
+def logit(layer: str) -> Objective:
+    """Return the own class's value before the softmax, which also rises when other classes fall.
+
+    Source: Simonyan, Vedaldi and Zisserman, "Deep Inside Convolutional Networks", 2014.
+
+    Raises:
+        ValueError: when the score is made, a layer with rows and columns.
+    """
+
+    def score(values: tf.Tensor) -> tf.Tensor:
+        samples, *size = values.shape
+        if size == [1, 1]:  # some classifiers are convolutions of a map of one position
+            return tf.reshape(values, (samples,))
+        if size:
+            message = f"A logit has no rows and columns; for a filter of {layer} take channel."
+            raise ValueError(f"{message} Received: {size[0]} rows and {size[1]} columns.")
+        return values
+
+    return _of("logit", Reading(layer), score)
+
+
+def diversity(layer: str, samples: int) -> Objective:
+    """Return how little a sample is like the others of its unit, from -1 to 0.
+
+    Minus the mean over the others of the dot product of Gram matrices `(filters, filters)`: sums
+    over positions of products of activations, scaled to length 1. Preactivations count after a
+    ReLU, so that no product is below 0. Each run of `samples` images in the batch is one unit;
+    units never meet. Source: Olah, Mordvintsev and Schubert, "Feature Visualization", 2017.
+
+    Raises:
+        ValueError: fewer than 2 samples; when the score is made, a unit that lacks some.
+    """
+    if samples < 2:
+        raise ValueError(f"Diversity compares 2 or more samples of a unit. Received: {samples}.")
+
+    def score(values: tf.Tensor) -> tf.Tensor:
+        batch, *size, filters = values.shape
+        if batch % samples:
+            message = f"Diversity compares {samples} samples of each unit."
+            raise ValueError(f"{message} Received: a batch of {batch}.")
+        positions = tf.reshape(tf.nn.relu(values), (batch, math.prod(size), filters))
+        grams = tf.matmul(positions, positions, transpose_a=True)
+        grams = tf.reshape(grams, (-1, samples, filters**2))
+        grams = tf.math.divide_no_nan(grams, length(grams)[..., None])
+        similarity = tf.matmul(grams, grams, transpose_b=True) * (1 - tf.eye(samples))
+        return -tf.reshape(tf.reduce_sum(similarity, axis=-1), (batch,)) / (samples - 1)
+
+    return _of("diversity", Reading(layer, whole=True), score)
+
+
+def caricature(layer: str, power: float = 2.0) -> Objective:
+    """Return how much a sample shows of what a layer sees in the reference image, and more.
+
+    Scores as in `aligned`, with sums over all positions and filters. The reference counts after a
+    ReLU: what is silent in both images is nothing to exaggerate. Where it fires, the sample counts
+    before the ReLU, so that a silent filter has a gradient; elsewhere after it, since no later
+    layer sees how silent a filter is. No gradient flows into the reference. Source: Lucid's recipe
+    `caricature`.
+
+    Raises:
+        ValueError: a power below 0.
+    """
+    # Block4_conv3 of VGG16, two photographs, 40 steps: the cosine of the activations reaches .75
+    # and .69; with a ReLU on both sides .75 and .65, without any .20 and .20.
+    mine, its = Reading(layer, whole=True), Reading(layer, whole=True, reference=True)
+    _finite("The power of a cosine", power, 0)
+
+    def score(readings: Readings, samples: Samples) -> tf.Tensor:
+        target = tf.stop_gradient(tf.nn.relu(readings[its]))
+        values = tf.where(target > 0, readings[mine], tf.nn.relu(readings[mine]))
+        shape = (-1, math.prod(target.shape[1:]))
+        return aligned(tf.reshape(values, shape), tf.reshape(target, shape), power)
+
+    return Objective("caricature", (mine, its), score)
+
+
+def aligned(maps: tf.Tensor, vectors: tf.Tensor, power: float) -> tf.Tensor:
+    """Return each sample's mean over positions of dot * max(0.1, cosine)^power.
+
+    There dot = x . v and cosine = dot / ((1e-4 + |x|) (1e-4 + |v|)). Source: Carter et al.,
+    "Activation Atlas", 2019, in the form of its code, Lucid.
+
+    Args:
+        maps: x, `(samples, ..., filters)` with any positions between.
+        vectors: v, one for each sample, `(samples, filters)`.
+        power: how much the angle counts beside the length.
+    """
+    positions = tf.reshape(maps, (-1, math.prod(maps.shape[1:-1]), maps.shape[-1]))
+    dots = tf.linalg.matvec(positions, vectors)
+    lengths = (EPSILON + length(positions)) * (EPSILON + length(vectors)[:, None])
+    return _mean(dots * tf.maximum(FLOOR, dots / lengths) ** power)
+
+
+def _mean(values: tf.Tensor) -> tf.Tensor:
+    """Return each sample's mean `(samples,)`; a single value is its own mean."""
+    return tf.reduce_mean(values, axis=tuple(range(1, len(values.shape))))
+
+
+def length(values: tf.Tensor) -> tf.Tensor:
+    """Return the lengths along the last axis; at zero the gradient is zero, not NaN."""
+    squares = tf.reduce_sum(tf.square(values), axis=-1)
+    some = squares > 0
+    return tf.where(some, tf.sqrt(tf.where(some, squares, 1.0)), 0.0)

@@ -1,0 +1,320 @@
+"""All that a network took photographs for, in tables, pictures and words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from convscope.activations.accuracy import Rate, Target
+from convscope.activations.predictions import Prediction, mistakes, rate
+from convscope.data.labels import taxonomy
+from convscope.report.answers import classify_page
+from convscope.report.figures.lineup import chosen, percent, predictions_picture
+from convscope.stages import checks
+
+COLUMNS = ("image", "rank", "wnid", "label", "probability", "truth", "correct")
+"""Of the table of predictions, a row for each photograph and rank."""
+
+PHOTOGRAPHS = (
+    "image", "wnid", "label", "probability", "truth", "truth_rank", "truth_probability", "correct",
+)  # fmt: skip
+"""Of the table of photographs, a row for each."""
+
+CLASSES = ("wnid", "name", "photographs", "top1", "topk", "mistake", "times")
+"""Of the table of labels."""
+
+DRAWN = 24  # photographs in the picture
+LISTED = 20  # photographs on the terminal
+FEW = 100  # labelled photographs below which the width of the interval is said
+NAMED = 3  # labels that a sentence names at most
+
+# What became of photographs that are no squares.
+CUTS = {
+    "crop": "The network saw the middle square of each photograph; what lies beside it was cut"
+    " away.",
+    "center": "The network saw the middle of each photograph, as it is tested; what lies around it"
+    " was cut away.",
+    "squash": "Each photograph was squashed into a square, which distorts those that are none.",
+    "pad": "Each photograph was shown whole, with grey beside it where it is no square; the"
+    " networks learned without.",
+}
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """The predictions of one network on some photographs.
+
+    Attributes:
+        network: its name.
+        source: which weights these are.
+        classes: its classes, synsets or plain names.
+        predictions: of the photographs that could be read, in their order.
+        skipped: photographs that were set aside.
+        targets: what the labels stand for among the classes.
+        origin: where the labels come from.
+        top: the k of top-k.
+        size: height and width in pixels that photographs were shown at.
+        fit: how they were brought to that.
+        trained: height and width of the images that the network learned from; None: not known.
+    """
+
+    network: str
+    source: str
+    classes: tuple[str, ...]
+    predictions: tuple[Prediction, ...]
+    skipped: int
+    targets: Mapping[str, Target]
+    origin: str
+    top: int
+    size: int
+    fit: str
+    trained: int | None
+
+    @cached_property
+    def rates(self) -> dict[int, Rate]:
+        """How often the truth was the best class, and among the `top` best."""
+        return {k: rate(self.predictions, k) for k in dict.fromkeys((1, self.top))}
+
+    @cached_property
+    def known(self) -> list[Prediction]:
+        """The photographs whose label the network knows."""
+        return [one for one in self.predictions if one.rank is not None]
+
+    @property
+    def confidence(self) -> float:
+        """The mean probability of the best class, where the truth is known if it is anywhere."""
+        asked = self.known or self.predictions
+        return float(np.mean([one.best.probability for one in asked]))
+
+    @property
+    def labelled(self) -> int:
+        """How many photographs have a label."""
+        return sum(one.truth is not None for one in self.predictions)
+
+    # In numbers
+
+    def rows(self) -> list[list[object]]:
+        """Return the rows of the table of predictions."""
+        return [
+            [one.image, rank, guess.key, guess.name, np.float32(guess.probability), one.label,
+             guess.right]
+            for one in self.predictions
+            for rank, guess in enumerate(one.guesses, 1)
+        ]  # fmt: skip
+
+    def photographs(self, shown: Sequence[Prediction]) -> list[list[object]]:
+        """Return the rows of the table of photographs."""
+        return [
+            [one.image, one.best.key, one.best.name, np.float32(one.best.probability), one.label,
+             one.rank, None if one.probability is None else np.float32(one.probability),
+             one.correct]
+            for one in shown
+        ]  # fmt: skip
+
+    def labels(self) -> list[dict[str, object]]:
+        """Return what became of each label that the network knows.
+
+        The most frequent come first, of these the ones that are least often right.
+        """
+        found: dict[str, list[Prediction]] = {}
+        for one in self.known:
+            found.setdefault(str(one.truth), []).append(one)
+        rows: list[dict[str, object]] = []
+        for key, own in sorted(
+            found.items(), key=lambda item: (-len(item[1]), rate(item[1]).hits, item[0])
+        ):
+            wrong = Counter(one.best.name for one in mistakes(own)).most_common(1)
+            name, times = wrong[0] if wrong else (None, None)
+            values = (key, own[0].label, len(own), rate(own).hits, rate(own, self.top).hits)
+            rows.append(dict(zip(CLASSES, (*values, name, times), strict=True)))
+        return rows
+
+    def summary(self) -> dict[str, object]:
+        """Return every scalar result."""
+        found: dict[str, object] = {}
+        for name, k in (("top1", 1), ("topk", self.top)):
+            one = self.rates[k]
+            low, high = one.interval or (None, None)
+            found |= {name: one.share, f"{name}_low": low, f"{name}_high": high}
+        counts = {
+            "k": self.top,
+            "confidence": self.confidence,
+            "photographs": len(self.predictions),
+            "labelled": self.labelled,
+            "known": len(self.known),
+            "picture": "images/predictions.png",
+        }
+        return {f"classify/{key}": value for key, value in {**found, **counts}.items()}
+
+    # In pictures
+
+    def picture(self, shown: Sequence[Prediction], views: Mapping[Path, np.ndarray]) -> np.ndarray:
+        """Return some of the photographs shown beside their classes, uint8."""
+        drawn = chosen(shown, DRAWN)
+        return predictions_picture(self.network, drawn, views, len(self.predictions), self.result)
+
+    def page(
+        self,
+        shown: Sequence[Prediction],
+        views: Mapping[Path, np.ndarray],
+        large: int,
+        settings: Mapping[str, object],
+    ) -> str:
+        """Return the report of a run with these settings, `large` mistakes at its top."""
+        return classify_page(
+            name=self.network,
+            shown=shown,
+            views=views,
+            total=len(self.predictions),
+            large=large,
+            rates=self.rates,
+            confidence=self.confidence,
+            classes=self.labels(),
+            facts=self.facts(),
+            notes=self.notes(),
+            settings=settings,
+        )
+
+    # In words
+
+    @property
+    def result(self) -> str:
+        """What came out, in a line."""
+        sure = f"mean confidence {percent(self.confidence)}"
+        if not self.known:
+            why = "no labels" if not self.labelled else "no label that the network knows"
+            return f"{why}, so no accuracy; {sure}"
+        return "; ".join([*(f"top-{k} {one}" for k, one in self.rates.items()), sure])
+
+    def lines(self) -> list[str]:
+        """Return the first photographs as a table, right or wrong, and the result."""
+        listed = self.predictions[:LISTED]
+        marks = {True: "right", False: "wrong", None: ""}
+        cells = [
+            (_cut(one.image, 36), _cut(one.best.name, 28), f"{100 * one.best.probability:.1f} %",
+             marks[one.correct] or (one.state if one.truth else ""),
+             "" if one.correct or one.truth is None else f"it is {_cut(str(one.label), 28)}")
+            for one in listed
+        ]  # fmt: skip
+        wide = [max(len(row[at]) for row in cells) for at in range(4)]
+        said = [
+            f"{image:<{wide[0]}}  {name:<{wide[1]}}  {share:>{wide[2]}}  {mark:<{wide[3]}}"
+            f"  {truth}".rstrip()
+            for image, name, share, mark, truth in cells
+        ]
+        if more := len(self.predictions) - len(listed):
+            said.append(f"and {more:,} more: see tables/predictions.csv")
+        return [*said, self.result]
+
+    def facts(self) -> dict[str, str]:
+        """Return what the head of a page states."""
+        said = {
+            "network": f"{self.network}, {len(self.classes):,} classes",
+            "weights": self.source,
+            "photographs": f"{len(self.predictions):,} at {self.size} x {self.size} ({self.fit})",
+            "labels": f"from {self.origin}" if self.labelled else "none",
+        }
+        for k, one in self.rates.items():
+            if one.total:
+                said[f"top-{k} accuracy"] = str(one)
+        return said | {"mean confidence": f"{percent(self.confidence)} in the best class"}
+
+    def notes(self) -> list[str]:
+        """Return what a reader should keep in mind, as far as these photographs say so."""
+        said = self._label_notes()
+        synsets = set(self.classes) <= taxonomy().words.keys()
+        if not self.known:
+            said.append(
+                f"The network always names some of its {len(self.classes):,} classes, also for a"
+                " photograph that shows none of them."
+            )
+        elif synsets and len(self.classes) > 1:
+            said.append(
+                "A label of ImageNet names one object of a photograph. Where there are several, the"
+                " name of another one counts as a mistake."
+            )
+        said.append(CUTS[self.fit])
+        if self.trained not in (None, self.size):
+            said.append(
+                f"The network learned from images of {self.trained} pixels and saw these at"
+                f" {self.size}: it may do better at its own size."
+            )
+        if self.skipped:
+            said.append(f"{checks.aside(self.skipped)}: tables/skipped.csv says why.")
+        return said
+
+    def _label_notes(self) -> list[str]:
+        """Return what is to be said of the labels and of the accuracy that they gave."""
+        if not self.labelled:
+            return [
+                "The photographs have no labels, so nothing says whether a class is right. Name the"
+                " files as ILSVRC does, sort them into folders of a class each, or give a table"
+                " with images.labels=PATH."
+            ]
+        said, rest = [], len(self.predictions) - self.labelled
+        if rest:
+            said.append(f"{_many(rest)} no label, and no part in the accuracy.")
+        strange = [one for one in self.predictions if one.state == "unknown"]
+        if strange:
+            names = _some([str(one.label) for one in strange])
+            said.append(
+                f"{_many(len(strange))} a class that the network does not know ({names}), and no"
+                " part in the accuracy."
+            )
+        said += self._target_notes()
+        if not self.known:
+            return said
+        one = self.rates[1]
+        low, high = one.interval or (0.0, 1.0)
+        if one.total < FEW:
+            said.append(
+                f"{one.total} photographs are few: with others like them the accuracy may well be"
+                f" anything from {100 * low:.0f} to {100 * high:.0f} %."
+            )
+        if not low <= self.confidence <= high:
+            what = "surer than it is right" if self.confidence > high else "right more often"
+            said.append(
+                f"The network is {what}{' than it is sure' * (self.confidence < low)}: its mean"
+                f" confidence is {percent(self.confidence)}, its accuracy {100 * low:.0f} to"
+                f" {100 * high:.0f} %."
+            )
+        return said
+
+    def _target_notes(self) -> list[str]:
+        """Return which labels stand for several classes."""
+        names = {str(one.truth): str(one.label) for one in self.known}
+        wide = {key: target for key, target in self.targets.items() if len(target.places) > 1}
+        said = []
+        for how, why in (("group", "above classes"), ("name", "that classes share")):
+            found = [
+                f"{names[key]}: {len(target.places)}"
+                for key, target in wide.items()
+                if target.how == how and key in names
+            ]
+            if found:
+                kind = "groups" if how == "group" else "names"
+                said.append(
+                    f"Some labels are {kind} {why}: each of the classes counts as right"
+                    f" ({_some(found)})."
+                )
+        return said
+
+
+def _many(count: int) -> str:
+    return "1 photograph has" if count == 1 else f"{count:,} photographs have"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first different names in a line."""
+    different = list(dict.fromkeys(names))
+    more = len(different) - NAMED
+    return ", ".join(different[:NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _cut(words: str, most: int) -> str:
+    return words if len(words) <= most else f"{words[: most - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -1,0 +1,159 @@
+"""The layers of a network that one may ask about, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from convscope.models.backend import keras
+from convscope.models.flow import concatenates, sums, window
+from convscope.models.graph import kind_of
+from convscope.models.linear import obstacle
+from convscope.models.network import Network, classifier, inputs_of, layers
+from convscope.models.position import receptive_field
+from convscope.unit import COLOURS, IMAGE, Unit
+
+L = keras.layers
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One layer.
+
+    Attributes:
+        layer: its name.
+        kind: what it does, in words.
+        filters: its output channels.
+        kernel: rows and columns of its kernel, like 3x3; "" where it has none.
+        stride: input positions between its own, like 2x2; "" where it has no window.
+        field: pixels of the image that a position sees, like 92x92; "all" of the image.
+        apart: pixels between neighbouring positions, like 8x8; "" where there is but one.
+        whole: layers through which all of the image counts besides the field.
+        inputs: the layers that make its input channels, in their order.
+        channels: how many input channels those are.
+        circuit: whether a kernel over the inputs says what feeds it, as stage=circuit needs it.
+        size: the only side of a square image it can be asked about; None: any.
+    """
+
+    layer: str
+    kind: str
+    filters: int
+    kernel: str
+    stride: str
+    field: str
+    apart: str
+    whole: str
+    inputs: str
+    channels: int
+    circuit: bool
+    size: int | None
+
+
+COLUMNS = tuple(field.name for field in fields(Entry))
+
+
+def inventory(network: Network) -> list[Entry]:
+    """Return every layer of a network that one may ask about, in the network's order."""
+    last = classifier(network)
+    return [entry(network, name, filters, last) for name, filters in layers(network).items()]
+
+
+def entry(network: Network, name: str, filters: int, last: str | None) -> Entry:
+    """Return one layer as it stands in the table; `last` is the classifier."""
+    layer = network.find(name)
+    field, seen = receptive_field(network, name), window(layer)
+    units, demanded = inputs_of(network, name), network.demands(name)
+    kernel = seen is not None and not obstacle(layer)
+    return Entry(
+        layer=name,
+        kind="classifier" if name == last else kind(layer),
+        filters=filters,
+        kernel=_pair(seen.taps) if seen and kernel else "",
+        stride=_pair(seen.strides) if seen and kernel else "",
+        field=_pair((field.rows.size, field.columns.size)) if field else "all",
+        apart=_pair((field.rows.stride, field.columns.stride)) if field else "",
+        whole=", ".join(field.whole) if field else "",
+        inputs=", ".join(sources(units)),
+        channels=len(units),
+        circuit=not obstacle(layer),
+        size=demanded[0] if demanded else None,
+    )
+
+
+def kind(layer: Any) -> str:
+    """Return in words what a layer does."""
+    if type(layer) is L.Conv2D:
+        return "convolution" if layer.groups == 1 else f"convolution in {layer.groups} groups"
+    if type(layer) is L.Dense and len(layer.output.shape) == 4:
+        return "convolution"  # of one tap
+    if sums(layer):
+        return "sum"
+    if concatenates(layer):
+        return "concatenation"
+    known = {
+        L.DepthwiseConv2D: "depthwise convolution", L.SeparableConv2D: "separable convolution",
+        L.Conv2DTranspose: "transposed convolution", L.Dense: "dense", L.Multiply: "product",
+        L.LayerNormalization: "layer norm", L.GroupNormalization: "group norm",
+    }  # fmt: skip
+    return known.get(type(layer), kind_of(layer))
+
+
+def sources(units: Sequence[Unit]) -> list[str]:
+    """Return the layers that make some channels, with their count where there are several."""
+    counts: dict[str, int] = {}
+    for unit in units:
+        name = COLOURS[unit.filter] if unit.layer == IMAGE else unit.layer
+        counts[name] = counts.get(name, 0) + 1
+    if len(counts) == 1 or all(name in COLOURS for name in counts):
+        return list(counts)
+    return [f"{name} ({count})" for name, count in counts.items()]
+
+
+def rows(entries: Sequence[Entry]) -> list[list[object]]:
+    """Return the rows of `layers.csv`, in the order of `COLUMNS`."""
+    return [list(asdict(entry).values()) for entry in entries]
+
+
+def lines(entries: Sequence[Entry], width: int = 60) -> list[str]:
+    """Return the table for a terminal, a line for each layer; long lists of inputs are cut short.
+
+    Args:
+        entries: the layers.
+        width: letters at most for the inputs.
+    """
+    header = ("layer", "kind", "filters", "kernel", "stride", "field", "apart", "inputs")
+    table = [header]
+    for one in entries:
+        field = f"{one.field}*" if one.whole else one.field
+        inputs = one.inputs
+        if len(inputs) > width:
+            inputs = f"{inputs[:width].rpartition(',')[0]}, ... {one.channels} channels"
+        table.append(
+            (
+                one.layer,
+                one.kind,
+                str(one.filters),
+                one.kernel,
+                one.stride,
+                field,
+                one.apart,
+                inputs,
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    right = (False, False, True, True, True, True, True, False)
+    found = []
+    for line in table:
+        cells = [
+            cell.rjust(size) if flush else cell.ljust(size)
+            for cell, size, flush in zip(line, widths, right, strict=True)
+        ]
+        found.append("  ".join(cells).rstrip())
+    if any(one.whole for one in entries):
+        found.append("* besides, all of the image counts, through what gates it")
+    return found
+
+
+def _pair(values: tuple[int, int]) -> str:
+    return f"{values[0]}x{values[1]}"

@@ -1,0 +1,57 @@
+"""What a multirun leaves beside the folders of its jobs: a note on each, and a summary of all."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from convscope.settings import TrackerSettings
+from convscope.tracking import multirun
+from convscope.tracking.multirun import Sweep
+
+
+def note(sweep: Path, /, **content: object) -> None:
+    """Add a line to the jobs of a multirun, unless it is over and has its summary."""
+    with suppress(OSError):
+        if not (sweep / "summary.json").exists():
+            with (sweep / multirun.JOBS).open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(content, ensure_ascii=False)}\n")
+
+
+def summarize(sweep: Sweep, settings: TrackerSettings) -> str:
+    """Write table, picture and page of a multirun, and show them to W&B as one run of its group.
+
+    Returns:
+        Why W&B has none of it, "" unless it was asked for and is out of reach.
+
+    Raises:
+        FileExistsError: the folder holds the summary of another multirun.
+    """
+    # Here, because numpy, Pillow and jinja2 are not needed before the last job has ended.
+    from convscope.report import sweep as sweeps
+    from convscope.tracking.tracker import track
+
+    pictures, why = sweeps.pictures(sweep), ""
+    for chosen in (settings, replace(settings, name="files")):
+        try:
+            with track(
+                sweep.folder,
+                chosen,
+                config={"overrides": list(sweep.asked), "sweep": sweep.values},
+                stage="sweep",
+                name=" ".join(["sweep", *sweep.keys]),
+                group=sweep.folder.name,
+                tags=[sweep.fixed[key] for key in ("stage", "layer") if key in sweep.fixed],
+                flat=True,
+            ) as tracker:
+                tracker.summarize(multirun.summary(sweep))
+                columns, rows = multirun.rows(sweep)
+                tracker.table("sweep", columns, rows, {"picture": sweeps.tiles(sweep, pictures)})
+                tracker.image("sweep", sweeps.sheet(sweep, pictures))
+                tracker.page("sweep", sweeps.page(sweep, pictures))
+            return why
+        except ConnectionError as error:
+            why = " ".join(str(error).split())
+    return why
