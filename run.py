@@ -36,8 +36,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from convscope.settings import TrackerSettings, closest, read, setting_names, unknown
+from convscope.settings import TrackerSettings, read, setting_names, unknown
 from convscope.stages import launch
+from convscope.text import closest
 from convscope.tracking import multirun
 from convscope.unit import label
 
@@ -110,7 +111,7 @@ class Announced(Callback):
             own = [text for text in parts.overrides.hydra if not text.startswith("hydra.mode=")]
             folder = Path(parts.sweep.dir)
             folder.mkdir(parents=True, exist_ok=True)
-            launch.note(folder, asked=[*own, *task], fixed=fixed)
+            multirun.note(folder, asked=[*own, *task], fixed=fixed)
 
 
 def main() -> int:
@@ -193,13 +194,13 @@ def job(cfg: DictConfig) -> float | None:
             OUTCOMES.append(said(error, tracker))
             if sweep:
                 why = "" if OUTCOMES[-1] == "interrupted" else _one_line(error)
-                launch.note(_home(parts), job=parts.job.num, status=OUTCOMES[-1], why=why)
+                multirun.note(_home(parts), job=parts.job.num, status=OUTCOMES[-1], why=why)
             raise
         finally:
             gc.collect()  # graphs are full of cycles, of which a sweep would pile up gigabytes
         OUTCOMES.append("done")
         if sweep:
-            launch.note(_home(parts), job=parts.job.num, status="done")
+            multirun.note(_home(parts), job=parts.job.num, status="done")
         return multirun.activation(folder)
 
 
@@ -493,7 +494,7 @@ def _started(parts: Any) -> dict[str, object]:
         key: override.value() for key, override in given.items() if key not in fixed
     }
     place = os.path.relpath(parts.runtime.output_dir, _home(parts))
-    launch.note(_home(parts), job=parts.job.num, folder=place, swept=swept)
+    multirun.note(_home(parts), job=parts.job.num, folder=place, swept=swept)
     return swept
 
 

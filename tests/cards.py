@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.report.card import Card
+from convscope.report.maximize import Card
 
 
 def texture(seed: int, height: int = 24, width: int = 24) -> np.ndarray:

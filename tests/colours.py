@@ -18,7 +18,7 @@ def network(path=None, classes=CLASSES):
     """Return the network: a colour's mean times `GAIN` is the logit of its class."""
     from convscope.models.backend import keras
     from convscope.models.network import build
-    from convscope.models.zoo.weights import Provenance
+    from convscope.models.zoo.checkpoints import Provenance
 
     image = keras.Input((None, None, 3))
     dense = keras.layers.Dense(4, name="predictions")

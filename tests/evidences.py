@@ -9,7 +9,7 @@ import numpy as np
 from histograms import histogram
 from pictures import saved
 
-from convscope.activations import manifest
+from convscope.activations import index as indexs
 from convscope.activations.index import ActivationIndex, create
 from convscope.activations.shard import Layout
 from convscope.data import dataset, labels, photograph
@@ -58,10 +58,10 @@ def written(
     home: Path, paths: Sequence[Path], maps: np.ndarray, field: ReceptiveField | None, fit: Any
 ) -> ActivationIndex:
     """Return the index of these maps, complete; what cannot be read is set aside."""
-    files = manifest.listing(paths, paths[0].parent)
+    files = indexs.listing(paths, paths[0].parent)
     index = create(
         home,
-        manifest.request(
+        indexs.request(
             model="tiny", weights="0123", preprocess="none", layer="conv", size=SIZE, fit=fit,
             files=files,
         ),

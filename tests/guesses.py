@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.activations.accuracy import Target
-from convscope.activations.predictions import Prediction, predict
+from convscope.activations.predictions import Prediction, Target, predict
 
 KEYS = ("n01440764", "n02085620", "n02088364", "n02123045", "n03126707")
 NAMES = ("tench", "Chihuahua", "beagle", "tabby", "crane (lifting device)")

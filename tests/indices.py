@@ -4,8 +4,7 @@ import hashlib
 
 import numpy as np
 
-from convscope.activations.index import create
-from convscope.activations.manifest import Request
+from convscope.activations.index import Request, create
 from convscope.models.receptive_field import Axis, ReceptiveField
 
 FIELD = ReceptiveField(Axis(9, 2, 4), Axis(13, 4, 6))

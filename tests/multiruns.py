@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from convscope.stages.launch import note
+from convscope.tracking.multirun import note
 
 FIXED = {"stage": "maximize", "layer": "block4_conv3", "filter": "17"}
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from convscope.circuits.sample import Part
+from convscope.circuits.attribution import Part
 
 
 def part(u: object, bias: float = 0.0, of: object = None, threshold: float | None = None) -> Part:

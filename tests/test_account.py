@@ -8,10 +8,9 @@ import pytest
 from browser import tags
 from evidences import BIRDS, DOGS, activations, evidence, photographs
 
-from convscope.report.figures.distribution import distribution_picture
-from convscope.report.figures.quilt import quilt_picture, top_picture
-from convscope.report.hypothesis import Claim
-from convscope.report.rank import COLUMNS, Account
+from convscope.report.figures.charts import distribution_picture
+from convscope.report.figures.grids import quilt_picture, top_picture
+from convscope.report.rank import COLUMNS, Account, Claim
 from convscope.unit import Unit
 from convscope.units import selectivity
 from convscope.units.responses import Evidence

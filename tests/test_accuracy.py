@@ -2,8 +2,9 @@
 
 import pytest
 
-from convscope.activations.accuracy import Rate, Target, class_names, targets, wilson
-from convscope.data.labels import taxonomy
+from convscope.activations.predictions import Rate, Target, class_names, targets
+from convscope.data.wordnet import taxonomy
+from convscope.stats.inference import wilson
 
 IMAGENET = taxonomy().classes
 TENCH, DOG, CHIHUAHUA, BEAGLE = "n01440764", "n02084071", "n02085620", "n02088364"

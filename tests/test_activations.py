@@ -6,7 +6,7 @@ import pytest
 
 from convscope.activations.recorder import summits
 from convscope.models.network import Network, tap
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 
 L = keras.layers
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.activations.album import Album, fill
-from convscope.activations.recorder import Observation, Peaks, join, observer
+from convscope.activations.recorder import Album, fill, observer
+from convscope.activations.statistics import Observation, Peaks, join
 from convscope.data import dataset, photograph
 from convscope.data.views import View
 from convscope.models.network import Network, tap
 from convscope.models.receptive_field import Axis, ReceptiveField
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.unit import IMAGE, Unit
 
 L = keras.layers

@@ -8,8 +8,7 @@ from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
 from guesses import prediction, sure, views
 
 from convscope.activations.predictions import rate
-from convscope.report.answers import classify_page
-from convscope.report.figures.lineup import chosen
+from convscope.report.classify import chosen, classify_page
 
 SHOWN = (
     sure(1, 0, 0.9, 0),

@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
-from convscope.data.labels import taxonomy
+from convscope.data.wordnet import taxonomy
 from convscope.models.backend import keras
-from convscope.models.network import Network
-from convscope.models.preprocess import preprocess
-from convscope.models.zoo import published, weight_file
+from convscope.models.network import Network, preprocess
+from convscope.models.zoo import applications, keras_files
 from convscope.models.zoo.applications import application, fresh_names, mode, names
 
 SMALL = "MobileNetV3Small"
@@ -195,7 +194,7 @@ def test_a_classifier_of_another_number_of_classes_is_taken_over(tmp_path, endin
 def test_an_efficientnet_is_scaled_as_its_weights_were_trained(tmp_path, top):
     options = {} if top else {"include_top": False, "input_shape": (None, None, 3)}
     own = built("EfficientNetB0", **options)
-    official, _ = published.graph(lambda: built_for_imagenet("EfficientNetB0", options))
+    official, _ = applications.graph(lambda: built_for_imagenet("EfficientNetB0", options))
     assert len(official.layers) == len(own.layers) + 1
     for model, path in (
         (own, legacy(own, tmp_path / "own.h5")),
@@ -317,7 +316,7 @@ def test_what_is_no_file_of_weights_is_refused(tmp_path):
     ):
         application(SMALL, "imagnet")
     with pytest.raises(FileNotFoundError, match="does not exist"):
-        weight_file.contents(tmp_path / "nowhere.h5")
+        keras_files.contents(tmp_path / "nowhere.h5")
 
 
 @pytest.mark.parametrize(

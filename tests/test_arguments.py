@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from convscope.hypothesis.arguments import KINDS, Finding, arguments
 from convscope.hypothesis.claims import (
     CircuitSufficient,
     Claim,
@@ -11,7 +10,8 @@ from convscope.hypothesis.claims import (
     InputSign,
     Monosemantic,
 )
-from convscope.hypothesis.verdict import Effect, judge
+from convscope.hypothesis.evaluation import KINDS, Finding, arguments
+from convscope.hypothesis.testing import Effect, judge
 from convscope.optvis.reliability import Witness
 from convscope.unit import Unit
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from scipy.signal import correlate2d
 
-from convscope.activations.album import fill
+from convscope.activations.recorder import fill
 from convscope.circuits.attribution import contributions, contributions_at, means, positions
 from convscope.data import dataset, photograph
-from convscope.models.flow import Window, window
+from convscope.models.graph import Window, window
 from convscope.models.linear import Linear, linear
 from convscope.models.network import activation, tap
 from convscope.models.receptive_field import Inside

@@ -3,7 +3,7 @@
 import pytest
 from cards import card
 
-from convscope.report.card import by_unit
+from convscope.report.maximize import by_unit
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import asked
 import numpy as np
 import pytest
 
-from convscope.hypothesis import evaluation
+from convscope.hypothesis import evaluation, measurements
 from convscope.hypothesis.claims import GroupSelective
 from convscope.hypothesis.measurements import Photographs
 from convscope.hypothesis.preregistration import Registered
-from convscope.optvis import testimony
+from convscope.optvis import reliability
 from convscope.stages import circuit as stage
 from convscope.unit import Unit
 
@@ -21,12 +21,12 @@ def test_a_window_mirrors_what_lies_beyond_the_edges():
     view = np.arange(5 * 7 * 3).reshape(5, 7, 3)
     padded = np.pad(view, ((4, 4), (4, 4), (0, 0)), mode="symmetric")
     for top, left in ((-4, -4), (-1, 3), (0, 0), (2, 4), (3, -2)):
-        found = testimony._window(view, (top, left), (6, 5))
+        found = reliability._window(view, (top, left), (6, 5))
         np.testing.assert_array_equal(found, padded[top + 4 : top + 10, left + 4 : left + 9])
 
 
 def test_a_view_far_larger_than_the_photograph_repeats_it_back_and_forth():
-    places = testimony._mirrored(np.arange(-7, 8), 3)
+    places = reliability._mirrored(np.arange(-7, 8), 3)
     assert places.tolist() == [0, 0, 1, 2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]
 
 
@@ -36,10 +36,10 @@ def test_the_share_that_each_exemplar_keeps_is_its_own():
     found = SimpleNamespace(
         moves=moves, kept=kept, of=lambda kind: [i for i, m in enumerate(moves) if m.kind == kind]
     )
-    curves = evaluation.curves(SimpleNamespace(invariance=found))
+    curves = measurements.curves(SimpleNamespace(invariance=found))
     assert curves["mirror"].kept.tolist() == [[0.5], [0.5]]  # the silent one is left out
     assert curves["scale"].kept.tolist() == [[2.0, 0.0], [0.1, 0.2]]
-    assert evaluation.curves(SimpleNamespace(invariance=None)) == {}
+    assert measurements.curves(SimpleNamespace(invariance=None)) == {}
 
 
 def test_the_orientation_of_a_filter_is_drawn_anew_by_phases():
@@ -50,11 +50,11 @@ def test_the_orientation_of_a_filter_is_drawn_anew_by_phases():
     tuned = SimpleNamespace(
         axes={"grating": {"orientation": angles}}, sets={"grating": grating}, measures=measures
     )
-    found = evaluation.tunings(tuned, 0)["orientation"]
+    found = measurements.tunings(tuned, 0)["orientation"]
     assert found.stimuli == 3 and found.value == 1.0
     np.testing.assert_allclose(found.draws, 1.0)
     assert found.p < 0.1
-    assert evaluation.tunings(tuned, 1) == {}
+    assert measurements.tunings(tuned, 1) == {}
 
 
 def test_the_first_group_claimed_guesses_the_stronger_of_two_photographs():

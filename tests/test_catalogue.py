@@ -1,7 +1,7 @@
 import pytest
 from cards import card
 
-from convscope.report.catalogue import facts, notes, rows
+from convscope.report.maximize import facts, notes, rows
 from convscope.unit import WHOLE
 
 COLUMNS = [

@@ -14,8 +14,9 @@ from cards import texture
 from PIL import Image
 from rosters import NOTHING, layer, unit
 
+from convscope.report.figures.grids import mosaic
 from convscope.report.filters import layer_page, sheet
-from convscope.report.roster import UnitSummary, mosaic
+from convscope.units.responses import UnitSummary
 
 FACTS = {"network": "vgg16"}
 SETTINGS = {"layer": "block4_conv3", "images": {"fit": "crop", "root": None}}

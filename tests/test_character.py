@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from test_tuning import SIDE, gabor, planted
 
-from convscope.activations.album import fill
+from convscope.activations import dataset_examples
+from convscope.activations.dataset_examples import Exemplars, gather
+from convscope.activations.recorder import fill
 from convscope.data import labels
 from convscope.report import html
 from convscope.report.figures.tuning import character_figure
 from convscope.units import profile, properties, stimuli
-from convscope.units.profile import Character, Exemplars, gather, study
+from convscope.units.profile import Character, study
 from convscope.units.properties import dimensionality
 
 RING = np.arange(0, 360, 45.0)
@@ -99,7 +101,7 @@ def test_directions_that_share_a_dimension_have_a_part_of_it():
 def test_part_of_a_view_is_mirrored_beyond_its_edges():
     view = np.arange(30.0).reshape(5, 6, 1)
     np.testing.assert_array_equal(
-        profile._window(view, (1.5, 5.5), (5, 3))[..., 0],
+        dataset_examples._window(view, (1.5, 5.5), (5, 3))[..., 0],
         [[4, 5, 5], [4, 5, 5], [10, 11, 11], [16, 17, 17], [22, 23, 23]],
     )
 

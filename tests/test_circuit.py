@@ -13,13 +13,14 @@ from asked import ascent
 from PIL import Image
 from scipy.signal import correlate2d
 
-from convscope.circuits import edges, rankings, weights
+from convscope.circuits import edges, weights
+from convscope.circuits import effects as effectss
 from convscope.circuits.edges import document, records, trace
 from convscope.circuits.effects import Effects
 from convscope.data import dataset, photograph
 from convscope.models.linear import linear
 from convscope.models.network import inputs_of, tap
-from convscope.models.zoo import weights as weightss
+from convscope.models.zoo import checkpoints
 from convscope.settings import ImageSettings
 from convscope.stages import circuit as stage
 from convscope.stages.circuit import CircuitSettings, Settings
@@ -44,7 +45,7 @@ def effects_of(mean):
 def traced(kernel, count, by="l2", mean=MEAN, table=TABLE, root=ROOT, sources=SOURCES):
     """A circuit whose other rankings are all the channels backwards."""
     channels = np.arange(len(sources))
-    orders = dict.fromkeys(rankings.TITLES, channels[::-1]) | {"l2": table.strongest(len(sources))}
+    orders = dict.fromkeys(effectss.TITLES, channels[::-1]) | {"l2": table.strongest(len(sources))}
     lowest = LOWEST if len(sources) == 4 else 0.0 * channels
     effects = effects_of(mean)
     return trace(root, kernel, 0.75, sources, table, effects, orders, lowest, by, count)
@@ -170,7 +171,7 @@ def test_the_document_is_plain_and_survives_json():
 @pytest.fixture(scope="module")
 def checkpoint():
     """The packaged file as an ordinary pickle, apart from the package's own reader."""
-    path = weightss.locate(weightss.PACKAGED["vgg16"])
+    path = checkpoints.locate(checkpoints.PACKAGED["vgg16"])
     return pickle.loads(path.read_bytes())["VGG16_0"]
 
 
@@ -344,7 +345,7 @@ def test_the_tables_of_a_run_hold_what_they_must_sum_to(photographs, tmp_path):
     assert summary["circuit/apart"] is True and summary["circuit/exactness"] < 1e-5
     assert summary["circuit/discovery"] + summary["circuit/confirmation"] == len(photographs)
     assert summary["circuit/random_10"] < summary["circuit/recovery_10"]
-    assert {row["ranking"] for row in rows} == set(rankings.TITLES)
+    assert {row["ranking"] for row in rows} == set(effectss.TITLES)
 
 
 def test_a_request_that_can_be_answered_passes_and_one_broken_file_does_not_stop_it(tmp_path):

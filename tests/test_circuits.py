@@ -4,12 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.activations.album import fill
-from convscope.activations.recorder import Sight
-from convscope.circuits import effects, rankings, weights
-from convscope.circuits.attribution import contributions
-from convscope.circuits.sample import Sampler
-from convscope.models.flow import Window
+from convscope.activations.recorder import Sight, fill
+from convscope.circuits import effects, weights
+from convscope.circuits.attribution import Sampler, contributions
+from convscope.models.graph import Window
 from convscope.models.linear import Linear, linear
 from convscope.models.network import preactivation
 from convscope.models.receptive_field import Inside
@@ -118,7 +116,7 @@ def recalls(kernels_of, seen, size, count):
         part = sampled(inputs, whole, halves, inside).discovery
         inputs[..., other] = before
         known = effects.measure(part, 0.2, bootstrap.draws(part.photographs, 0, 1))
-        orders = rankings.orders(weights.measure(kernel, 0.2, 0.05).l2, known, part, KEPT)
+        orders = effects.orders(weights.measure(kernel, 0.2, 0.05).l2, known, part, KEPT)
         for name, order in orders.items():
             right = np.isin(order[:KEPT], members).mean()
             found.setdefault(name, []).append(right)

@@ -7,7 +7,6 @@ import jinja2
 import numpy as np
 import pytest
 
-from convscope.hypothesis.arguments import Finding, arguments
 from convscope.hypothesis.claims import (
     CircuitSufficient,
     Edit,
@@ -15,8 +14,9 @@ from convscope.hypothesis.claims import (
     Invariant,
     Monosemantic,
 )
+from convscope.hypothesis.evaluation import Finding, arguments
 from convscope.hypothesis.preregistration import HypothesisSettings, Registered
-from convscope.hypothesis.verdict import Effect, Judged, judge
+from convscope.hypothesis.testing import Effect, Judged, judge
 from convscope.optvis.reliability import Witness
 from convscope.report import html
 from convscope.unit import Unit

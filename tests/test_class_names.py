@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from convscope.data.class_names import ACCEPTED, numbered, read
-from convscope.data.labels import taxonomy
+from convscope.data.labels import ACCEPTED_NAMES, numbered, read
+from convscope.data.wordnet import taxonomy
 
 NAMES = ("tench", "great white shark", "café")
 
@@ -75,7 +75,7 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path, suffix, text, problem):
         read(path)
     message = str(caught.value)
     assert message.startswith(f"model.classes={path} {problem}")
-    assert message.endswith(f". {ACCEPTED}.") and "\n" not in message
+    assert message.endswith(f". {ACCEPTED_NAMES}.") and "\n" not in message
 
 
 def test_a_missing_file_and_a_folder_say_why(tmp_path):

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.circuits.clients import COLUMNS, clients, readings
+from convscope.circuits.weights import COLUMNS, clients, readings
 from convscope.models.linear import linear
 from convscope.models.network import build
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.unit import Unit
 
 L = keras.layers

@@ -5,7 +5,7 @@ import pytest
 from parts import part, random_part
 from test_faithfulness import curves_of
 
-from convscope.report.figures.curves import HEIGHT, TOP, chart, faithfulness_picture
+from convscope.report.figures.charts import HEIGHT, TOP, chart, faithfulness_picture
 
 
 @pytest.mark.parametrize("inputs", [1, 3, 40, 700])

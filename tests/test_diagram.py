@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from convscope.report.figures.diagram import SCALE, WIDTH, Arrow, Column, Node, diagram
+from convscope.report.figures.explorer import GRAPH_WIDTH, SCALE, Arrow, Column, Node, diagram
 
 RED, BLUE = (176, 11, 26), (24, 83, 198)
 
@@ -25,7 +25,7 @@ def has(page, colour):
 
 def test_what_raises_is_red_and_what_lowers_is_blue():
     up, down = drawn(2.0), drawn(-2.0)
-    assert up.dtype == np.uint8 and up.shape[1] == SCALE * WIDTH
+    assert up.dtype == np.uint8 and up.shape[1] == SCALE * GRAPH_WIDTH
     assert has(up, RED) and not has(up, BLUE)
     assert has(down, BLUE) and not has(down, RED)
 
@@ -35,7 +35,7 @@ def test_an_arrow_of_no_size_and_a_column_without_units_can_be_drawn():
         [Column("none", ()), Column("one", (Node("a:0"),), (Arrow("a:0", "b:0", 0.0),)),
          Column("two", (Node("b:0"),))], "title", "subtitle",
     )  # fmt: skip
-    assert page.shape[1] == SCALE * WIDTH
+    assert page.shape[1] == SCALE * GRAPH_WIDTH
 
 
 def test_the_same_graph_is_the_same_picture():

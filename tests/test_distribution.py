@@ -3,8 +3,7 @@
 import pytest
 from histograms import histogram, preactivations
 
-from convscope.report.figures.charts import spread
-from convscope.report.figures.distribution import distribution_picture
+from convscope.report.figures.charts import distribution_picture, spread
 
 
 @pytest.mark.parametrize("optimum", [None, 30.0, 4000.0], ids=str)

@@ -21,10 +21,10 @@ from evidences import (
     seen,
 )
 
+from convscope.activations.dataset_examples import shrunk
 from convscope.data import dataset, photograph
 from convscope.data.labels import Labels
 from convscope.models.receptive_field import Axis, ReceptiveField
-from convscope.report.html import shrunk
 from convscope.units import selectivity
 from convscope.units.responses import Evidence
 

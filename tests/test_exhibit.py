@@ -10,10 +10,8 @@ import pytest
 from browser import browse, decoded, fits, needs_browser, overflow, tags
 from cards import texture
 
-from convscope.activations.dataset_examples import Example
-from convscope.report.exhibit import rank_page, verdict
-from convscope.report.figures.quilt import bins
-from convscope.report.hypothesis import Claim, first
+from convscope.activations.dataset_examples import Example, bins
+from convscope.report.rank import Claim, first, rank_page, verdict
 from convscope.units.selectivity import Association, Selectivity
 
 MINUS = "\N{MINUS SIGN}"

@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
-from convscope.circuits.cascade import cascade
 from convscope.circuits.expanded_weights import Expander, Expansion
-from convscope.circuits.paths import fields
+from convscope.circuits.paths import cascade, fields
 from convscope.models.network import build
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.unit import Unit
 
 L = keras.layers

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from convscope.report.figures.canvas import InputRow, Portrait, kernel_tile
+from convscope.report.figures.canvas import kernel_tile
 from convscope.report.figures.explorer import (
     HEAD,
     MEAN,
@@ -15,6 +15,8 @@ from convscope.report.figures.explorer import (
     ROW,
     STRENGTH,
     TILE,
+    InputRow,
+    Portrait,
     explorer,
 )
 

@@ -5,9 +5,8 @@ import pytest
 from parts import part, random_part
 from scipy import stats
 
-from convscope.circuits.effects import measure
+from convscope.circuits.effects import measure, orders
 from convscope.circuits.faithfulness import faithfulness, holm, minimality, sizes
-from convscope.circuits.rankings import orders
 from convscope.stats import bootstrap
 
 

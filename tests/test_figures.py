@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from convscope import text
 from convscope.report.figures import canvas
-from convscope.report.figures.canvas import kernel_tile, number
+from convscope.report.figures.canvas import kernel_tile
+from convscope.text import number
 
 WHITE = (255, 255, 255)
 
@@ -98,8 +100,8 @@ def test_numbers_have_three_significant_digits(value, words):
 
 
 def test_a_small_negative_index_is_no_minus_zero():
-    assert canvas.fixed(-0.001) == "+0.00"
-    assert canvas.fixed(-0.25) == "\N{MINUS SIGN}0.25"
+    assert text.fixed(-0.001) == "+0.00"
+    assert text.fixed(-0.25) == "\N{MINUS SIGN}0.25"
 
 
 def test_every_effect_is_legible_as_words_and_under_white_words():

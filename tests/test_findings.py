@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from parts import part, random_part
 
-from convscope.circuits.findings import evidence
-from convscope.circuits.sample import Sample
+from convscope.circuits.attribution import Sample
 from convscope.models.linear import Linear
 from convscope.models.receptive_field import Inside
+from convscope.report.circuit import evidence
 from convscope.stages.circuit import measure
 from convscope.unit import Unit
 

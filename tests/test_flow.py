@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from convscope.models.flatten import flat
-from convscope.models.flow import Window, concatenates, keeps, sizes, sums, window
-from convscope.models.graph import operations
+from convscope.models.graph import Window, concatenates, keeps, operations, sizes, sums, window
 
 L = keras.layers
 RNG = np.random.default_rng(0)

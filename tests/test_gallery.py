@@ -11,8 +11,7 @@ from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
 from cards import card, texture
 from PIL import Image
 
-from convscope.report.card import Card
-from convscope.report.maximize import maximize_page
+from convscope.report.maximize import Card, maximize_page
 
 FACTS = {"network": "vgg16"}
 SETTINGS = {"layer": "block4_conv3", "ascent": {"steps": 96, "size": None}}

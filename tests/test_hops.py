@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.activations.album import fill
-from convscope.circuits.multihop import PATHS, Path, hops, kept_of
-from convscope.circuits.sample import Sampler
+from convscope.activations.recorder import fill
+from convscope.circuits.attribution import Sampler
+from convscope.circuits.multihop import PATHS, CircuitPath, hops, kept_of
 from convscope.models.linear import linear
 from convscope.models.network import build, inputs_of
-from convscope.models.zoo.weights import Provenance
-from convscope.report import beyond
+from convscope.models.zoo.checkpoints import Provenance
+from convscope.report import circuit as circuits
 from convscope.stages.circuit import measure
 from convscope.unit import Unit
 
@@ -127,26 +127,26 @@ def test_tables_and_the_document_hold_plain_values(found):
 
 def test_the_page_says_what_the_paths_carry_and_who_reads_the_unit(found):
     two, circuit = found.at(2), found.findings.circuit
-    drawing = beyond.graph(two, circuit, {}, "by hand")
-    words = beyond.section(two, circuit, drawing)
+    drawing = circuits.graph(two, circuit, {}, "by hand")
+    words = circuits.section(two, circuit, drawing)
     assert words["carried"].startswith("The network run with these 4 paths alone, all else held")
     assert words["reading"] == "end:1 is read by 3 filters of behind."
     assert len(words["paths"]) == 4 and len(words["clients"]) == 3
-    alone = beyond.section(found.at(1), circuit, drawing)
+    alone = circuits.section(found.at(1), circuit, drawing)
     assert alone["carried"] == "" and alone["trust"] == "" and alone["depth"] == 1
 
 
 def test_what_cancels_or_disagrees_misleads():
-    path = Path(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.7, 0.9)
+    path = CircuitPath(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.7, 0.9)
     assert path.misleads == "70 % of its influence cancels between photographs"
-    path = Path(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.1, 0.5)
+    path = CircuitPath(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.1, 0.5)
     assert path.misleads == "its weights correlate by +0.50 with what they do"
-    path = Path(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.1, 0.9)
+    path = CircuitPath(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.1, 0.9)
     assert path.misleads == ""
 
 
 def test_kept_channels_are_those_of_each_filter_and_hop():
-    paths = [Path(depth, Unit("a", at), Unit("b", 0), at, 1, 1, 0, 1)
+    paths = [CircuitPath(depth, Unit("a", at), Unit("b", 0), at, 1, 1, 0, 1)
              for depth, at in ((2, 4), (2, 1), (3, 2))]  # fmt: skip
     kept = kept_of(paths)
     assert kept[0, Unit("b", 0)].tolist() == [4, 1] and kept[1, Unit("b", 0)].tolist() == [2]
@@ -154,6 +154,6 @@ def test_kept_channels_are_those_of_each_filter_and_hop():
 
 def test_where_the_inputs_are_the_image_there_is_no_path_to_show(found):
     nothing = replace(found.at(1), rest=(0.0,), remainder=(0.0,))
-    words = beyond.section(nothing, found.findings.circuit, np.zeros((9, 9, 3), np.uint8))
+    words = circuits.section(nothing, found.findings.circuit, np.zeros((9, 9, 3), np.uint8))
     assert words["carried"].endswith("linear in its own inputs: no path to show.")
     assert nothing.scalars() == {"clients": 3}

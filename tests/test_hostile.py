@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convscope import text
 from convscope.data import dataset
 
 UNKNOWN = r"not a JPEG, PNG, WebP, BMP, GIF or TIFF, or a broken one"
@@ -151,7 +152,7 @@ def test_all_good_files_come_out_and_all_bad_ones_say_why(hostile):
 
 def test_the_names_can_be_written_to_any_table(hostile):
     paths = dataset.folder(hostile[0])
-    names = [dataset.spelled(path.relative_to(hostile[0])) for path in paths]
+    names = [text.spelled(path.relative_to(hostile[0])) for path in paths]
     assert len(set(names)) == 300
     assert all(name.isprintable() for name in names)
     "\n".join(names).encode("utf-8")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from convscope.report.hypothesis import Claim, first
+from convscope.report.rank import Claim, first
 from convscope.units.selectivity import Association, Selectivity
 
 

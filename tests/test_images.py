@@ -20,9 +20,9 @@ from convscope.data.dataset import (
     fingerprint_of,
     folder,
     samples,
-    spelled,
     stream,
 )
+from convscope.text import spelled
 
 
 def test_batches_keep_the_order_and_set_the_broken_aside(tmp_path):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from indices import COLUMNS, FIELD, FILTERS, ROWS, asked, begun, filled, joined, values, write
 
-from convscope.activations.index import create, find, ranges, strongest
-from convscope.activations.manifest import Manifest
+from convscope.activations.index import Manifest, create, find, ranges, strongest
 
 # Beginning
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from convscope.circuits.ablation import change, masked
 from convscope.circuits.attribution import contributions
-from convscope.circuits.intervention import change, masked
 from convscope.data import dataset
 from convscope.models.backend import keras
 from convscope.models.linear import linear
 from convscope.models.network import Network, build, preactivation, tap
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 
 L = keras.layers
 

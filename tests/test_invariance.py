@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_tuning import SIDE, gabor, places, planted
 
-from convscope.models.probe import probe
+from convscope.models.position import probe
 from convscope.units import invariance
 from convscope.units.invariance import MOVES, Move, half, measure, moved
 

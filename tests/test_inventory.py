@@ -4,9 +4,8 @@ import keras
 import pytest
 
 from convscope.models.network import build
-from convscope.models.zoo.weights import Provenance
-from convscope.report.directory import counted, directory_page
-from convscope.report.layers import COLUMNS, inventory, lines, rows
+from convscope.models.zoo.checkpoints import Provenance
+from convscope.report.layers import COLUMNS, counted, directory_page, inventory, lines, rows
 
 L = keras.layers
 

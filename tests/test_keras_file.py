@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convscope.data.labels import taxonomy
+from convscope.data.wordnet import taxonomy
 from convscope.models.backend import keras
 from convscope.models.network import Network
 from convscope.models.zoo.keras_files import keras_file

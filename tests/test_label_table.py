@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from convscope.data.label_table import ACCEPTED, classes
+from convscope.data.labels import ACCEPTED, classes
 
 CHEETAH, TENCH = "n02130308", "n01440764"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from convscope.data.labels import Labels, Taxonomy, of, taxonomy
+from convscope.data.labels import Labels, of
+from convscope.data.wordnet import Taxonomy, taxonomy
 
 ROOT = Path("/photos")
 CHEETAH, TENCH, DOG = "n02130308", "n01440764", "n02084071"

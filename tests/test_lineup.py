@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from guesses import sure, views
 
-from convscope.report.figures.lineup import chosen, described, percent, predictions_picture
+from convscope.report.classify import chosen
+from convscope.report.figures.grids import described, predictions_picture
+from convscope.text import percent
 
 
 def rgb(colour):

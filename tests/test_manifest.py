@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 from indices import asked, begun
 
-from convscope.activations import manifest
-from convscope.activations.index import create, find
-from convscope.activations.manifest import listing, request, shard_size
+from convscope.activations import index
+from convscope.activations.index import create, find, listing, request, shard_size
 
 MADE = {
     "model": "m", "weights": "w", "preprocess": "tf", "layer": "l", "size": 9, "fit": "pad"
@@ -90,7 +89,7 @@ def test_the_folder_is_named_by_network_layer_and_request(tmp_path):
 def test_a_request_names_the_versions_that_decide_activations():
     how = request(**MADE, files=b"")
     assert list(how.versions) == ["tensorflow", "keras", "pillow", "format"]
-    assert how.versions["format"] == str(manifest.FORMAT)
+    assert how.versions["format"] == str(index.FORMAT)
 
 
 @pytest.mark.parametrize(

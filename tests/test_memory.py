@@ -1,6 +1,6 @@
 import pytest
 
-from convscope.optvis.memory import WORTH, batch, numbers
+from convscope.optvis.recipe import WORTH, batch, numbers
 
 GIGABYTE = 2**20  # kilobytes
 

@@ -15,8 +15,8 @@ from convscope.models.network import (
     segment,
     tap,
 )
+from convscope.models.zoo.checkpoints import PACKAGED, Provenance, load
 from convscope.models.zoo.packaged import LOADERS, vgg16
-from convscope.models.zoo.weights import PACKAGED, Provenance, load
 from convscope.unit import GREY, IMAGE, Unit
 
 L = keras.layers

@@ -2,7 +2,7 @@
 
 import pytest
 
-from convscope.hypothesis.nouns import reading
+from convscope.hypothesis.preregistration import reading
 
 DOG, WILD_DOG, WOLF, POLAR_BEAR = "n02084071", "n02115335", "n02114100", "n02134084"
 

@@ -5,7 +5,14 @@ import keras
 import pytest
 
 from convscope.models.zoo import registry
-from convscope.models.zoo.registry import check, check_linear, network, outline, packaged, positions
+from convscope.models.zoo.registry import (
+    check,
+    check_linear,
+    network,
+    outline,
+    packaged_name,
+    positions,
+)
 from convscope.unit import Unit
 
 # Of Keras, while it saves.
@@ -37,7 +44,7 @@ def test_the_outline_of_a_packaged_network_is_that_of_the_network(name, request)
 
 def test_a_packaged_network_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(ValueError, match=r"^model\.name=vgg17 is no packaged .* mean 'vgg16'\?$"):
-        packaged(asked.model("vgg17", "vgg16"))
+        packaged_name(asked.model("vgg17", "vgg16"))
 
 
 def test_a_network_is_loaded_once_until_its_file_changes(tmp_path):

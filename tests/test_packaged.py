@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from convscope.data import dataset, photograph
-from convscope.data.labels import taxonomy
+from convscope.data.wordnet import taxonomy
 from convscope.models.backend import keras, tf
 from convscope.models.network import Network, classifier, inputs_of, segment, tap
 from convscope.models.zoo import torch_checkpoint
+from convscope.models.zoo.checkpoints import PACKAGED, load, locate
 from convscope.models.zoo.packaged import LOADERS, efficientnet_lite0
-from convscope.models.zoo.weights import PACKAGED, load, locate
 from convscope.unit import Unit
 
 L = keras.layers

@@ -6,7 +6,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from convscope.data.splits import Half, Panel, halves, prepare
+from convscope.data.dataset import halves
+from convscope.data.splits import Half, Panel, prepare
 from convscope.stats import roc
 
 

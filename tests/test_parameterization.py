@@ -7,18 +7,20 @@ import tensorflow as tf
 from convscope.optvis.parameterization import (
     BRIGHTEST,
     CIRCLE,
+    COLOURS,
     DARKEST,
     RETURN,
     clip,
     fourier,
+    frequencies,
     maco,
+    natural,
     pixel,
     rings,
     squash,
     standardize,
     synthesis,
 )
-from convscope.optvis.spectrum import COLOURS, frequencies, natural
 
 SEEDS = tf.constant([[3, 4], [5, 6], [7, 8]])
 SIZES = [(7, 10), (6, 9), (5, 5), (8, 4)]

@@ -4,10 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.circuits.cascade import cascade
-from convscope.circuits.paths import fields, tally
+from convscope.circuits.paths import cascade, fields, tally
 from convscope.models.network import build
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.unit import IMAGE, Unit
 
 L = keras.layers

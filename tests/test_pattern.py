@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convscope.circuits.pattern import pattern
+from convscope.circuits.weights import pattern
 
 RISE = np.array([[-1, 0, 1]] * 3, float)
 

@@ -2,7 +2,7 @@ import pytest
 
 from convscope.optvis.ascent import Goal
 from convscope.optvis.objectives import NAMES, Reading
-from convscope.optvis.plan import aim, batches, filled, goals
+from convscope.optvis.recipe import aim, batches, filled, goals
 from convscope.unit import Unit
 
 A, B = Unit("a", 3), Unit("a", 5)

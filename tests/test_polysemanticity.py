@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from convscope.activations.album import fill
+from convscope.activations.dataset_examples import gather
+from convscope.activations.recorder import fill
 from convscope.circuits.attribution import means
-from convscope.data.labels import taxonomy
+from convscope.data.wordnet import lin, taxonomy
 from convscope.models.linear import linear
-from convscope.models.probe import probe
+from convscope.models.position import probe
 from convscope.models.receptive_field import Inside
 from convscope.units import polysemanticity
 from convscope.units.polysemanticity import (
@@ -18,13 +19,11 @@ from convscope.units.polysemanticity import (
     POLY,
     UNDECIDED,
     Split,
-    lin,
     meaning,
     rand,
     split,
     verdict,
 )
-from convscope.units.profile import gather
 
 CAT, TABBY, PERSIAN = "n02124075", "n02123045", "n02123394"
 CAR, TRUCK, WAGON = "n04285008", "n04461696", "n02814533"

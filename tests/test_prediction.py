@@ -5,8 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convscope.activations.accuracy import Rate, Target
-from convscope.activations.predictions import Guess, Prediction, mistakes, predict, rate
+from convscope.activations.predictions import (
+    Guess,
+    Prediction,
+    Rate,
+    Target,
+    mistakes,
+    predict,
+    rate,
+)
 
 KEYS = ("a", "b", "c", "d", "e")
 NAMES = ("A", "B", "C", "D", "E")

@@ -4,10 +4,10 @@ import colours
 import numpy as np
 import pytest
 
-from convscope.activations.predictor import predictor
+from convscope.activations.predictions import predictor
 from convscope.models.backend import keras
 from convscope.models.network import build, cast
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 
 
 def noise(count, height=9, width=7):

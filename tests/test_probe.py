@@ -6,9 +6,8 @@ import pytest
 
 from convscope.models.linear import linear
 from convscope.models.network import Network, build, tap
-from convscope.models.position import receptive_field
-from convscope.models.probe import probe
-from convscope.models.zoo.weights import Provenance
+from convscope.models.position import probe, receptive_field
+from convscope.models.zoo.checkpoints import Provenance
 
 L = keras.layers
 

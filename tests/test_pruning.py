@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convscope.units.pruning import Candidate, Moments, pruned
+from convscope.units.selectivity import Candidate, Moments, pruned
 
 CLASSES = 40
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from cards import texture
 
-from convscope.activations.dataset_examples import Example
-from convscope.report.figures.quilt import Bin, bins, framed, quilt_picture, top_picture
+from convscope.activations.dataset_examples import Bin, Example, bins
+from convscope.report.figures.grids import framed, quilt_picture, top_picture
 
 
 def example(rank: int = 1, **changed: object) -> Example:

@@ -356,15 +356,15 @@ def test_a_ray_cluster_starts_a_killed_job_again_and_ends_with_the_whole_index(
 def test_a_job_that_was_killed_and_started_again_gets_a_folder_of_its_own(tmp_path, monkeypatch):
     from omegaconf import OmegaConf
 
-    from convscope.stages import launch
+    from convscope.tracking import multirun
 
     monkeypatch.syspath_prepend(ROOT)
     entry = importlib.import_module("run")
     home = tmp_path / "sweep"
     (home / "1").mkdir(parents=True)
     (home / "1" / "run.log").touch()
-    launch.note(home, asked=[], fixed={})
-    launch.note(home, job=1, folder="1", swept={})
+    multirun.note(home, asked=[], fixed={})
+    multirun.note(home, job=1, folder="1", swept={})
     parts = OmegaConf.create(
         {"runtime": {"output_dir": str(home / "1"), "cwd": str(tmp_path)},
          "sweep": {"dir": str(home)}, "job": {"num": 1}}
@@ -372,8 +372,8 @@ def test_a_job_that_was_killed_and_started_again_gets_a_folder_of_its_own(tmp_pa
     entry._again(parts)
     assert parts.runtime.output_dir == str(home / "1-2")
     assert (home / "1-2").is_dir()
-    launch.note(home, job=2, folder="2", swept={})
-    launch.note(home, job=2, status="done")
+    multirun.note(home, job=2, folder="2", swept={})
+    multirun.note(home, job=2, status="done")
     (home / "2").mkdir()
     (home / "2" / "run.log").touch()
     parts.job.num, parts.runtime.output_dir = 2, str(home / "2")

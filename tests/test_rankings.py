@@ -7,7 +7,7 @@ import pytest
 from parts import part, random_part
 from scipy import stats
 
-from convscope.circuits import rankings
+from convscope.circuits import effects
 from convscope.circuits.effects import measure
 from convscope.stats import bootstrap
 
@@ -22,12 +22,12 @@ def orders_of(given, count=3):
     """All orders, with the norm of an input its number backwards."""
     found = measure(given, 0.2, bootstrap.draws(given.photographs, 0, 20))
     inputs = given.u.shape[1]
-    return rankings.orders(np.arange(inputs)[::-1], found, given, count)
+    return effects.orders(np.arange(inputs)[::-1], found, given, count)
 
 
 def test_the_cost_of_a_set_is_the_mean_squared_difference_it_leaves():
     given = random_part(inputs=9)
-    gram = rankings.gram(given, np.ones(len(given.u)))
+    gram = effects.gram(given, np.ones(len(given.u)))
     apart = given.u - given.center
     left = apart[:, [0, 2, 3, 4, 6, 7, 8]].sum(axis=1)
     assert cost(gram, (1, 5)) == pytest.approx(np.mean(left**2), rel=1e-4)
@@ -36,8 +36,8 @@ def test_the_cost_of_a_set_is_the_mean_squared_difference_it_leaves():
 @pytest.mark.parametrize("seed", range(8))
 def test_no_exchange_improves_the_greedy_set_and_it_is_near_the_best_of_all(seed):
     given = random_part(inputs=12, seed=seed)
-    gram = rankings.gram(given, np.ones(len(given.u)))
-    order = rankings.greedy(gram, 4)
+    gram = effects.gram(given, np.ones(len(given.u)))
+    order = effects.greedy(gram, 4)
     assert sorted(order.tolist()) == list(range(12))
     own = cost(gram, tuple(order[:4]))
     for member in order[:4]:
@@ -52,8 +52,8 @@ def test_a_pair_that_cancels_is_not_chosen():
     wave = np.random.default_rng(0).normal(size=400)
     small = np.random.default_rng(1).normal(size=400)
     given = part(np.stack([5 * wave, -5 * wave, small], axis=1))
-    gram = rankings.gram(given, np.ones(400))
-    assert rankings.greedy(gram, 1)[0] == 2
+    gram = effects.gram(given, np.ones(400))
+    assert effects.greedy(gram, 1)[0] == 2
 
 
 def test_each_order_is_that_of_its_measure_and_the_best_is_signed():
@@ -64,13 +64,13 @@ def test_each_order_is_that_of_its_measure_and_the_best_is_signed():
     assert found["top_shift"].tolist() == [2, 1, 0]
     assert found["best"].tolist() == [2, 0, 1]
     assert found["greedy"].tolist()[0] == 2
-    assert rankings.ranks(found["l2"]).tolist() == [1, 2, 3]
+    assert effects.ranks(found["l2"]).tolist() == [1, 2, 3]
 
 
 def test_agreement_is_that_of_the_two_orders():
     given = random_part()
     found = orders_of(given, 5)
-    pairs = rankings.agreements(found, 5)
+    pairs = effects.agreements(found, 5)
     assert len(pairs) == 21
     for one in pairs:
         first, second = found[one.one], found[one.other]
@@ -83,4 +83,4 @@ def test_agreement_is_that_of_the_two_orders():
 def test_thousands_of_inputs_are_ordered_in_seconds():
     values = np.random.default_rng(0).normal(size=(600, 2048)).astype(np.float32)
     gram = (values.T @ values).astype(np.float64)
-    assert sorted(rankings.greedy(gram, 10).tolist()) == list(range(2048))
+    assert sorted(effects.greedy(gram, 10).tolist()) == list(range(2048))

@@ -4,9 +4,8 @@ import pytest
 
 from convscope.models.backend import tf
 from convscope.models.network import Network
-from convscope.models.zoo import weights
-from convscope.optvis.objectives import Reading
-from convscope.optvis.readings import own_map, reader, separable
+from convscope.models.zoo import checkpoints
+from convscope.optvis.objectives import Reading, own_map, reader, separable
 
 RANDOM = np.random.default_rng(7)
 CASES = [
@@ -30,7 +29,7 @@ def network(layers, classes=0):
         value = keras.layers.Dense(classes, activation="softmax", name="head")(pooled)
     model = keras.Model(image, value)
     model.set_weights([RANDOM.normal(size=part.shape) for part in model.get_weights()])
-    return Network("tiny", model, lambda pixels: pixels, weights.Provenance("by hand", "0"))
+    return Network("tiny", model, lambda pixels: pixels, checkpoints.Provenance("by hand", "0"))
 
 
 @pytest.mark.parametrize(("size", "strides", "rates", "padding"), CASES)

@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from convscope.models.network import Network, build, tap
 from convscope.models.position import receptive_field
-from convscope.models.receptive_field import Axis, Box, ReceptiveField, canvas
-from convscope.models.zoo.weights import Provenance
+from convscope.models.receptive_field import Axis, Box, ReceptiveField
+from convscope.models.zoo.checkpoints import Provenance
+from convscope.optvis.recipe import canvas
 
 L = keras.layers
 

@@ -5,8 +5,8 @@ import pytest
 from asked import ascent as settings
 from PIL import Image
 
-from convscope.optvis.plan import aim
 from convscope.optvis.recipe import (
+    aim,
     batch_size,
     canvas_size,
     fitted,

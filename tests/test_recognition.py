@@ -3,7 +3,7 @@
 import pytest
 from guesses import KEYS, prediction, sure, views
 
-from convscope.activations.accuracy import Target
+from convscope.activations.predictions import Target
 from convscope.report.classify import COLUMNS, PHOTOGRAPHS, Recognition
 
 FOUND = (

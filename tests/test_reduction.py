@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from convscope.circuits.ablation import Averager, Truth, reduced
-from convscope.circuits.cascade import cascade
+from convscope.circuits.paths import cascade
 from convscope.models.network import build
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.stats import bootstrap
 from convscope.unit import Unit
 

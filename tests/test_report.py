@@ -10,9 +10,10 @@ from browser import browse, decoded, fits, needs_browser, overflow, tags
 from PIL import Image
 from test_findings import FOUND
 
-from convscope.circuits.findings import evidence
-from convscope.report.figures.canvas import InputRow, Portrait, kernel_colours, kernel_tile, number
-from convscope.report.report import circuit_page
+from convscope.report.circuit import circuit_page, evidence
+from convscope.report.figures.canvas import kernel_colours, kernel_tile
+from convscope.report.figures.explorer import InputRow, Portrait
+from convscope.text import number
 
 MEASURED = ("top_shift", "drive", "release", "ablation", "covariance_share", "functional_sign")
 pytestmark = pytest.mark.filterwarnings("error")

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from convscope.stats.resampling import DRAWS, Bootstrap, counts, resampled
+from convscope.stats.bootstrap import DRAWS, Bootstrap, counts, resampled
 
 
 def of(values: np.ndarray) -> Bootstrap:

@@ -7,7 +7,8 @@ import pytest
 from cards import texture
 from rosters import NOTHING, layer, unit
 
-from convscope.report.roster import mosaic, rows
+from convscope.report.figures.grids import mosaic
+from convscope.report.filters import rows
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 COLUMNS = (

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 
 from convscope.activations.recorder import Sight
-from convscope.circuits import sample as samples
-from convscope.circuits.attribution import contributions
-from convscope.circuits.sample import Sampler
-from convscope.models.flow import Window
+from convscope.circuits import attribution
+from convscope.circuits.attribution import Sampler, contributions
+from convscope.models.graph import Window
 from convscope.models.linear import Linear
 from convscope.models.receptive_field import Axis, Inside, ReceptiveField
 
@@ -100,8 +99,8 @@ def test_without_a_position_inside_all_of_them_count():
 
 
 def test_memory_bounds_what_is_kept(monkeypatch):
-    monkeypatch.setattr(samples, "POSITIONS", 24 * 25)
-    monkeypatch.setattr(samples, "BYTES", 24 * 4 * 4 * 5)
+    monkeypatch.setattr(attribution, "POSITIONS", 24 * 25)
+    monkeypatch.setattr(attribution, "BYTES", 24 * 4 * 4 * 5)
     found = sampler().sample()
     assert found.thinned and found.inside == Inside(range(1, 8, 2), range(0, 12, 2))
     assert np.bincount(found.confirmation.of).tolist() == [5] * 12

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convscope.data import labels
-from convscope.data.splits import Panel, halves, prepare
+from convscope.data import wordnet
+from convscope.data.dataset import halves
+from convscope.data.splits import Panel, prepare
 from convscope.units.selectivity import (
     COLUMNS,
     Association,
@@ -21,7 +22,7 @@ from convscope.units.selectivity import (
     study,
 )
 
-TAXONOMY = labels.taxonomy()
+TAXONOMY = wordnet.taxonomy()
 SYNSETS = {TAXONOMY.words[wnid][0]: wnid for wnid in reversed(list(TAXONOMY.words))}
 
 

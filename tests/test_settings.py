@@ -13,11 +13,11 @@ from convscope.settings import (
     ImageSettings,
     ModelSettings,
     TrackerSettings,
-    closest,
     read,
     setting_names,
     unknown,
 )
+from convscope.text import closest
 
 
 @dataclass(frozen=True)

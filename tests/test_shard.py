@@ -7,7 +7,7 @@ import pytest
 from indices import begun, filled, flipped, tree, values, write
 
 from convscope.activations import shard
-from convscope.tracking import whole
+from convscope.tracking import files
 
 
 def test_the_files_are_what_numpy_reads(tmp_path):
@@ -140,7 +140,7 @@ def test_a_writer_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     def full(path, content):
         if saved.append(path) or len(saved) > 3:
             raise OSError(28, "No space left on device")
-        whole.flush(path.parent)
+        files.flush(path.parent)
 
     monkeypatch.setattr(shard, "save", full)
     with pytest.raises(OSError, match="No space"):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from cards import card
 
-from convscope.report.figures.grids import contact_sheet, optima_sheet
+from convscope.report.figures.grids import contact_sheet
+from convscope.report.maximize import optima_sheet
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from convscope.optvis.spectrum import (
+from convscope.optvis.parameterization import (
     COLOURS,
     DECORRELATION,
     MAGNITUDES,

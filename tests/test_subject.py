@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.data import imagenet_samples
+from convscope.data import dataset, imagenet_samples
 from convscope.models.backend import keras
 from convscope.models.network import build
-from convscope.models.zoo import weights
+from convscope.models.zoo import checkpoints, registry
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.models.zoo.registry import _drawn, outline
-from convscope.models.zoo.weights import Provenance
 from convscope.settings import ImageSettings
-from convscope.stages import checks
+from convscope.stages import checks, launch, resume
 from convscope.unit import Unit
 
 VGG16 = asked.model("vgg16")
 SAMPLES = ImageSettings("samples", None, 64, "crop", 8, None)
-SHA256 = weights.PACKAGED["vgg16"].sha256
+SHA256 = checkpoints.PACKAGED["vgg16"].sha256
 OPTIMA = """\
 layer,filter,sample,objective,size,steps,activation_start,activation,activation_mean,quantile,\
 alive,seconds,attempt,sign,score,stopped
@@ -42,17 +42,17 @@ def test_a_choice_of_filters_names_units_in_its_order():
 
 
 def test_units_and_weights_are_checked_before_anything_is_loaded(tmp_path):
-    checks.check_units(VGG16, [Unit("block4_conv3", 511), Unit("block1_conv1", 0)])
+    registry.check_units(VGG16, [Unit("block4_conv3", 511), Unit("block1_conv1", 0)])
     with pytest.raises(ValueError, match="has no filter 512"):
-        checks.check_units(VGG16, [Unit("block4_conv3", 3), Unit("block4_conv3", 512)])
+        registry.check_units(VGG16, [Unit("block4_conv3", 3), Unit("block4_conv3", 512)])
     with pytest.raises(FileNotFoundError, match=r"model\.weights=.*nowhere is not a file"):
-        checks.check_units(asked.model("vgg16", weights=f"{tmp_path}/nowhere"), [])
+        registry.check_units(asked.model("vgg16", weights=f"{tmp_path}/nowhere"), [])
 
 
 @pytest.mark.parametrize(("name", "last"), [("vgg16", "block5_conv3"), ("alexnet", "conv5")])
 def test_a_network_of_convolutions_only_is_refused_with_two_that_have_classes(name, last):
     with pytest.raises(ValueError) as caught:
-        checks.check_classifier(asked.model(name))
+        registry.check_classifier(asked.model(name))
     assert str(caught.value) == (
         f"{name} with these weights has no classifier to name what it sees: it ends in {last}. Take"
         " model=efficientnet_lite0, or model=application model.name=VGG16 with Keras' own weights."
@@ -60,21 +60,21 @@ def test_a_network_of_convolutions_only_is_refused_with_two_that_have_classes(na
 
 
 def test_the_weights_of_a_network_with_classes_are_checked(tmp_path):
-    assert checks.check_classifier(asked.model("efficientnet_lite0")) == "predictions"
+    assert registry.check_classifier(asked.model("efficientnet_lite0")) == "predictions"
     lost = asked.model("efficientnet_lite0", weights=f"{tmp_path}/nowhere")
     with pytest.raises(FileNotFoundError, match=r"model\.weights=.*nowhere is not a file"):
-        checks.check_classifier(lost)
+        registry.check_classifier(lost)
 
 
 @pytest.mark.parametrize("size", ["auto", None, 8, (8, 9), (100, 8)])
 def test_a_canvas_with_a_position_is_large_enough(size):
-    checks.check_size("ascent.size", size, outline(VGG16), "block4_conv3")
+    registry.check_size("ascent.size", size, outline(VGG16), "block4_conv3")
 
 
 @pytest.mark.parametrize("size", [7, (7, 96), (96, 7)])
 def test_a_canvas_without_a_position_is_refused(size):
     with pytest.raises(ValueError, match=r"a=7 leaves no position at block4_conv3.* Give a=32"):
-        checks.check_size("a", size, outline(VGG16), "block4_conv3")
+        registry.check_size("a", size, outline(VGG16), "block4_conv3")
 
 
 def test_a_size_at_which_a_network_cannot_add_its_maps_is_refused_with_one_that_fits():
@@ -87,9 +87,9 @@ def test_a_size_at_which_a_network_cannot_add_its_maps_is_refused_with_one_that_
         "tiny", keras.Model(image, keras.layers.Add(name="sum")(halves)), "none", Provenance("", "")
     )
     found = _drawn(made)
-    checks.check_size("a", (8, 6), found, "sum")
+    registry.check_size("a", (8, 6), found, "sum")
     with pytest.raises(ValueError) as caught:
-        checks.check_size("a", 9, found, "sum")
+        registry.check_size("a", 9, found, "sum")
     assert str(caught.value) == (
         "a=9 does not suit sum, since tiny adds maps that differ in size there. Give a=10."
     )
@@ -118,15 +118,15 @@ def test_one_readable_photograph_is_enough_and_none_is_refused(tmp_path):
     )
     photograph(tmp_path / "b.png")
     checks.check_photographs(mine, VGG16, "block4_conv3")
-    assert [path.name for path in checks.photographs(mine)] == ["a\n.png", "b.png"]
-    assert len(checks.photographs(SAMPLES)) == 17
+    assert [path.name for path in dataset.photographs(mine)] == ["a\n.png", "b.png"]
+    assert len(dataset.photographs(SAMPLES)) == 17
 
 
 def test_a_single_photograph_is_a_set(tmp_path):
     mine = folder_of(photograph(tmp_path / "cat.jpg"))
     checks.check_photographs(mine, VGG16, "block4_conv3")
-    assert checks.photographs(mine) == (tmp_path / "cat.jpg",)
-    assert checks.root(mine) == tmp_path
+    assert dataset.photographs(mine) == (tmp_path / "cat.jpg",)
+    assert dataset.root(mine) == tmp_path
 
 
 def test_a_table_of_labels_is_checked_before_anything_is_loaded(tmp_path):
@@ -137,9 +137,9 @@ def test_a_table_of_labels_is_checked_before_anything_is_loaded(tmp_path):
         checks.check_photographs(mine, VGG16, "block4_conv3")
     table.write_text("image,wnid\n1,n02130308\n")
     checks.check_photographs(mine, VGG16, "block4_conv3")
-    assert checks.labels(mine, paths).keys == ("n02130308", None)
-    assert checks.labels(folder_of(tmp_path), paths).keys == ("a", "b")
-    assert checks.labels(SAMPLES, checks.photographs(SAMPLES)).source == "none"
+    assert dataset.labels(mine, paths).keys == ("n02130308", None)
+    assert dataset.labels(folder_of(tmp_path), paths).keys == ("a", "b")
+    assert dataset.labels(SAMPLES, dataset.photographs(SAMPLES)).source == "none"
 
 
 def test_the_fetched_set_lies_in_the_cache_or_where_the_user_keeps_it(tmp_path, monkeypatch):
@@ -148,11 +148,11 @@ def test_the_fetched_set_lies_in_the_cache_or_where_the_user_keeps_it(tmp_path, 
     monkeypatch.setattr(imagenet_samples, "imagenet_samples", lambda: cached.parent)
     monkeypatch.setattr(imagenet_samples, "home", lambda: cached.parent)
     mine = ImageSettings("imagenet_samples", None, 64, "crop", 8, None)
-    assert checks.photographs(mine) == (cached,) and checks.root(mine) == cached.parent
-    assert checks.labels(mine, [cached]).names == {"n01440764": "tench"}
+    assert dataset.photographs(mine) == (cached,) and dataset.root(mine) == cached.parent
+    assert dataset.labels(mine, [cached]).names == {"n01440764": "tench"}
     given = replace(mine, root=str(own.parent))
-    assert checks.photographs(given) == (own,) and checks.root(given) == own.parent
-    assert checks.root(SAMPLES) is None
+    assert dataset.photographs(given) == (own,) and dataset.root(given) == own.parent
+    assert dataset.root(SAMPLES) is None
 
 
 def test_a_set_that_cannot_be_fetched_is_refused(monkeypatch):
@@ -166,24 +166,24 @@ def test_a_set_that_cannot_be_fetched_is_refused(monkeypatch):
 
 
 def test_a_picture_is_checked_by_opening_it(tmp_path):
-    checks.check_picture("ascent.start", None)
+    dataset.check_picture("ascent.start", None)
     with pytest.raises(
         ValueError, match=r"ascent.start=.* is no picture: .*Give the path of a PNG"
     ):
-        checks.check_picture("ascent.start", str(tmp_path / "nowhere.png"))
+        dataset.check_picture("ascent.start", str(tmp_path / "nowhere.png"))
 
 
 def test_the_provenance_names_weights_photographs_and_processor(vgg16, monkeypatch):
-    paths = checks.photographs(SAMPLES)
-    found = checks.provenance(vgg16, SAMPLES, paths, 2, "float32")
-    assert found["weights"]["sha256"] == weights.PACKAGED["vgg16"].sha256
+    paths = dataset.photographs(SAMPLES)
+    found = launch.provenance(vgg16, SAMPLES, paths, 2, "float32")
+    assert found["weights"]["sha256"] == checkpoints.PACKAGED["vgg16"].sha256
     assert found["images"]["count"] == 17
     assert found["images"]["skipped"] == 2
     assert found["images"]["fit"] == "crop" and found["images"]["commit"] is None
     assert found["precision"] == "float32"
     monkeypatch.setattr(imagenet_samples, "commit", lambda folder: f"of {folder}")
     mine = ImageSettings("imagenet_samples", "/copy", 64, "crop", 8, None)
-    found = checks.provenance(vgg16, mine, paths, 0, "float32")
+    found = launch.provenance(vgg16, mine, paths, 0, "float32")
     assert found["images"]["commit"] == "of /copy"
 
 
@@ -206,30 +206,30 @@ def maximized(folder: Path, sha256: str = SHA256, table: str = OPTIMA) -> Path:
 
 @pytest.mark.parametrize("given", [None, 250.5, -3.0, 0.0])
 def test_an_optimum_that_is_given_as_a_number_is_taken_as_it_is(given):
-    assert checks.optimum(given, VGG16, Unit("block4_conv3", 17)) == given
+    assert resume.optimum(given, VGG16, Unit("block4_conv3", 17)) == given
 
 
 def test_the_optimum_of_a_run_is_the_largest_activation_of_the_units_own_images(tmp_path):
     folder = str(maximized(tmp_path / "run"))
-    assert checks.optimum(folder, VGG16, Unit("block4_conv3", 17)) == 250.5
-    assert checks.optimum(folder, VGG16, Unit("block4_conv3", 170)) == 400
-    assert checks.optimum(folder, VGG16, Unit("block4_conv2", 17)) == 500
+    assert resume.optimum(folder, VGG16, Unit("block4_conv3", 17)) == 250.5
+    assert resume.optimum(folder, VGG16, Unit("block4_conv3", 170)) == 400
+    assert resume.optimum(folder, VGG16, Unit("block4_conv2", 17)) == 500
 
 
 def test_the_folder_of_a_run_may_lie_in_the_users_home(tmp_path, monkeypatch):
     maximized(tmp_path / "run")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert checks.optimum("~/run", VGG16, Unit("block4_conv3", 17)) == 250.5
+    assert resume.optimum("~/run", VGG16, Unit("block4_conv3", 17)) == 250.5
 
 
 def test_an_optimum_of_other_weights_or_another_filter_is_refused(tmp_path):
     mine, other = maximized(tmp_path / "mine"), maximized(tmp_path / "other", "0" * 64)
     with pytest.raises(ValueError) as caught:
-        checks.optimum(str(other), VGG16, Unit("block4_conv3", 17))
+        resume.optimum(str(other), VGG16, Unit("block4_conv3", 17))
     assert str(caught.value) == f"stage.optimum={other} is of other weights than vgg16's."
     for unit in (Unit("block4_conv3", 1), Unit("block4_conv1", 17)):
         with pytest.raises(ValueError) as caught:
-            checks.optimum(str(mine), VGG16, unit)
+            resume.optimum(str(mine), VGG16, unit)
         assert str(caught.value) == f"stage.optimum={mine} has no optimum of {unit} that is alive."
 
 
@@ -255,7 +255,7 @@ def test_an_optimum_of_a_damaged_run_is_refused(tmp_path, name, content):
     else:
         (folder / name).write_bytes(content)
     with pytest.raises(ValueError) as caught:
-        checks.optimum(str(folder), VGG16, Unit("block4_conv3", 17))
+        resume.optimum(str(folder), VGG16, Unit("block4_conv3", 17))
     assert str(caught.value) == (
         f"stage.optimum={folder} holds no finished run of stage=maximize. Give the folder of one,"
         " or an activation."
@@ -265,7 +265,7 @@ def test_an_optimum_of_a_damaged_run_is_refused(tmp_path, name, content):
 def test_an_optimum_is_not_a_file_and_not_nowhere(tmp_path):
     for given in (tmp_path / "nowhere", photograph(tmp_path / "cat.png")):
         with pytest.raises(ValueError, match=r"holds no finished run of stage=maximize\. Give"):
-            checks.optimum(str(given), VGG16, Unit("block4_conv3", 17))
+            resume.optimum(str(given), VGG16, Unit("block4_conv3", 17))
 
 
 @pytest.mark.parametrize(
@@ -276,7 +276,7 @@ def test_an_optimum_is_not_a_file_and_not_nowhere(tmp_path):
     ],
 )  # fmt: skip
 def test_files_set_aside_are_counted_in_words(count, words):
-    assert checks.aside(count) == words
+    assert dataset.aside(count) == words
 
 
 def test_what_was_shown_is_told_with_the_commit_of_a_set_that_was_fetched(monkeypatch):
@@ -289,15 +289,15 @@ def test_what_was_shown_is_told_with_the_commit_of_a_set_that_was_fetched(monkey
     monkeypatch.setattr(imagenet_samples, "commit", commit)
     monkeypatch.setattr(imagenet_samples, "home", lambda: Path("cache"))
     own = folder_of(Path("photographs"))
-    assert checks.shown(own, 7, "89ab", 2) == {
+    assert dataset.record(own, 7, "89ab", 2) == {
         "name": "folder", "commit": None, "fit": "pad", "count": 7, "sha256": "89ab", "skipped": 2,
     }  # fmt: skip
-    assert checks.shown(SAMPLES, 17, "89ab", 0)["commit"] is None
+    assert dataset.record(SAMPLES, 17, "89ab", 0)["commit"] is None
     assert asked == []
     fetched = replace(SAMPLES, name="imagenet_samples")
-    assert checks.shown(fetched, 1000, "89ab", 0) == {
+    assert dataset.record(fetched, 1000, "89ab", 0) == {
         "name": "imagenet_samples", "commit": "0a1b", "fit": "crop", "count": 1000,
         "sha256": "89ab", "skipped": 0,
     }  # fmt: skip
-    checks.shown(replace(fetched, root="copy"), 1, "", 0)
+    dataset.record(replace(fetched, root="copy"), 1, "", 0)
     assert asked == [Path("cache"), Path("copy")]

@@ -11,15 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.activations.index import ActivationIndex, find
+from convscope.activations.index import ActivationIndex, Request, find, listing, request
 from convscope.activations.indexing import Progress, begin, shape, survey
-from convscope.activations.manifest import Request, listing, request
 from convscope.activations.recorder import summarizer
 from convscope.data import dataset, photograph
 from convscope.models import network
 from convscope.models.network import Network, tap
 from convscope.models.position import receptive_field
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 
 L = keras.layers
 SIZE = 13

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from multiruns import FIXED, finished, multirun
 
-from convscope.stages.launch import note
 from convscope.tracking.multirun import (
     Job,
     Sweep,
     activation,
     fixed,
     grid,
+    note,
     read,
     rows,
     spelled,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from convscope.models.zoo import torch_checkpoint
+from convscope.models.zoo.checkpoints import PACKAGED, locate
 from convscope.models.zoo.torch_checkpoint import _Table, _Tensor, load
-from convscope.models.zoo.weights import PACKAGED, locate
 
 MAGIC = 0x1950A86A20F9469CFC6C
 MACHINE = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"long": 4}}

@@ -23,7 +23,9 @@ from wandb_reader import OfflineRun
 
 from convscope.settings import TrackerSettings
 from convscope.tracking import tracker as tracker_module
-from convscope.tracking.tracker import Tracker, has_exit_record, track
+from convscope.tracking import wandb
+from convscope.tracking.tracker import Tracker, track
+from convscope.tracking.wandb import has_exit_record
 
 FILES = TrackerSettings("files", "p", "disabled", None, ())
 OFFLINE = TrackerSettings("wandb", "convscope-test", "offline", None, ("own",))
@@ -519,7 +521,7 @@ def test_a_file_of_wandb_that_ends_in_the_middle_is_noticed(
         path.write_bytes(path.read_bytes()[:-20])
         return has_exit_record(path)
 
-    monkeypatch.setattr(tracker_module, "has_exit_record", cut)
+    monkeypatch.setattr(wandb, "has_exit_record", cut)
     with opened(in_folder / "run", OFFLINE):
         pass
     last = capsys.readouterr().out.splitlines()[-1]

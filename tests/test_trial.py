@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from convscope.data.labels import taxonomy
+from convscope.data.wordnet import taxonomy
 from convscope.hypothesis.claims import (
     CircuitSufficient,
     Claim,
@@ -20,8 +20,15 @@ from convscope.hypothesis.claims import (
     Tuned,
 )
 from convscope.hypothesis.measurements import Curve, Material, Photographs, Positions, Split, Tuning
-from convscope.hypothesis.testing import concerned, effect, effects, predicted, silenced
-from convscope.hypothesis.verdict import Effect, judge
+from convscope.hypothesis.testing import (
+    Effect,
+    concerned,
+    effect,
+    effects,
+    judge,
+    predicted,
+    silenced,
+)
 
 DOG = "n02084071"
 DOGS = sorted(taxonomy().leaves(DOG))

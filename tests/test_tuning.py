@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from convscope.models.network import Network, build
-from convscope.models.probe import probe
-from convscope.models.zoo.weights import Provenance
+from convscope.models.position import probe
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.stats import circular
 from convscope.units import stimuli, tuning
 from convscope.units.tuning import measure

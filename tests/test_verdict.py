@@ -16,7 +16,8 @@ from convscope.hypothesis.claims import (
     Monosemantic,
     Tuned,
 )
-from convscope.hypothesis.verdict import COLUMNS, Effect, holm, judge, refuted_by, rows
+from convscope.hypothesis.testing import COLUMNS, Effect, judge, refuted_by, rows
+from convscope.stats.inference import holm
 
 DOGS = GroupSelective("group_selective", ("n02084071",), 0.7)
 FALLS = Edit("edit", (3,), "top", -2.0)

@@ -3,7 +3,7 @@
 import pytest
 from parts import part
 
-from convscope.circuits.vetoes import vetoes
+from convscope.circuits.effects import vetoes
 
 
 def test_a_veto_is_counted_where_the_filter_would_fire_without_the_input():

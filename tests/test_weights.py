@@ -13,11 +13,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from convscope.models.zoo import torch_checkpoint, weights
-from convscope.models.zoo.architectures import Map, Step
-from convscope.models.zoo.weights import (
+from convscope.models.zoo import checkpoints, torch_checkpoint
+from convscope.models.zoo.checkpoints import (
     PACKAGED,
     Checkpoint,
+    Map,
+    Step,
     convolutions,
     load,
     locate,
@@ -73,7 +74,7 @@ def test_the_packaged_weights_are_those_of_the_checksum_and_of_the_published_sha
         assert kernel.shape == (3, 3, before, count) and bias.shape == (count,)
         assert kernel.dtype == bias.dtype == np.float32
     digest = hashlib.sha256(locate(VGG16).read_bytes()).hexdigest()
-    assert VGG16.provenance == weights.Provenance(VGG16.source, digest)
+    assert VGG16.provenance == checkpoints.Provenance(VGG16.source, digest)
     assert "torchvision" in VGG16.source
 
 
@@ -134,7 +135,7 @@ def test_even_of_numpy_only_three_names_are_admitted(name):
         ValueError, match=f"it asks for {name}, which no checkpoint of arrays needs"
     ):
         unpickle(content)
-    assert len(weights.ADMITTED) == 3
+    assert len(checkpoints.ADMITTED) == 3
 
 
 def test_a_pickle_that_ends_early_is_refused_wherever_it_ends(tmp_path):
@@ -164,7 +165,7 @@ def test_one_changed_byte_is_refused_before_anything_is_unpickled(tmp_path, monk
     content = bytearray((tmp_path / "file").read_bytes())
     content[place] ^= 1
     (tmp_path / "file").write_bytes(content)
-    monkeypatch.setattr(weights, "unpickle", lambda _: pytest.fail("it was unpickled"))
+    monkeypatch.setattr(checkpoints, "unpickle", lambda _: pytest.fail("it was unpickled"))
     digest = hashlib.sha256(content).hexdigest()
     with pytest.raises(ValueError) as caught:
         load(checkpoint, tmp_path / "file")
@@ -272,7 +273,7 @@ def test_the_catalogue_names_three_networks_whose_files_are_those_of_the_checksu
     assert list(PACKAGED) == ["vgg16", "alexnet", "efficientnet_lite0"]
     for checkpoint in PACKAGED.values():
         assert len(verify(checkpoint, locate(checkpoint))) == checkpoint.length
-        assert checkpoint.provenance == weights.Provenance(checkpoint.source, checkpoint.sha256)
+        assert checkpoint.provenance == checkpoints.Provenance(checkpoint.source, checkpoint.sha256)
         assert checkpoint.size == 224
         assert list(checkpoint.layers) == list(checkpoint.least) == list(checkpoint.maps)
     assert [checkpoint.classifier for checkpoint in PACKAGED.values()] == [

@@ -12,36 +12,36 @@ import pytest
 from indices import begun, filled, tree
 
 from convscope.activations.index import ActivationIndex, find
-from convscope.tracking import whole
+from convscope.tracking import files
 
 
 def test_a_sealed_file_comes_back_and_tells_any_change(tmp_path):
     path, content = tmp_path / "record.json", {"b": [1, None, "ü☃"], "a": {"x": 0.5}}
     with pytest.raises(ValueError, match=r"^record\.json is missing$"):
-        whole.unsealed(path)
-    whole.save(path, whole.sealed(content))
-    assert whole.unsealed(path) == content
+        files.unsealed(path)
+    files.save(path, files.sealed(content))
+    assert files.unsealed(path) == content
     for damaged in (b"", b"[]", b"{}", b'{"seal": 1', b"\xff", b"7"):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"^record\.json is damaged$"):
-            whole.unsealed(path)
-    path.write_bytes(whole.sealed(content).replace(b"0.5", b"0.6"))
+            files.unsealed(path)
+    path.write_bytes(files.sealed(content).replace(b"0.5", b"0.6"))
     with pytest.raises(ValueError, match=r"^record\.json is not what was written: its SHA-256 is"):
-        whole.unsealed(path)
+        files.unsealed(path)
 
 
 def test_a_file_is_never_written_over(tmp_path):
-    whole.save(tmp_path / "a", b"first")
+    files.save(tmp_path / "a", b"first")
     with pytest.raises(FileExistsError):
-        whole.save(tmp_path / "a", b"second")
+        files.save(tmp_path / "a", b"second")
     assert (tmp_path / "a").read_bytes() == b"first"
 
 
 def test_of_two_finished_folders_the_first_stays_in_the_place(tmp_path):
     for name, wins in (("first", True), ("second", False)):
-        with whole.scratch(tmp_path, "shard") as partial:
+        with files.scratch(tmp_path, "shard") as partial:
             (partial / "who").write_text(name)
-            assert whole.settle(partial, tmp_path / "shard") is wins
+            assert files.settle(partial, tmp_path / "shard") is wins
     assert tree(tmp_path) == {"shard/who": b"first"}
     assert [path.name for path in tmp_path.iterdir()] == ["shard"]
 
@@ -51,7 +51,7 @@ def test_what_killed_writers_left_is_cleared_and_what_living_ones_write_is_not(t
     gone.wait()
     index = begun(tmp_path, 20)
     shards = index.path(0).parent
-    with whole.scratch(tmp_path, "x") as path:
+    with files.scratch(tmp_path, "x") as path:
         here = path.name.split(".")[2]
     names = {
         "dead": f".000000.{here}.{gone.pid}.0123abcd",

@@ -11,7 +11,7 @@ from convscope.data import dataset
 from convscope.models.backend import keras
 from convscope.models.network import Network, build, tap
 from convscope.models.position import receptive_field
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.reliability import (
     COLUMNS,
     Views,
@@ -129,7 +129,7 @@ def climbed(network: Network, units: list[Unit], steps: int) -> list[np.ndarray]
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    from convscope.optvis import plan, recipe
+    from convscope.optvis import recipe
     from convscope.optvis.ascent import ascend
     from convscope.settings import AscentSettings, read
 
@@ -137,8 +137,8 @@ def climbed(network: Network, units: list[Unit], steps: int) -> list[np.ndarray]
     with initialize_config_dir(str(conf), version_base="1.3"):
         values: Any = OmegaConf.to_container(compose("config").ascent)
     settings = replace(read(AscentSettings, values, "ascent"), steps=steps)
-    climb = recipe.recipe(settings, network, plan.aim("channel"), (64, 64))
-    for step in ascend(climb, plan.goals(units, (1,), 1), 0, settings.attempts):
+    climb = recipe.recipe(settings, network, recipe.aim("channel"), (64, 64))
+    for step in ascend(climb, recipe.goals(units, (1,), 1), 0, settings.attempts):
         found = step.finished
     return [optimum.image for optimum in found]
 

@@ -11,15 +11,14 @@ import tensorflow as tf
 from PIL import Image
 
 from convscope.circuits.attribution import contributions
-from convscope.models.flow import sizes
-from convscope.models.graph import Applied, inputs
+from convscope.models.graph import Applied, inputs, sizes
 from convscope.models.linear import linear
 from convscope.models.network import Network, build, classifier, inputs_of, look, tap
 from convscope.models.network import layers as layers_of
 from convscope.models.position import receptive_field
 from convscope.models.receptive_field import Axis, ReceptiveField
 from convscope.models.zoo.applications import application, fresh_names, mode, names
-from convscope.models.zoo.weights import Provenance
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.stages import circuit, classify, maximize, rank
 from convscope.unit import IMAGE
 

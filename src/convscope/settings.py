@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from convscope.text import closest
 
 T = TypeVar("T")
 LARGEST_VIEW = 4096  # pixels of a side that a photograph is shown at; 50 million numbers already
@@ -244,22 +245,6 @@ def unknown(key: str, known: Sequence[str]) -> str:
     return f"There is no setting '{key}'. {has} {_listed(beside, 'and')}." + (
         f" Did you mean '{near}'?" if near else ""
     )
-
-
-def closest(name: str, known: Sequence[str]) -> str | None:
-    """Return the one of `known` that `name` was probably meant to be, or None.
-
-    Names may be dotted; the last part alone counts too, so that `steps` finds `ascent.steps`.
-    """
-    last = name.rpartition(".")[2]
-    lasts = {other.rpartition(".")[2]: other for other in reversed(known)}
-    if last in lasts and last != name:
-        return lasts[last]
-    if name in lasts:
-        return lasts[name]
-    if near := get_close_matches(name, known, n=1, cutoff=0.7):
-        return near[0]
-    return lasts[near[0]] if (near := get_close_matches(last, lasts, n=1, cutoff=0.7)) else None
 
 
 def setting_names(kind: type, place: str = "") -> list[str]:

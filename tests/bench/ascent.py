@@ -23,8 +23,7 @@ from convscope.models.network import Network, tap
 from convscope.models.zoo import packaged
 from convscope.optvis.ascent import Ascent, Goal, ascend
 from convscope.optvis.parameterization import fourier
-from convscope.optvis.plan import aim
-from convscope.optvis.recipe import recipe
+from convscope.optvis.recipe import aim, recipe
 from convscope.settings import AscentSettings, read
 from convscope.unit import Unit
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from convscope.activations.album import fill
-from convscope.circuits import effects, rankings
+from convscope.activations.recorder import fill
+from convscope.circuits import effects
 from convscope.circuits import weights as weightss
+from convscope.circuits.attribution import Sample, Sampler
 from convscope.circuits.faithfulness import Faithfulness, faithfulness
-from convscope.circuits.sample import Sample, Sampler
 from convscope.data import dataset
 from convscope.models.linear import linear
 from convscope.models.zoo.packaged import vgg16
@@ -70,7 +70,7 @@ def main() -> None:
         wins = np.mean(table[:, 0] >= np.array([one["l2"][0] for one in rows]) - 1e-9)
         recovery, r2, necessity, auroc, normal, jaccard = np.nanmean(table, axis=0)
         print(
-            f"| {rankings.TITLES[name]} | {recovery:.3f} | {100 * wins:.0f} % | {r2:.3f} | "
+            f"| {effects.TITLES[name]} | {recovery:.3f} | {100 * wins:.0f} % | {r2:.3f} | "
             f"{necessity:.3f} | {auroc:.3f} | {normal:.2f} | {jaccard:.2f} |"
         )
 
@@ -81,12 +81,12 @@ def measured(sampler: Sampler, sample: Sample) -> tuple[Faithfulness, dict[str, 
     weights = bootstrap.draws(rest.photographs, 0, 200)
     known = effects.measure(first, 0.2, bootstrap.draws(first.photographs, 0, 1))
     l2 = weightss.measure(sampler.linear.kernel, 0.2, 0.05).l2
-    orders = rankings.orders(l2, known, first, COUNT)
+    orders = effects.orders(l2, known, first, COUNT)
     shown = orders["l2"][:COUNT]
     found = faithfulness(rest, orders, shown, known.ablation_top, weights, 0)
     jaccard = {"random": COUNT / (2 * len(l2) - COUNT), "l2": 1.0}
     jaccard |= {
-        one.other: one.jaccard for one in rankings.agreements(orders, COUNT) if one.one == "l2"
+        one.other: one.jaccard for one in effects.agreements(orders, COUNT) if one.one == "l2"
     }
     return found, jaccard
 

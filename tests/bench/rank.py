@@ -30,8 +30,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convscope.activations.index import ActivationIndex, create
-from convscope.activations.manifest import Manifest, Request, listing, request
+from convscope.activations.index import ActivationIndex, Manifest, Request, create, listing, request
 from convscope.data import dataset
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "shared" / "images"

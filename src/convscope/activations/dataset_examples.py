@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from convscope.data import photograph, views
+from convscope.activations.statistics import Peaks
+from convscope.data import dataset, photograph, views
+from convscope.data.views import Fit
+from convscope.models.network import Network
+from convscope.models.position import probe, receptive_field
+from convscope.models.receptive_field import sees_all
 
 if TYPE_CHECKING:
-    from convscope.data.views import Fit
     from convscope.models.receptive_field import ReceptiveField
 
 
@@ -160,3 +165,217 @@ def _small(picture: Image.Image, side: int) -> np.ndarray:
         picture = picture.copy()
         picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     return np.asarray(picture)
+
+
+CROPS = 9
+"""That a filter is shown by."""
+
+
+def shrunk(image: np.ndarray, side: int) -> np.ndarray:
+    """Return `image`, made smaller where its longer side exceeds `side` pixels."""
+    longer = max(image.shape[:2])
+    if longer <= side:
+        return image
+    size = [max(1, round(length * side / longer)) for length in image.shape[1::-1]]
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+TOP = 0.001  # the share of the photographs that counts as the strongest
+# The quantiles that other bins lie around, and the least that each reaches to: halfway between.
+AROUND = ((0.99, 0.945), (0.9, 0.7), (0.5, 0.25))
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Photographs that excite a unit about equally much.
+
+    Attributes:
+        name: which part of the range: `top 0.1 %`, `around 99 %`, ..., `bottom`.
+        quantiles: the shares of all photographs below its weakest, and up to its strongest.
+        low: the score of its weakest.
+        high: the score of its strongest.
+        places: those to show, indices of the values that were given, strongest first.
+        count: how many photographs it has; those to show are spread evenly over them.
+        beyond: the share of all photographs that lies at or above what it is named after.
+        share: how much of all excitation (the sum of the scores above zero) those photographs
+            have, from 0 to 1; None: they are less than one, or nothing is excited.
+    """
+
+    name: str
+    quantiles: tuple[float, float]
+    low: float
+    high: float
+    places: tuple[int, ...]
+    count: int
+    beyond: float
+    share: float | None
+
+    @property
+    def note(self) -> str:
+        """What to know about a bin that is named after less than one photograph; or nothing."""
+        covered = self.quantiles[1] - self.quantiles[0]
+        few = self.name.startswith("top") and covered > self.beyond + 1e-9
+        return "0.1 % is less than one photograph: this is the strongest." if few else ""
+
+    @property
+    def range(self) -> str:
+        """Which part of the photographs it is, in words, such as `quantiles 96.6 to 99.5 %`."""
+        low, high = (100 * quantile for quantile in self.quantiles)
+        digits = 1 if high - low >= 0.2 else 2 if high - low >= 0.02 else 3
+        return f"quantiles {low:.{digits}f} to {high:.{digits}f} %"
+
+
+def bins(values: np.ndarray, each: int) -> tuple[Bin, ...]:
+    """Return photographs from all parts of a unit's range, the strongest bin first.
+
+    The bins are the top 0.1 %, those nearest to the quantiles 99, 90 and 50 %, and the bottom. No
+    photograph is in two of them; where photographs are few, a bin has fewer or is left out.
+
+    Args:
+        values: the score of each photograph `(photographs,)`; NaN for those without one.
+        each: photographs to show in each bin.
+
+    Raises:
+        ValueError: no photograph has a score, or `each` is below 1.
+
+    Source: the bins are those of Cammarata et al., "Curve Detectors", Distill, 2020.
+    """
+    scores = np.asarray(values, np.float64)
+    count = int(np.count_nonzero(~np.isnan(scores)))
+    if each < 1 or not count:
+        message = "Bins need photographs with a score, and room for at least one in each."
+        raise ValueError(f"{message} Received: {count} photographs, {each} for each bin.")
+    order = np.argsort(-scores, kind="stable")[:count]  # NaN comes after all numbers
+    found = []
+    for name, beyond, start, stop in _spans(count, each):
+        # The first is always among them, and of the bottom the last.
+        ends = (stop - 1, start) if name == "bottom" else (start, stop - 1)
+        shown = np.sort(np.linspace(*ends, min(each, stop - start)).round().astype(int))
+        found.append(
+            Bin(
+                name=name,
+                quantiles=(1 - stop / count, 1 - start / count),
+                low=float(scores[order[stop - 1]]),
+                high=float(scores[order[start]]),
+                places=tuple(order[shown].tolist()),
+                count=stop - start,
+                beyond=beyond,
+                share=_share(scores[order], beyond),
+            )
+        )
+    return tuple(found)
+
+
+def _spans(count: int, each: int) -> list[tuple[str, float, int, int]]:
+    """Return name, share of photographs at or above it, and the half-open ranks of each bin.
+
+    Ranks count from 0 for the strongest. The weakest of several photographs is the bottom's.
+    """
+    thousandth = math.floor(round(count * TOP, 9))
+    start = max(1, thousandth)
+    spans = [("top 0.1 %", TOP, 0, start)]
+    for quantile, least in AROUND:
+        # A rank stands for the middle of its step of 1 / count.
+        stop = min(math.floor(round(count * (1 - least), 9) + 0.5), count - 1)
+        wanted = round((1 - quantile) * (count - 1) - (each - 1) / 2)
+        first = min(max(wanted, start), max(start, stop - each))
+        name, beyond = f"around {100 * quantile:.0f} %", round(1 - quantile, 9)
+        spans.append((name, beyond, first, min(first + each, stop)))
+        start = max(start, stop)
+    spans.append(("bottom", 1.0, max(start, count - max(each, thousandth)), count))
+    return [span for span in spans if span[3] > span[2]]
+
+
+def _share(ordered: np.ndarray, beyond: float) -> float | None:
+    """Return how much of all that is above zero the strongest share `beyond` holds."""
+    excited = np.maximum(ordered, 0)
+    strongest, total = round(len(ordered) * beyond), float(excited.sum())
+    if round(len(ordered) * beyond, 9) < 1 or not total or not math.isfinite(total):
+        return None
+    return float(excited[:strongest].sum() / total)
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """What excites a unit most, as one position of its layer sees it.
+
+    Attributes:
+        crops: strongest first, one of each photograph `(count, height, width, 3)` in [0, 1].
+        keys: the class of each; None: not known. Empty: none is known.
+        controls: {another filter of the layer: the same of its own strongest}.
+    """
+
+    crops: np.ndarray
+    keys: tuple[str | None, ...] = ()
+    controls: Mapping[int, np.ndarray] = field(default_factory=dict)
+
+
+def gather(
+    network: Network,
+    layer: str,
+    filter: int,
+    peaks: Peaks,
+    paths: Sequence[Path],
+    side: int,
+    fit: Fit = "crop",
+    keys: Sequence[str | None] = (),
+    *,
+    count: int = 48,
+    controls: int = 20,
+    each: int = 2,
+    seed: int = 0,
+) -> Exemplars:
+    """Return what excites a unit most, and the same of other filters of its layer.
+
+    Args:
+        network: the network.
+        layer: the unit's layer.
+        filter: its number.
+        peaks: of all filters of the layer on the photographs, as `Album.observation` has them.
+        paths: the photographs, in the peaks' order.
+        side: pixels of the square view that the network got.
+        fit: how the photographs were fitted into it.
+        keys: the class of each photograph, None where unknown; empty: none is known.
+        count: exemplars of the unit, at most; one that does not excite it is none.
+        controls: other filters.
+        each: exemplars of each of those.
+        seed: which other filters.
+    """
+    random = np.random.default_rng(seed)
+    others = [other for other in range(peaks.values.shape[1]) if other != filter]
+    chosen = random.choice(others, min(controls, len(others)), replace=False).tolist()
+    wanted = {int(one): peaks.strongest(int(one), each) for one in sorted(chosen)}
+    mine = peaks.strongest(filter, count)
+    mine = mine[peaks.values[mine, filter] > 0]
+    views = {
+        int(place): dataset.shown(photograph.load(paths[place]), side, fit)[0]
+        for place in sorted({*map(int, mine), *(int(p) for part in wanted.values() for p in part)})
+    }
+    size = probe(network, layer).size
+    seen = receptive_field(network, layer, (side, side)) or sees_all(side)
+
+    def cut(one: int, places: np.ndarray) -> np.ndarray:
+        found = []
+        for place in places:
+            box = seen.box(int(peaks.rows[place, one]), int(peaks.columns[place, one]))
+            middle = (box.top + box.bottom) / 2, (box.left + box.right) / 2
+            found.append(_window(views[int(place)], middle, size))
+        return np.stack(found) if found else np.empty((0, *size, 3), np.float32)
+
+    return Exemplars(
+        crops=cut(filter, mine),
+        keys=tuple(keys[place] for place in mine) if keys else (),
+        controls={one: cut(one, places) for one, places in wanted.items()},
+    )
+
+
+def _window(view: np.ndarray, middle: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
+    """Return part of a view around a point, mirrored beyond its edges."""
+    first = [round(at - length / 2) for at, length in zip(middle, size, strict=True)]
+    pads = [
+        (max(-start, 0), max(start + length - side, 0))
+        for start, length, side in zip(first, size, view.shape[:2], strict=True)
+    ]
+    padded = np.pad(view, (*pads, (0, 0)), mode="symmetric")
+    top, left = (start + before for start, (before, _) in zip(first, pads, strict=True))
+    return padded[top : top + size[0], left : left + size[1]]

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from convscope.activations import index as indices
-from convscope.activations.index import ActivationIndex
-from convscope.activations.manifest import Request
-from convscope.activations.recorder import Summary, summarizer
+from convscope.activations.index import ActivationIndex, Request
+from convscope.activations.recorder import summarizer
 from convscope.activations.shard import Draft
+from convscope.activations.statistics import Summary
 from convscope.data import dataset
 from convscope.data.dataset import Batch
 from convscope.models.backend import keras

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from convscope.activations.accuracy import Rate, Target
+from convscope.data.wordnet import taxonomy
+from convscope.models.backend import tf
+from convscope.models.network import Network, classifier, look, preactivation
+from convscope.stats.inference import wilson
 
 
 @dataclass(frozen=True)
@@ -109,3 +112,164 @@ def mistakes(predictions: Sequence[Prediction]) -> list[Prediction]:
     """Return the photographs that were taken for something else, the most confident first."""
     wrong = [one for one in predictions if one.correct is False]
     return sorted(wrong, key=lambda one: -one.best.probability)
+
+
+def predictor(network: Network) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from photographs in [0, 1] to the probability of each class.
+
+    `(photographs, height, width, 3)` float32 gives `(photographs, classes)` float32. The same
+    photograph gives the same bits in a batch of any length, as far as TensorFlow's products do.
+
+    Args:
+        network: a network with a classifier, in any number format.
+
+    Raises:
+        ValueError: it has no classifier, or one whose classes are not known.
+    """
+    layer = classifier(network)
+    if layer is None or not network.classes:
+        what = "no classifier" if layer is None else "a classifier whose classes are not named"
+        raise ValueError(
+            f"{network.name} has {what}, so it cannot say what a photograph shows. Take one that"
+            " can, like model=efficientnet_lite0."
+        )
+    model = look(network, {layer: preactivation(network.find(layer))})
+    count = model.outputs[0].shape[-1]
+    if count != len(network.classes):
+        raise ValueError(
+            f"{layer} of {network.name} has {count} logits for {len(network.classes)} classes. A"
+            " class is named for each."
+        )
+
+    # One graph for batches of any length: another one might round in another way.
+    @tf.function(input_signature=[tf.TensorSpec(model.inputs[0].shape, tf.float32)])
+    def forward(pixels: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(model(pixels)[layer], (-1, count))  # some have a map of one position
+
+    def probabilities(pixels: np.ndarray) -> np.ndarray:
+        logits: np.ndarray = forward(tf.constant(pixels, tf.float32)).numpy()
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                f"The logits of {network.name} are no finite numbers. Its weights are damaged, or"
+                " its input lies far outside what it was trained on."
+            )
+        return _softmax(logits)
+
+    return probabilities
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the softmax of each row, in float32.
+
+    TensorFlow's own rounds a row in one way or another, by the length of its batch.
+    """
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many of some photographs were right, with the 95 % interval of the share.
+
+    Attributes:
+        hits: photographs that were right.
+        total: photographs that could be.
+    """
+
+    hits: int
+    total: int
+
+    @property
+    def share(self) -> float | None:
+        """The share of hits; None of no photographs."""
+        return self.hits / self.total if self.total else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's interval of the share; None of no photographs."""
+        return wilson(self.hits, self.total) if self.total else None
+
+    def __str__(self) -> str:
+        """Return it as a reader takes it in: `82 % (169 of 206; 95 % interval 76 to 87 %)`."""
+        if self.share is None or self.interval is None:
+            return "unknown"
+        low, high = (100 * end for end in self.interval)
+        return (
+            f"{100 * self.share:.0f} % ({self.hits:,} of {self.total:,};"
+            f" 95 % interval {low:.0f} to {high:.0f} %)"
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a label stands for among the classes of a network.
+
+    Attributes:
+        places: the classes, as places among the logits.
+        how: "key" where the class has the label's key, "name" where it has its name, "group" where
+            the classes lie below it in WordNet.
+    """
+
+    places: frozenset[int]
+    how: str
+
+
+def targets(
+    keys: Iterable[str | None], names: Mapping[str, str], classes: Sequence[str]
+) -> dict[str, Target]:
+    """Return what labels stand for among the classes of a network.
+
+    A label is a class with the same key; else every class with the same name (whatever the case,
+    an underscore being a space; a synset has all of WordNet's words as names); else, if it is a
+    group of WordNet or bears the name of one, every class below that. What is none of these is left
+    out: the network does not know it.
+
+    Args:
+        keys: of photographs, synsets or plain names; None counts for nothing.
+        names: {key: the name that is shown}.
+        classes: the class of each logit, a synset or a plain name.
+    """
+    places: dict[str, set[int]] = {}
+    named: dict[str, set[int]] = {}
+    for place, one in enumerate(classes):
+        places.setdefault(one, set()).add(place)
+        for name in _spellings(one, one):
+            named.setdefault(name, set()).add(place)
+    found: dict[str, Target] = {}
+    for key in sorted({key for key in keys if key is not None}):
+        if key in places:
+            found[key] = Target(frozenset(places[key]), "key")
+        elif same := _union(named.get(name) for name in _spellings(key, names.get(key, key))):
+            found[key] = Target(same, "name")
+        elif below := _union(map(places.get, _leaves(key, names.get(key, key)))):
+            found[key] = Target(below, "group")
+    return found
+
+
+def class_names(classes: Sequence[str]) -> list[str]:
+    """Return the name of each class that is shown: of a synset WordNet's, else its own."""
+    known = taxonomy()
+    return [known.name(one) if one in known.words else one.replace("_", " ") for one in classes]
+
+
+def _union(sets: Iterable[Collection[int] | None]) -> frozenset[int]:
+    return frozenset(place for one in sets if one for place in one)
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
+def _spellings(key: str, name: str) -> set[str]:
+    """Return the names of a class or label, as they are compared."""
+    return {_plain(one) for one in (key, name, *taxonomy().words.get(key, ()))}
+
+
+def _leaves(key: str, name: str) -> set[str]:
+    """Return ImageNet's classes below a group of WordNet, given by its synset or its name."""
+    known = taxonomy()
+    if key in known.words:
+        return set(known.leaves(key))
+    wanted = _plain(name)
+    groups = [wnid for wnid, words in known.words.items() if wanted in map(_plain, words)]
+    return {leaf for wnid in groups for leaf in known.leaves(wnid)}

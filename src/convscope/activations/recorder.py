@@ -2,68 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from convscope.activations.shard import BINS, HALF
-from convscope.activations.statistics import below
+from convscope.activations.statistics import Observation, Peaks, Summary, join
+from convscope.data import dataset, photograph
+from convscope.data.dataset import halves
+from convscope.data.views import Fit, View
 from convscope.models.backend import tf
 from convscope.models.linear import obstacle
-from convscope.models.network import Network, look, preactivation
+from convscope.models.network import Network, look, mapped, preactivation
+from convscope.models.position import receptive_field
+from convscope.models.receptive_field import ReceptiveField, sees_all
 from convscope.unit import Unit
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """Each filter's largest preactivation on each photograph; arrays `(photographs, filters)`.
-
-    Attributes:
-        values: the preactivation, float32.
-        rows: its row in the layer's map; the first of equal ones.
-        columns: its column.
-    """
-
-    values: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
-
-    def strongest(self, filter: int, count: int) -> np.ndarray:
-        """Return the photographs with the highest peaks of a filter, strongest first."""
-        return np.argsort(-self.values[:, filter], kind="stable")[:count]
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What some photographs do to one layer and the layers before it.
-
-    Attributes:
-        peaks: {layer: peaks of all its filters}.
-        lowest: the smallest value of each input channel `(C,)`.
-        fired: positions at which each filter of the layer has a preactivation above zero.
-        count: positions in all, over the photographs.
-        histograms: {layer: positions in each bin, as the index has them `(filters, 512)`}.
-    """
-
-    peaks: dict[str, Peaks]
-    lowest: np.ndarray
-    fired: np.ndarray
-    count: int
-    histograms: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def firing_rate(self) -> np.ndarray:
-        """The share of positions at which each filter fires `(filters,)`."""
-        return self.fired / self.count
-
-    def below(self, unit: Unit, activation: float) -> float | None:
-        """Return the share of positions at which a unit is less active; None: not observed."""
-        if unit.layer not in self.histograms:
-            return None
-        if activation > self.peaks[unit.layer].values[:, unit.filter].max():
-            return 1.0
-        return below(self.histograms[unit.layer][unit.filter], activation)
 
 
 @dataclass(frozen=True)
@@ -123,11 +78,6 @@ def observer(
     return observe
 
 
-def mapped(values: tf.Tensor) -> tf.Tensor:
-    """Return a layer's values as a map; a classifier's, `(samples, classes)`, as one of 1 x 1."""
-    return values[:, None, None, :] if len(values.shape) == 2 else values
-
-
 def counter(
     network: Network, layer: str, filters: Sequence[int]
 ) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, int]]:
@@ -169,49 +119,6 @@ def _peak(values: tf.Tensor) -> tuple[tf.Tensor, ...]:
     flat = tf.reshape(values, (shape[0], -1, shape[3]))
     place = tf.argmax(flat, axis=1, output_type=tf.int32)
     return tf.reduce_max(flat, axis=1), place // shape[2], place % shape[2]
-
-
-def join(observations: Sequence[Observation]) -> Observation:
-    """Return several batches' observations as one, in order."""
-    layers = observations[0].peaks
-    peaks = {
-        layer: Peaks(
-            *(
-                np.concatenate([getattr(part.peaks[layer], name) for part in observations])
-                for name in ("values", "rows", "columns")
-            )
-        )
-        for layer in layers
-    }
-    return Observation(
-        peaks,
-        np.min([part.lowest for part in observations], axis=0),
-        np.sum([part.fired for part in observations], axis=0),
-        sum(part.count for part in observations),
-        {
-            layer: np.sum([part.histograms[layer] for part in observations], axis=0)
-            for layer in observations[0].histograms
-        },
-    )
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What every filter of a layer does on some photographs.
-
-    Attributes:
-        peak: largest preactivation, float32 `(photographs, filters)`.
-        row: its row in the layer's map, likewise; the first of equal ones.
-        column: its column.
-        mean: mean preactivation over the map.
-        histogram: positions in each bin `(filters, 512)`, over these photographs.
-    """
-
-    peak: np.ndarray
-    row: np.ndarray
-    column: np.ndarray
-    mean: np.ndarray
-    histogram: np.ndarray
 
 
 def summarizer(network: Network, layer: str) -> Callable[[np.ndarray], Summary]:
@@ -306,3 +213,112 @@ def summits(
         ]
 
     return climb
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The part of a photograph that made a unit respond.
+
+    Attributes:
+        path: the photograph.
+        box: half-open (top, left, bottom, right) in pixels of the original file.
+        activation: the unit's preactivation there.
+        pixels: uint8 `(bottom - top, right - left, 3)`.
+    """
+
+    path: Path
+    box: tuple[int, int, int, int]
+    activation: float
+    pixels: np.ndarray
+
+
+@dataclass
+class Album:
+    """Photographs as a network sees them, page by page.
+
+    Attributes:
+        paths: the readable photographs seen so far.
+        views: how each was cut to the square that the network saw.
+        skipped: (file, reason) of the unreadable ones.
+        digests: SHA-256 of each file seen so far, 32 bytes.
+        fields: {layer: its receptive field}.
+        pages: what each batch did.
+        sight: the latest batch as a whole; None where no file of it could be read.
+    """
+
+    paths: list[Path] = field(default_factory=list)
+    views: list[View] = field(default_factory=list)
+    skipped: list[tuple[Path, str]] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    fields: dict[str, ReceptiveField] = field(default_factory=dict)
+    pages: list[Observation] = field(default_factory=list)
+    sight: Sight | None = None
+
+    @property
+    def observation(self) -> Observation:
+        """What all the photographs did."""
+        if len(self.pages) > 1:
+            self.pages = [join(self.pages)]
+        return self.pages[0]
+
+    @property
+    def halves(self) -> np.ndarray:
+        """Which photographs belong to the discovery half, bool `(photographs,)`."""
+        return halves(np.frombuffer(b"".join(self.digests), np.uint8).reshape(-1, 32))
+
+    def crops(self, unit: Unit, count: int) -> tuple[Crop, ...]:
+        """Return the crops that excite a unit most, strongest first, one of each photograph.
+
+        A layer that was not observed has none.
+        """
+        peaks = self.observation.peaks.get(unit.layer)
+        if peaks is None:
+            return ()
+        found = []
+        for index in peaks.strongest(unit.filter, count):
+            place = peaks.rows[index, unit.filter], peaks.columns[index, unit.filter]
+            seen = self.fields[unit.layer].box(*map(int, place))
+            box = self.views[index].original(seen.top, seen.left, seen.bottom, seen.right)
+            whole = photograph.load(self.paths[index])
+            pixels = np.asarray(whole.crop((box[1], box[0], box[3], box[2])))
+            activation = float(peaks.values[index, unit.filter])
+            found.append(Crop(self.paths[index], box, activation, pixels))
+        return tuple(found)
+
+
+def fill(
+    network: Network,
+    target: str,
+    sources: Sequence[str],
+    paths: Sequence[Path],
+    size: int,
+    batch: int,
+    fit: Fit = "crop",
+) -> Iterator[Album]:
+    """Show photographs to a network and yield the growing album after each batch.
+
+    Args:
+        network: the network, in float32.
+        target: the linear layer whose inputs and peaks are observed.
+        sources: layers before it whose peaks are observed too.
+        paths: the photographs' files.
+        size: pixels of the square view that the network gets.
+        batch: photographs at a time.
+        fit: how photographs that are no squares are shown.
+    """
+    observe = observer(network, target, sources)
+    whole = sees_all(size)
+    fields = {
+        name: receptive_field(network, name, (size, size)) or whole for name in (target, *sources)
+    }
+    album = Album(fields=fields)
+    for seen in dataset.batches(paths, size, batch, fit):
+        album.skipped.extend(seen.skipped)
+        album.sight = None
+        if seen.paths:
+            album.paths.extend(seen.paths)
+            album.views.extend(seen.views)
+            album.digests.extend(seen.digests)
+            page, album.sight = observe(seen.pixels)
+            album.pages.append(page)
+        yield album

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.tracking.whole import save, scratch, sealed, settle, unsealed
+from convscope.tracking.files import save, scratch, sealed, settle, unsealed
 
 HALF = 65504.0  # the largest float16
 BINS = 512  # values of the sign, the exponent and the first three bits of a float16's fraction

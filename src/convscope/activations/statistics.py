@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from convscope.unit import Unit
 
 # Bins hold the values whose float16 patterns share the upper 9 bits: sign, exponent and three bits
 # of the mantissa. 248 of each sign are finite; magnitudes grow by an eighth of a power of two.
@@ -77,3 +80,97 @@ def cells(histogram: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
         sides.append((sign * magnitudes[kept[: last + 1]], sums[:last]))
     (below, fewer), (above, more) = sides
     return np.concatenate([below[:0:-1], above]), np.concatenate([fewer[::-1], more])
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Each filter's largest preactivation on each photograph; arrays `(photographs, filters)`.
+
+    Attributes:
+        values: the preactivation, float32.
+        rows: its row in the layer's map; the first of equal ones.
+        columns: its column.
+    """
+
+    values: np.ndarray
+    rows: np.ndarray
+    columns: np.ndarray
+
+    def strongest(self, filter: int, count: int) -> np.ndarray:
+        """Return the photographs with the highest peaks of a filter, strongest first."""
+        return np.argsort(-self.values[:, filter], kind="stable")[:count]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What some photographs do to one layer and the layers before it.
+
+    Attributes:
+        peaks: {layer: peaks of all its filters}.
+        lowest: the smallest value of each input channel `(C,)`.
+        fired: positions at which each filter of the layer has a preactivation above zero.
+        count: positions in all, over the photographs.
+        histograms: {layer: positions in each bin, as the index has them `(filters, 512)`}.
+    """
+
+    peaks: dict[str, Peaks]
+    lowest: np.ndarray
+    fired: np.ndarray
+    count: int
+    histograms: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def firing_rate(self) -> np.ndarray:
+        """The share of positions at which each filter fires `(filters,)`."""
+        return self.fired / self.count
+
+    def below(self, unit: Unit, activation: float) -> float | None:
+        """Return the share of positions at which a unit is less active; None: not observed."""
+        if unit.layer not in self.histograms:
+            return None
+        if activation > self.peaks[unit.layer].values[:, unit.filter].max():
+            return 1.0
+        return below(self.histograms[unit.layer][unit.filter], activation)
+
+
+def join(observations: Sequence[Observation]) -> Observation:
+    """Return several batches' observations as one, in order."""
+    layers = observations[0].peaks
+    peaks = {
+        layer: Peaks(
+            *(
+                np.concatenate([getattr(part.peaks[layer], name) for part in observations])
+                for name in ("values", "rows", "columns")
+            )
+        )
+        for layer in layers
+    }
+    return Observation(
+        peaks,
+        np.min([part.lowest for part in observations], axis=0),
+        np.sum([part.fired for part in observations], axis=0),
+        sum(part.count for part in observations),
+        {
+            layer: np.sum([part.histograms[layer] for part in observations], axis=0)
+            for layer in observations[0].histograms
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What every filter of a layer does on some photographs.
+
+    Attributes:
+        peak: largest preactivation, float32 `(photographs, filters)`.
+        row: its row in the layer's map, likewise; the first of equal ones.
+        column: its column.
+        mean: mean preactivation over the map.
+        histogram: positions in each bin `(filters, 512)`, over these photographs.
+    """
+
+    peak: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    mean: np.ndarray
+    histogram: np.ndarray

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
-from convscope.circuits import rankings, weights
-from convscope.circuits.effects import Effects
-from convscope.circuits.pattern import pattern
-from convscope.circuits.weights import Kernels
+from convscope import text
+from convscope.circuits import effects, weights
+from convscope.circuits.attribution import Sample
+from convscope.circuits.effects import BEST, L2, RANDOM, Agreement, Effects, Veto
+from convscope.circuits.faithfulness import INTERVALS, MEASURES, Curve, Faithfulness
+from convscope.circuits.weights import Kernels, pattern
+from convscope.text import share
 from convscope.unit import Unit
 
 RANKS = {
-    "rank_top_shift": rankings.TOP_SHIFT,
-    "rank_covariance": rankings.COVARIANCE,
-    "rank_ablation": rankings.ABLATION,
-    "rank_greedy": rankings.GREEDY,
-    "rank_greedy_variance": rankings.VARIANCE,
+    "rank_top_shift": effects.TOP_SHIFT,
+    "rank_covariance": effects.COVARIANCE,
+    "rank_ablation": effects.ABLATION,
+    "rank_greedy": effects.GREEDY,
+    "rank_greedy_variance": effects.VARIANCE,
 }
 """The columns of ranks beside that by L2, and the rankings they are of."""
 
@@ -180,7 +184,7 @@ def records(circuit: Circuit) -> list[dict[str, object]]:
     measures = {name: getattr(circuit.kernels, name) for name in weights.MEASURES}
     measures |= {field.name: getattr(circuit.effects, field.name) for field in fields(Effects)}
     for column, name in RANKS.items():
-        measures[column] = rankings.ranks(circuit.orders[name])
+        measures[column] = effects.ranks(circuit.orders[name])
     measures |= {"mostly": np.array(circuit.kernels.mostly), "lowest": circuit.lowest}
     found = []
     for channel, source in enumerate(circuit.sources):
@@ -206,3 +210,165 @@ def document(circuit: Circuit) -> dict[str, object]:
             for edge in circuit.edges
         ],
     }
+
+
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+           "eleven", "twelve")  # fmt: skip
+BY = {
+    "l2": "with the largest L2",
+    "top_shift": "with the largest top shift",
+    "covariance": "with the largest covariance share",
+    "ablation": "whose ablation changes the output most",
+    "greedy": "that explain the responses best together",
+}
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A circuit and what was measured of it.
+
+    Attributes:
+        circuit: the unit with its inputs.
+        sample: what was measured on.
+        curves: how faithful the inputs are.
+        agreements: how far each two rankings agree.
+        vetoes: what the inhibitory inputs among those shown prevent.
+        paths: the photographs of the confirmation half.
+    """
+
+    circuit: Circuit
+    sample: Sample
+    curves: Faithfulness
+    agreements: tuple[Agreement, ...]
+    vetoes: tuple[Veto, ...]
+    paths: Sequence[Path]
+
+    @property
+    def shown(self) -> Curve:
+        """The curve of the ranking that the inputs shown were chosen by."""
+        return self.curves.curves[self.circuit.by]
+
+    @property
+    def sentence(self) -> str:
+        """What the inputs shown recover, beside random ones and the best."""
+        at, curves = self.curves.at, self.curves.curves
+        count, own = self.counted, self.shown
+        if not np.isfinite(own.recovery[at]):
+            return f"{self.circuit.root} does not vary on these photographs: nothing to recover."
+        if self.curves.count == len(self.circuit.sources):
+            every = f"All {count} inputs are" if self.curves.count > 1 else "The only input is"
+            return f"{every} shown: nothing is left that others could explain better."
+        low, high = own.low["recovery"][at], own.high["recovery"][at]
+        number = self.sample.confirmation.photographs
+        half = f"{number} photographs that had no part in choosing"
+        if not self.sample.apart:
+            half = f"on the same {number} photographs that chose: too few to be halved"
+        kernels = f"{count} kernels" if self.curves.count > 1 else "kernel"
+        verb = "recover" if self.curves.count > 1 else "recovers"
+        return (
+            f"The {kernels} {BY[self.circuit.by]} {verb} {share(own.recovery[at])} "
+            f"[{share(low)}, {share(high)}] of a strong activation, random {count} "
+            f"{share(curves[RANDOM].recovery[at])}, the best {count} "
+            f"{share(curves[BEST].recovery[at])} ({half})."
+        )
+
+    @property
+    def counted(self) -> str:
+        """How many inputs are shown, in words."""
+        count = self.curves.count
+        return NUMBERS[count] if count < len(NUMBERS) else str(count)
+
+    def scalars(self) -> dict[str, object]:
+        """Return every figure of the summary."""
+        at, count, curves = self.curves.at, self.curves.count, self.curves.curves
+        own, sample = self.shown, self.sample
+        found: dict[str, object] = {
+            "by": self.circuit.by,
+            f"recovery_{count}": own.recovery[at],
+            f"recovery_{count}_low": own.low["recovery"][at],
+            f"recovery_{count}_high": own.high["recovery"][at],
+            f"random_{count}": curves[RANDOM].recovery[at],
+            f"best_{count}": curves[BEST].recovery[at],
+        }
+        for name in MEASURES[1:]:
+            found[f"{name}_{count}"] = getattr(own, name)[at]
+        for name, curve in curves.items():
+            if name != RANDOM:
+                found[f"normalized_{name}"] = curve.normalized
+                found[f"normalized_{name}_low"] = curve.normalized_low
+                found[f"normalized_{name}_high"] = curve.normalized_high
+                found[f"half_{name}"] = curve.half
+                found[f"recovery_{count}_{name}"] = curve.recovery[at]
+        for one in self.agreements:
+            if L2 in (one.one, one.other):
+                other = one.other if one.one == L2 else one.one
+                found[f"kendall_l2_{other}"] = one.kendall
+                found[f"jaccard_l2_{other}"] = one.jaccard
+        found |= {
+            "threshold": sample.discovery.threshold,
+            "apart": sample.apart,
+            "discovery": sample.discovery.photographs,
+            "confirmation": sample.confirmation.photographs,
+            "positions": sample.inside.count,
+            "strong": len(sample.confirmation.top),
+            "exactness": sample.error,
+        }
+        return {name: _plain(value) for name, value in found.items()}
+
+    def tables(self) -> dict[str, list[dict[str, object]]]:
+        """Return the rows of each table that is written, none of them empty."""
+        circuit = self.circuit
+        found = {
+            "faithfulness": self._faithfulness(),
+            "agreement": [
+                {"one": one.one, "other": one.other, "kendall": one.kendall, "jaccard": one.jaccard}
+                for one in self.agreements
+            ],
+            "members": [
+                {
+                    "rank": edge.rank, "source": edge.source.layer, "filter": edge.source.filter,
+                    "ablation_top": edge.ablation_top, "p": self.curves.p[at],
+                    "p_holm": self.curves.p_holm[at],
+                }
+                for at, edge in enumerate(circuit.edges)
+            ],
+            "vetoes": [
+                {
+                    "source": circuit.sources[veto.channel].layer,
+                    "filter": circuit.sources[veto.channel].filter,
+                    "share": veto.share, "active": veto.active, "image": image,
+                    "positions": positions,
+                }
+                for veto in self.vetoes
+                for image, positions in self.silenced(veto)
+            ],
+        }  # fmt: skip
+        return {name: rows for name, rows in found.items() if rows}
+
+    def silenced(self, veto: Veto) -> list[tuple[str | None, int]]:
+        """Return the photographs that an input silences, at how many positions; or (None, 0)."""
+        pairs = zip(veto.photographs, veto.positions, strict=True)
+        found: list[tuple[str | None, int]] = []
+        found.extend((text.spelled(self.paths[place]), count) for place, count in pairs)
+        return found or [(None, 0)]
+
+    def _faithfulness(self) -> list[dict[str, object]]:
+        """Return the rows of `faithfulness.csv`."""
+        rows = []
+        for name, curve in self.curves.curves.items():
+            for at, size in enumerate(self.curves.sizes.tolist()):
+                row = {"ranking": name, "k": size}
+                for key in ("recovery", "r2", "necessity", "auroc", "zero_r2", "false_fire"):
+                    row[key] = getattr(curve, key)[at]
+                for key in INTERVALS:
+                    row[f"{key}_low"] = curve.low[key][at]
+                    row[f"{key}_high"] = curve.high[key][at]
+                rows.append(row)
+        return rows
+
+
+def _plain(value: object) -> object:
+    """Return a number as Python's own, None where it is not finite."""
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return value

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.circuits.cascade import Cascade, called
-from convscope.circuits.paths import fields
+from convscope.circuits.paths import Cascade, called, fields
 from convscope.models.backend import tf
 from convscope.models.position import receptive_field
 

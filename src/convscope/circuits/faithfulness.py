@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.circuits.rankings import BEST, RANDOM
-from convscope.circuits.sample import Part
+from convscope.circuits.attribution import Part
+from convscope.circuits.effects import BEST, RANDOM
 from convscope.stats import bootstrap
 
 SUBSETS = 100  # random sets of each size

@@ -9,18 +9,17 @@ from pathlib import Path as File
 import numpy as np
 
 from convscope.circuits.ablation import Averager, Kept, Means, Truth, reduced
-from convscope.circuits.cascade import Cascade, cascade
-from convscope.circuits.clients import Clients, clients
+from convscope.circuits.attribution import Part, Sample
 from convscope.circuits.edges import Circuit
 from convscope.circuits.expanded_weights import AGREES, CANCELS, Expander, Expansion
-from convscope.circuits.paths import Tally, tally
-from convscope.circuits.sample import Part, Sample
+from convscope.circuits.paths import Cascade, Tally, cascade, tally
+from convscope.circuits.weights import Clients, clients
 from convscope.data import dataset
 from convscope.data.views import Fit
 from convscope.models.backend import tf
 from convscope.models.network import Network
-from convscope.report.figures.canvas import fixed
 from convscope.stats import bootstrap
+from convscope.text import fixed
 from convscope.unit import Unit
 
 RESPONSES = 64  # strong responses whose Jacobians are averaged: each takes a pass of its own
@@ -36,7 +35,7 @@ PATHS = (
 
 
 @dataclass(frozen=True)
-class Path:
+class CircuitPath:
     """What flows from one filter through another to the unit, on the confirmation half.
 
     Attributes:
@@ -128,7 +127,7 @@ class Hops:
 
     root: Unit
     clients: Clients
-    paths: tuple[Path, ...] = ()
+    paths: tuple[CircuitPath, ...] = ()
     rise: float = float("nan")
     rest: tuple[float, ...] = ()
     remainder: tuple[float, ...] = ()
@@ -171,7 +170,7 @@ class Hops:
             ],
         }  # fmt: skip
 
-    def _row(self, path: Path) -> dict[str, object]:
+    def _row(self, path: CircuitPath) -> dict[str, object]:
         values = (
             path.depth, path.source.layer, path.source.filter, path.through.layer,
             path.through.filter, path.rank, path.shift, path.mean, path.mean + path.shift,
@@ -269,7 +268,7 @@ class _Walk:
             found.append(flows)
         return found[0], found[-1], averager.means(), expander.found()
 
-    def run(self, circuit: Circuit, paths: Sequence[Path], means: Means) -> Reach:
+    def run(self, circuit: Circuit, paths: Sequence[CircuitPath], means: Means) -> Reach:
         """Return what the network with some paths alone gives on the confirmation half."""
         part = self.sample.confirmation
         channels = self.cascade.linear.channels
@@ -331,7 +330,7 @@ class _Walk:
         }
 
 
-def kept_of(paths: Sequence[Path]) -> dict[tuple[int, Unit], np.ndarray]:
+def kept_of(paths: Sequence[CircuitPath]) -> dict[tuple[int, Unit], np.ndarray]:
     """Return which channels each filter keeps, by hop."""
     found: dict[tuple[int, Unit], list[int]] = {}
     for path in paths:
@@ -346,7 +345,7 @@ def _paths(
     rest: _Flows,
     kernels: Mapping[str, Expansion],
     branches: int,
-) -> Iterator[Path]:
+) -> Iterator[CircuitPath]:
     """Yield the strongest paths through each of the circuit's inputs, and through theirs."""
     through = list(dict.fromkeys(edge.source for edge in circuit.edges))
     for at, sources in enumerate(walk.cascade.sources):
@@ -362,7 +361,7 @@ def _paths(
             for rank, channel in enumerate(order.tolist(), 1):
                 source = sources[unit.layer][channel]
                 reached.append(source)
-                yield Path(
+                yield CircuitPath(
                     at + 2, source, unit, channel, rank, float(shown[channel]),
                     float(mean[channel]), float(chosen[channel]),
                     *(_expanded(kernels[unit.layer], channel)

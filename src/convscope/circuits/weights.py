@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 
+from convscope.models.backend import keras
+from convscope.models.flatten import normalization
+from convscope.models.graph import after, before, concatenates, keeps, sums
+from convscope.models.linear import obstacle
+from convscope.models.network import Network
+from convscope.unit import Unit
+
 EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE = "excitatory", "inhibitory", "mixed", "negligible"
+LABELS = (EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE)
 
 
 @dataclass(frozen=True)
@@ -85,3 +96,247 @@ def measure(kernel: np.ndarray, mixed: float, negligible: float) -> Kernels:
 
 
 MEASURES = tuple(field.name for field in fields(Kernels))
+
+
+UNIFORM, OPPONENT, SURROUND, OTHER = "uniform", "opponent", "centre-surround", "other"
+EVEN = 0.6  # share of the energy in the mean from which a kernel is uniform
+
+
+def pattern(kernel: np.ndarray) -> tuple[str, float | None]:
+    """Return what a kernel slice `(height, width)` looks like, and its angle where it has one.
+
+    By its energy in the cosine basis: "uniform" where the mean holds 60 %; "opponent" where the
+    two slowest waves hold most of the rest, with the angle in degrees, counterclockwise from the
+    right, to the side of the larger weights; "centre-surround" where the middle has another sign
+    than the mean around it; "other" otherwise. A kernel of zeros is "other".
+    """
+    height, width = kernel.shape
+    waves = _cosines(height) @ kernel.astype(np.float64) @ _cosines(width).T
+    energy = waves**2
+    total = energy.sum()
+    if not total:
+        return OTHER, None
+    if energy[0, 0] >= EVEN * total:
+        return UNIFORM, None
+    # The waves begin high at the top and at the left.
+    up = waves[1, 0] if height > 1 else 0.0
+    right = -waves[0, 1] if width > 1 else 0.0
+    slow = up**2 + right**2
+    if slow >= total - energy[0, 0] - slow:
+        return OPPONENT, math.degrees(math.atan2(up, right)) % 360
+    if height % 2 and width % 2:
+        middle = kernel[height // 2, width // 2]
+        around = kernel.sum(dtype=np.float64) - middle
+        if middle * around < 0:
+            return SURROUND, None
+    return OTHER, None
+
+
+def _cosines(length: int) -> np.ndarray:
+    """Return the orthonormal cosine basis (DCT-II), a wave a row."""
+    places = (np.arange(length) + 0.5) * np.pi / length
+    waves = np.cos(np.arange(length)[:, None] * places) * math.sqrt(2 / length)
+    waves[0] /= math.sqrt(2)
+    return waves
+
+
+L = keras.layers
+
+COLUMNS = ("layer", "filter", "l2", "sum", "sign_index", "label", "share", "rank", "channel", "via")
+"""The columns of `clients.csv`, in order."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A layer that reads a unit.
+
+    Attributes:
+        layer: its name.
+        channel: which of its input channels the unit is.
+        gain: what the unit is multiplied by on the way, by a BatchNorm or in a difference.
+        via: the joints and pools between, such as `add_3`; activations are not named.
+    """
+
+    layer: str
+    channel: int
+    gain: float
+    via: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Client:
+    """A filter that reads a unit.
+
+    Attributes:
+        unit: the filter.
+        reading: how its layer reads.
+        kernel: its weights over the unit `(height, width)`, the gain on the way included.
+        l2: their L2 norm.
+        sum: their sum.
+        sign_index: from -1, purely inhibitory, to 1, purely excitatory.
+        label: excitatory, inhibitory, mixed, or negligible beside its layer's strongest client.
+        share: their part of all the squared weights of the client.
+    """
+
+    unit: Unit
+    reading: Reading
+    kernel: np.ndarray
+    l2: float
+    sum: float
+    sign_index: float
+    label: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Clients:
+    """All filters that read a unit.
+
+    Attributes:
+        found: strongest first by L2; of equal ones the earlier layer's, then the lower.
+        ends: operations at which the way on is no longer linear, so that no kernel reads the unit.
+    """
+
+    found: tuple[Client, ...]
+    ends: tuple[str, ...]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers that read the unit, that of the strongest client first."""
+        return tuple(dict.fromkeys(client.unit.layer for client in self.found))
+
+    def records(self) -> list[dict[str, object]]:
+        """Return a row for each client: what `clients.csv` says."""
+        return [
+            dict(zip(COLUMNS, (
+                client.unit.layer, client.unit.filter, client.l2, client.sum, client.sign_index,
+                client.label, client.share, rank, client.reading.channel,
+                " ".join(client.reading.via),
+            ), strict=True))
+            for rank, client in enumerate(self.found, 1)
+        ]  # fmt: skip
+
+
+def clients(network: Network, unit: Unit, mixed: float, negligible: float) -> Clients:
+    """Return the filters that read a unit, whose weights over it are not all zero.
+
+    Args:
+        network: the network.
+        unit: the filter that is read.
+        mixed: |sign index| below this is neither excitatory nor inhibitory.
+        negligible: L2 below this share of the layer's strongest is negligible.
+    """
+    graph = network.graphs[-1]
+    found, ends = [], []
+    for name, reading in _walk(network, unit):
+        layer = graph[name]
+        if reading is None:
+            ends.append(name)
+            continue
+        filters, slices, whole = over(layer, reading.channel)
+        table = measure(reading.gain * slices, mixed, negligible)
+        found += [
+            Client(
+                Unit(name, int(filter)), reading, reading.gain * slices[..., at],
+                float(table.l2[at]), float(table.sum[at]), float(table.sign_index[at]),
+                str(table.label[at]), float((slices[..., at] ** 2).sum() / whole[at]),
+            )
+            for at, filter in enumerate(filters)
+            if slices[..., at].any()
+        ]  # fmt: skip
+    found.sort(key=lambda client: -client.l2)
+    return Clients(tuple(found), tuple(dict.fromkeys(ends)))
+
+
+def readings(network: Network, unit: Unit) -> tuple[Reading, ...]:
+    """Return how the next linear layers read a unit, in the network's order.
+
+    The walk goes on through activations, pools and BatchNorm, through sums, and through
+    concatenations with the channel's new number. It ends at the first linear layers, so those that
+    read a residual stream after later additions count too.
+    """
+    return tuple(reading for _, reading in _walk(network, unit) if reading is not None)
+
+
+def _walk(network: Network, unit: Unit) -> Iterator[tuple[str, Reading | None]]:
+    """Yield each layer that reads the unit; None for an operation at which the walk must end."""
+    graph = network.graphs[-1]
+    readers = after(network.fixed or network.model)
+    reached: dict[str, list[tuple[int, float, tuple[str, ...]]]] = {}
+    reached[unit.layer] = [(unit.filter, 1.0, ())]
+    for name in graph:
+        for channel, gain, via in _merged(reached.pop(name, [])):
+            for reader in readers.get(name, []):
+                if not obstacle(reader):
+                    yield reader.name, Reading(reader.name, channel, gain, via)
+                elif not (keeps(reader) or sums(reader) or concatenates(reader)):
+                    yield reader.name, None
+                else:
+                    reached.setdefault(reader.name, []).extend(
+                        _on(reader, name, channel, gain, via)
+                    )
+
+
+def _merged(
+    ways: Sequence[tuple[int, float, tuple[str, ...]]],
+) -> list[tuple[int, float, tuple[str, ...]]]:
+    """Return ways that arrive at the same channel as one, of their summed gain."""
+    found: dict[int, tuple[float, tuple[str, ...]]] = {}
+    for channel, gain, via in ways:
+        already, before = found.get(channel, (0.0, ()))
+        found[channel] = already + gain, tuple(dict.fromkeys((*before, *via)))
+    return [(channel, gain, via) for channel, (gain, via) in found.items()]
+
+
+def _on(
+    reader: Any, name: str, channel: int, gain: float, via: tuple[str, ...]
+) -> Iterator[tuple[int, float, tuple[str, ...]]]:
+    """Yield where a channel of operation `name` goes on to in the output of its reader."""
+    silent = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.BatchNormalization)
+    via = via if isinstance(reader, silent) else (*via, reader.name)
+    if type(reader) is L.BatchNormalization:
+        gain *= float(normalization(reader)[0][channel])
+    start = 0
+    for place, source in enumerate(before(reader)):
+        if source.name == name:
+            if type(reader) is L.Subtract and place == 1:
+                yield channel, -gain, via
+            elif type(reader) is L.Average:
+                yield channel, gain / len(before(reader)), via
+            else:
+                yield start + channel, gain, via
+        if concatenates(reader):
+            start += source.output.shape[-1]
+
+
+def over(layer: Any, channel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what the filters of a linear layer give one of its input channels.
+
+    Returns:
+        The filters that read the channel `(F,)`, their weights over it `(height, width, F)`, and
+        the sum of all the squared weights of each `(F,)`.
+    """
+    if isinstance(layer, L.SeparableConv2D):
+        depthwise = np.asarray(layer.depthwise_kernel)
+        pointwise = np.asarray(layer.pointwise_kernel)[0, 0]
+        pointwise = pointwise.reshape(*depthwise.shape[2:], -1)
+        slices = np.einsum("hwm,mf->hwf", depthwise[:, :, channel], pointwise[channel])
+        gram = np.einsum("hwcm,hwcn->cmn", depthwise, depthwise)
+        whole = np.einsum("cmf,cmn,cnf->f", pointwise, gram, pointwise)
+        return np.arange(slices.shape[-1]), slices, _some(whole)
+    kernel = np.asarray(layer.kernel)
+    if isinstance(layer, L.DepthwiseConv2D):
+        copies = kernel.shape[-1]
+        slices = kernel[:, :, channel]
+        return channel * copies + np.arange(copies), slices, _some((slices**2).sum((0, 1)))
+    kernel = kernel.reshape((1,) * (4 - kernel.ndim) + kernel.shape)
+    group, place = divmod(channel, kernel.shape[2])
+    each = kernel.shape[3] // getattr(layer, "groups", 1)
+    filters = group * each + np.arange(each)
+    kernel = kernel[..., filters]
+    return filters, kernel[:, :, place], _some((kernel**2).sum((0, 1, 2)))
+
+
+def _some(whole: np.ndarray) -> np.ndarray:
+    """Return sums of squares with 1 in the place of 0, by which nothing can be divided."""
+    return np.where(whole > 0, whole, 1.0)

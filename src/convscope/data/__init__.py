@@ -1,1 +1,4 @@
-"""MISSING."""
+"""Photographs and their classes, and WordNet above them.
+
+Open dataset.py first.
+"""

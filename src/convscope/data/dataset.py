@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import unicodedata
 import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -17,8 +16,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from convscope import text
+from convscope.data import imagenet_samples, photograph
+from convscope.data.labels import Labels
+from convscope.data.labels import of as labels_of
 from convscope.data.photograph import digest, read
 from convscope.data.views import Fit, View, view
+from convscope.settings import ImageSettings
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # What a folder of results holds, whose pictures are no photographs: of one run, and of several.
@@ -159,22 +163,6 @@ def stream(
         pool.shutdown(cancel_futures=True)
 
 
-def spelled(path: Path | str) -> str:
-    r"""Return a file's name as text for one line: what cannot be shown there is escaped.
-
-    Undecodable bytes become like \xff, line breaks and other control characters like \n; a
-    backslash is doubled, so that two names never look alike.
-    """
-    text = os.fspath(path).replace("\\", "\\\\")
-    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(
-        letter.encode("unicode_escape").decode()
-        if unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
-        else letter
-        for letter in text
-    )
-
-
 def fingerprint(paths: Sequence[Path]) -> str:
     """Return a SHA-256 over the names and contents of the files, in order."""
     return fingerprint_of([path.name for path in paths], (digest(path) for path in paths))
@@ -296,3 +284,115 @@ def _cores() -> int:
     """Return how many cores this process may use."""
     # macOS and Windows cannot say which.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def halves(digests: np.ndarray) -> np.ndarray:
+    """Return which photographs belong to the discovery half, bool `(N,)`.
+
+    They are those whose file's SHA-256 begins with an even byte. So a photograph is in the same
+    half in every run, whatever lies beside it, and copies of a file never face each other.
+
+    Args:
+        digests: uint8 `(N, 32)`.
+    """
+    return digests[:, 0] % 2 == 0
+
+
+def pixels_of(paths: Sequence[Path], shown: ImageSettings) -> Iterator[np.ndarray]:
+    """Yield photographs as the network sees them, a batch at a time, without those gone by now."""
+    for batch in batches(paths, shown.side, shown.batch, shown.fit):
+        if batch.paths:
+            yield batch.pixels
+
+
+def check_readable(settings: ImageSettings) -> None:
+    """Raise unless there is a photograph that can be read, and labels that fit.
+
+    What images=imagenet_samples needs is fetched here, where it has not been before.
+
+    Raises:
+        ValueError, FileNotFoundError: no folder, no image in it, none that can be read, or a table
+            of labels that does not fit them.
+    """
+    paths = photographs(settings)
+    if settings.labels is not None:
+        labels(settings, paths)
+    reason = ""
+    for path in paths:
+        try:
+            photograph.load(path)
+        except ValueError as error:
+            reason = reason or f"{text.spelled(path.name)} is {error}"
+            continue
+        return
+    raise ValueError(
+        f"images.root={settings.root} holds no image that can be read: {reason}."
+        " Give a folder of photographs."
+    )
+
+
+def check_picture(name: str, given: str | None) -> None:
+    """Raise ValueError unless the setting `name` gives the path of a picture, or nothing."""
+    if given is None:
+        return
+    path = Path(given).expanduser()
+    try:
+        photograph.load(path)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}={given} is no picture: {error}. Give the path of a PNG, JPEG or WebP file."
+        ) from error
+
+
+def photographs(settings: ImageSettings) -> tuple[Path, ...]:
+    """Return the files that are shown to the network.
+
+    Raises:
+        ValueError, FileNotFoundError: there are none, or they cannot be fetched.
+    """
+    if settings.root is not None:
+        return folder(Path(settings.root).expanduser())
+    if settings.name == "imagenet_samples":
+        return folder(imagenet_samples.imagenet_samples())
+    return samples()
+
+
+def root(settings: ImageSettings) -> Path | None:
+    """Return the folder that the photographs lie in; None for those that a package brings."""
+    if settings.root is not None:
+        given = Path(settings.root).expanduser()
+        return given.parent if given.is_file() else given
+    return imagenet_samples.home() if settings.name == "imagenet_samples" else None
+
+
+def labels(settings: ImageSettings, paths: Sequence[Path]) -> Labels:
+    """Return the classes of the photographs.
+
+    Raises:
+        ValueError: the table that images.labels names cannot be used.
+    """
+    table = Path(settings.labels).expanduser() if settings.labels is not None else None
+    return labels_of(paths, root(settings), table)
+
+
+def record(settings: ImageSettings, count: int, sha256: str, skipped: int) -> dict[str, object]:
+    """Return which photographs were shown, for the summary of a run."""
+    return {
+        "name": settings.name,
+        "commit": _commit(settings),
+        "fit": settings.fit,
+        "count": count,
+        "sha256": sha256,
+        "skipped": skipped,
+    }
+
+
+def aside(count: int) -> str:
+    """Return in words that files were set aside."""
+    return "1 file was set aside" if count == 1 else f"{count:,} files were set aside"
+
+
+def _commit(settings: ImageSettings) -> str | None:
+    """Return the commit of a set that is fetched by git; None for other photographs."""
+    folder = root(settings) if settings.name == "imagenet_samples" else None
+    return imagenet_samples.commit(folder) if folder else None

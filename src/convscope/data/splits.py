@@ -236,18 +236,6 @@ class Panel:
                 )
 
 
-def halves(digests: np.ndarray) -> np.ndarray:
-    """Return which photographs belong to the discovery half, bool `(N,)`.
-
-    They are those whose file's SHA-256 begins with an even byte. So a photograph is in the same
-    half in every run, whatever lies beside it, and copies of a file never face each other.
-
-    Args:
-        digests: uint8 `(N, 32)`.
-    """
-    return digests[:, 0] % 2 == 0
-
-
 def prepare(
     keys: Sequence[str | None],
     groups: Mapping[str, frozenset[str]],

@@ -6,8 +6,8 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from convscope.data.labels import taxonomy
-from convscope.settings import closest
+from convscope.data.wordnet import taxonomy
+from convscope.text import closest
 
 
 @dataclass(frozen=True)

@@ -4,34 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
-from convscope.activations.album import Album
-from convscope.circuits import intervention
-from convscope.circuits.clients import Client
-from convscope.circuits.findings import Findings
-from convscope.circuits.sample import Part
-from convscope.data.labels import taxonomy
-from convscope.hypothesis import testing, verdict
-from convscope.hypothesis.arguments import Argument, Finding, Name, arguments
-from convscope.hypothesis.claims import Claim, Edit, GroupSelective, InputSelective, words
-from convscope.hypothesis.measurements import Curve, Material, Photographs, Positions, Split, Tuning
+from convscope.activations.recorder import Album
+from convscope.circuits import ablation
+from convscope.circuits.edges import Findings
+from convscope.circuits.weights import Client
+from convscope.data.dataset import pixels_of
+from convscope.data.wordnet import taxonomy
+from convscope.hypothesis import testing
+from convscope.hypothesis.claims import (
+    CircuitSufficient,
+    Claim,
+    Edit,
+    GroupSelective,
+    InputSelective,
+    InputSign,
+    Invariant,
+    Tuned,
+    words,
+)
+from convscope.hypothesis.measurements import (
+    Material,
+    Photographs,
+    Positions,
+    curves,
+    positions,
+    selective,
+    split,
+    strong,
+    tunings,
+)
 from convscope.hypothesis.preregistration import Registered
-from convscope.hypothesis.verdict import Judged
+from convscope.hypothesis.testing import Judged
 from convscope.models.network import Network
-from convscope.models.probe import probe
 from convscope.optvis import reliability
 from convscope.optvis.reliability import Witness
-from convscope.optvis.testimony import pixels_of
 from convscope.settings import ImageSettings
-from convscope.stats import circular
 from convscope.stats.inference import Game, pairs, play
-from convscope.unit import IMAGE, Unit
-from convscope.units import tuning
+from convscope.text import number
+from convscope.unit import Unit
 from convscope.units.profile import Character
 
-DRAWS = 999  # of phases, and exchanges of angles
 FEWEST = 20  # labelled photographs: with fewer there is hardly a pair to guess
 
 
@@ -68,7 +84,7 @@ class Case:
         if seen:
             found["evidence"] = reliability.COLUMNS, seen
         if self.judged:
-            found["hypothesis"] = (verdict.COLUMNS, verdict.rows(self.judged))
+            found["hypothesis"] = (testing.COLUMNS, testing.rows(self.judged))
         return found
 
     def scalars(self) -> dict[str, object]:
@@ -137,7 +153,7 @@ def hear(
         split=split(character) if character else None,
     )
     claims = registered.hypothesis.tested
-    judged = verdict.judge(claims, testing.effects(claims, material), registered.hypothesis.alpha)
+    judged = testing.judge(claims, testing.effects(claims, material), registered.hypothesis.alpha)
     first = strong(sample.discovery, sample.discovery.center)
     edits = [
         edited(claim, network, findings, first, most if claim.among == "top" else rest, shown)
@@ -162,67 +178,6 @@ def guessed(claims: Sequence[Claim], given: Photographs | None) -> Game | None:
     if known.sum() < FEWEST or not len(found := pairs(scores)):
         return None
     return play(expected, found)
-
-
-def curves(character: Character) -> dict[str, Curve]:
-    """Return {transform: the share of its response that each exemplar keeps under it}.
-
-    Each kind of move is one, and so is `pose`: left and right exchanged, and small rotations.
-    """
-    found = character.invariance
-    if found is None:
-        return {}
-    alive = found.kept[:, 0] > 0
-    shares = found.kept[alive, 1:] / found.kept[alive, :1]
-    kinds = dict.fromkeys(move.kind for move in found.moves)
-    return {kind: Curve(shares[:, found.of(kind)]) for kind in kinds}
-
-
-def tunings(tuned: tuning.Tuning, filter: int) -> dict[str, Tuning]:
-    """Return how selective a filter is for what drawn stimuli vary in, as far as it can be tested.
-
-    Of orientation, the phases of the gratings are what is measured again and again: they are drawn
-    anew for the interval, and exchange their angles by themselves for the p.
-    """
-    value = float(tuned.measures["osi"][filter])
-    if not np.isfinite(value):
-        return {}
-    angles = tuned.axes["grating"]["orientation"]
-    found = tuned.sets["grating"][..., 0, filter]  # (orientations, frequencies, phases)
-    pace = int(np.unravel_index(found.mean(axis=2).argmax(), found.shape[:2])[1])
-    curve = found[:, pace]
-    random = np.random.default_rng(0)
-    drawn = random.integers(0, curve.shape[1], (DRAWS, curve.shape[1]))
-    again = np.abs(circular.resultant(curve[:, drawn].mean(axis=2), angles, 2))
-    p = circular.permuted(curve, angles, 2, DRAWS, random)
-    return {"orientation": Tuning(value, again, p, curve.shape[1])}
-
-
-def selective(
-    claims: Sequence[Claim], network: Network, sources: Sequence[Unit]
-) -> dict[tuple[int, str], Tuning]:
-    """Return {(channel, feature): how selective an input is} of the inputs that claims are about.
-
-    Each layer that they come from is shown the drawn stimuli once, which takes some seconds.
-    """
-    found: dict[tuple[int, str], Tuning] = {}
-    known: dict[str, tuning.Tuning] = {}
-    for claim in claims:
-        if not isinstance(claim, InputSelective) or sources[claim.channel].layer == IMAGE:
-            continue
-        source = sources[claim.channel]
-        if source.layer not in known:
-            position = probe(network, source.layer)
-            known[source.layer] = tuning.measure(position.respond, position.size)
-        for feature, one in tunings(known[source.layer], source.filter).items():
-            found[claim.channel, feature] = one
-    return found
-
-
-def split(character: Character) -> Split | None:
-    """Return whether the exemplars of a unit fall into two kinds, as it is tested."""
-    found = character.split
-    return None if found is None else Split(found.p, len(found.groups))
 
 
 def drawn(character: Character) -> dict[Name, Finding]:
@@ -252,16 +207,6 @@ def used(clients: Sequence[Client]) -> dict[Name, Finding]:
         return {}
     some = ", ".join(f"{client.unit} ({client.label})" for client in clients[:3])
     return {"feature use": Finding("undecided", f"No claim was made. It is read most by {some}.")}
-
-
-def positions(part: Part, mean: np.ndarray, keys: Sequence[str | None]) -> Positions:
-    """Return the sampled positions of one half of the photographs, as claims are tested on them."""
-    return Positions(part.u, part.sampled, part.of, part.threshold, mean, dict(enumerate(keys)))
-
-
-def strong(part: Part, mean: np.ndarray) -> Positions:
-    """Return all positions of strong responses of one half of the photographs."""
-    return Positions(part.top, part.strong, part.top_of, -np.inf, mean)
 
 
 def edited(
@@ -294,8 +239,8 @@ def edited(
     where = testing.concerned(claim, rest)
     paths = [findings.paths[place] for place in np.unique(rest.images[where]).tolist()]
     try:
-        masked = intervention.masked(network, unit.layer, unit.filter, mean, channels.tolist())
-        plain = intervention.masked(network, unit.layer, unit.filter, mean, [])
+        masked = ablation.masked(network, unit.layer, unit.filter, mean, channels.tolist())
+        plain = ablation.masked(network, unit.layer, unit.filter, mean, [])
     except ValueError as error:
         return record | {"reason": str(error)}
     changes: list[np.ndarray] = []
@@ -309,3 +254,123 @@ def edited(
     together = np.concatenate(changes) if changes else np.zeros(0)
     done = float(together.mean()) if len(together) else None
     return record | {"done": done, "photographs": len(paths)}
+
+
+Name = Literal[
+    "feature visualization",
+    "dataset examples",
+    "synthetic examples",
+    "joint tuning",
+    "feature implementation",
+    "feature use",
+    "handwritten circuit",
+]
+Speaks = Literal["for", "against", "undecided", "absent"]
+
+QUESTIONS: Mapping[Name, str] = {
+    "feature visualization": "Does the image that excites it most show the feature?",
+    "dataset examples": "Do the photographs that excite it have the feature?",
+    "synthetic examples": "Do made stimuli with the feature excite it?",
+    "joint tuning": "Does it keep to the feature as its exemplars are turned and moved?",
+    "feature implementation": "Do the weights from its inputs make the feature?",
+    "feature use": "Do later filters use it as the feature?",
+    "handwritten circuit": "Does a circuit set by hand do the same?",
+}
+KINDS: Mapping[type, Name] = {
+    GroupSelective: "dataset examples",
+    Tuned: "synthetic examples",
+    Invariant: "joint tuning",
+    InputSign: "feature implementation",
+    InputSelective: "feature implementation",
+    CircuitSufficient: "feature implementation",
+    Edit: "feature implementation",
+}
+"""The argument that each kind of claim belongs to; that it is of one kind belongs to none."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one piece of evidence says.
+
+    Attributes:
+        speaks: for the hypothesis, against it, or neither.
+        sentence: what was found.
+    """
+
+    speaks: Speaks
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One of the seven: filled with a finding, or empty.
+
+    Attributes:
+        name: as Zoom In has it.
+        question: what it asks.
+        speaks: for the hypothesis, against it, undecided, or absent: nothing was measured.
+        sentence: its finding, or why there is none.
+    """
+
+    name: Name
+    question: str
+    speaks: Speaks
+    sentence: str
+
+    @property
+    def filled(self) -> bool:
+        """Whether it is an argument, for or against."""
+        return self.speaks in ("for", "against")
+
+
+def arguments(
+    judged: Sequence[Judged] = (),
+    witness: Witness | None = None,
+    others: Mapping[Name, Finding] | None = None,
+) -> tuple[Argument, ...]:
+    """Return the seven arguments, in Zoom In's order.
+
+    Args:
+        judged: claims and what became of them; of several that belong to one argument, the one
+            that refutes counts, or else the first that is decided.
+        witness: the filter's optimum and whether it is evidence; None: there is none.
+        others: findings from elsewhere, such as feature use; they count where no claim does.
+    """
+    found: dict[Name, Finding] = (
+        {} if witness is None else {"feature visualization": _seen(witness)}
+    )
+    for one in sorted(judged, key=_urgency):
+        if type(one.claim) in KINDS and one.verdict != "not tested":
+            found.setdefault(KINDS[type(one.claim)], _told(one))
+    for name, finding in (others or {}).items():
+        found.setdefault(name, finding)
+    absent = Finding("absent", "Not measured.")
+    return tuple(
+        Argument(name, QUESTIONS[name], said.speaks, said.sentence)
+        for name in get_args(Name)
+        for said in [found.get(name, absent)]
+    )
+
+
+def _seen(witness: Witness) -> Finding:
+    """Return what an optimum says; one that is no evidence is kept out of the argument."""
+    if not witness.evidence:
+        return Finding("undecided", f"Its optimum is no evidence. {witness.reason}")
+    return Finding("for", f"Its optimum is evidence of what it does. {witness.reason}")
+
+
+def _told(one: Judged) -> Finding:
+    speaks: Mapping[str, Speaks] = {"supported": "for", "refuted": "against"}
+    effect, words = one.effect, f"It {one.words}"
+    if one.words.startswith(("its", "input", "without")):
+        words = one.words[0].upper() + one.words[1:]
+    numbers = ""
+    if effect:
+        low, high = number(effect.low), number(effect.high)
+        numbers = f" ({number(effect.value)}, {low} to {high})"
+    return Finding(speaks.get(one.verdict, "undecided"), f"{words}: {one.verdict}{numbers}.")
+
+
+def _urgency(one: Judged) -> int:
+    order = ("refuted", "supported", "inconclusive")
+    return order.index(one.verdict) if one.verdict in order else len(order)

@@ -9,7 +9,14 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from convscope.stats import resampling
+from convscope.circuits.attribution import Part
+from convscope.hypothesis.claims import Claim, InputSelective
+from convscope.models.network import Network
+from convscope.models.position import probe
+from convscope.stats import bootstrap, circular
+from convscope.unit import IMAGE, Unit
+from convscope.units import tuning
+from convscope.units.profile import Character
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Positions:
     @cached_property
     def counts(self) -> np.ndarray:
         """How often each photograph counts, as `resampling.counts` has it."""
-        return resampling.counts(int(self._codes.max()) + 1)
+        return bootstrap.counts(int(self._codes.max()) + 1)
 
     @cached_property
     def typical(self) -> np.ndarray:
@@ -164,3 +171,77 @@ class Material:
     tunings: Mapping[str, Tuning] = field(default_factory=dict)
     inputs: Mapping[tuple[int, str], Tuning] = field(default_factory=dict)
     split: Split | None = None
+
+
+DRAWS = 999  # of phases, and exchanges of angles
+
+
+def curves(character: Character) -> dict[str, Curve]:
+    """Return {transform: the share of its response that each exemplar keeps under it}.
+
+    Each kind of move is one, and so is `pose`: left and right exchanged, and small rotations.
+    """
+    found = character.invariance
+    if found is None:
+        return {}
+    alive = found.kept[:, 0] > 0
+    shares = found.kept[alive, 1:] / found.kept[alive, :1]
+    kinds = dict.fromkeys(move.kind for move in found.moves)
+    return {kind: Curve(shares[:, found.of(kind)]) for kind in kinds}
+
+
+def tunings(tuned: tuning.Tuning, filter: int) -> dict[str, Tuning]:
+    """Return how selective a filter is for what drawn stimuli vary in, as far as it can be tested.
+
+    Of orientation, the phases of the gratings are what is measured again and again: they are drawn
+    anew for the interval, and exchange their angles by themselves for the p.
+    """
+    value = float(tuned.measures["osi"][filter])
+    if not np.isfinite(value):
+        return {}
+    angles = tuned.axes["grating"]["orientation"]
+    found = tuned.sets["grating"][..., 0, filter]  # (orientations, frequencies, phases)
+    pace = int(np.unravel_index(found.mean(axis=2).argmax(), found.shape[:2])[1])
+    curve = found[:, pace]
+    random = np.random.default_rng(0)
+    drawn = random.integers(0, curve.shape[1], (DRAWS, curve.shape[1]))
+    again = np.abs(circular.resultant(curve[:, drawn].mean(axis=2), angles, 2))
+    p = circular.permuted(curve, angles, 2, DRAWS, random)
+    return {"orientation": Tuning(value, again, p, curve.shape[1])}
+
+
+def selective(
+    claims: Sequence[Claim], network: Network, sources: Sequence[Unit]
+) -> dict[tuple[int, str], Tuning]:
+    """Return {(channel, feature): how selective an input is} of the inputs that claims are about.
+
+    Each layer that they come from is shown the drawn stimuli once, which takes some seconds.
+    """
+    found: dict[tuple[int, str], Tuning] = {}
+    known: dict[str, tuning.Tuning] = {}
+    for claim in claims:
+        if not isinstance(claim, InputSelective) or sources[claim.channel].layer == IMAGE:
+            continue
+        source = sources[claim.channel]
+        if source.layer not in known:
+            position = probe(network, source.layer)
+            known[source.layer] = tuning.measure(position.respond, position.size)
+        for feature, one in tunings(known[source.layer], source.filter).items():
+            found[claim.channel, feature] = one
+    return found
+
+
+def split(character: Character) -> Split | None:
+    """Return whether the exemplars of a unit fall into two kinds, as it is tested."""
+    found = character.split
+    return None if found is None else Split(found.p, len(found.groups))
+
+
+def positions(part: Part, mean: np.ndarray, keys: Sequence[str | None]) -> Positions:
+    """Return the sampled positions of one half of the photographs, as claims are tested on them."""
+    return Positions(part.u, part.sampled, part.of, part.threshold, mean, dict(enumerate(keys)))
+
+
+def strong(part: Part, mean: np.ndarray) -> Positions:
+    """Return all positions of strong responses of one half of the photographs."""
+    return Positions(part.top, part.strong, part.top_of, -np.inf, mean)

@@ -1,1 +1,4 @@
-"""MISSING."""
+"""Trained networks: any Keras graph laid out flat, so that every unit has one kernel and one place.
+
+Open network.py first.
+"""

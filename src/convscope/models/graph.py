@@ -124,3 +124,204 @@ def filled(structure: Any, given: Mapping[Value, Any]) -> Any:
     """Return a structure with the tensors in the place of their values."""
     fill: Callable[[Any], Any] = lambda leaf: given[leaf] if isinstance(leaf, Value) else leaf  # noqa: E731
     return keras.tree.map_structure(fill, structure)
+
+
+CONVOLUTIONS = (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D)
+POOLINGS = (L.MaxPooling2D, L.AveragePooling2D)
+SHIFTS = (L.ZeroPadding2D, L.Cropping2D)
+GLOBAL = (L.GlobalAveragePooling2D, L.GlobalMaxPooling2D)
+SUMS = (L.Add, L.Subtract, L.Average)
+POINTWISE = (
+    *IDLE, L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.BatchNormalization,
+    L.Normalization, L.Rescaling,
+)  # fmt: skip
+"""Layers that change each number by itself, alike for all numbers of a channel."""
+
+# Keras' own networks bring layers along that are no part of its public layers.
+SCALES = ("LayerScale", "StochasticDepth")
+SCALED_SUMS = ("CustomScaleLayer",)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which positions of its input one position of an operation's output looks at.
+
+    All are pairs for rows and columns.
+
+    Attributes:
+        taps: positions looked at along each axis.
+        strides: input positions between neighbouring windows.
+        rates: input positions between neighbouring taps.
+        padding: "same", "valid", or the zeros before and behind, ((above, below), (left, right)).
+    """
+
+    taps: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    rates: tuple[int, int] = (1, 1)
+    padding: str | tuple[tuple[int, int], tuple[int, int]] = "valid"
+
+    @property
+    def extents(self) -> tuple[int, int]:
+        """Input positions from the first tap to the last."""
+        rows, columns = (
+            (taps - 1) * rate + 1 for taps, rate in zip(self.taps, self.rates, strict=True)
+        )
+        return rows, columns
+
+    def spans(self, size: Sequence[int]) -> list[tuple[int, int, int]]:
+        """Return, for rows and columns, how many windows an input of `size` has and its padding.
+
+        Each is (windows, zeros before, zeros behind). "same" splits an odd number of zeros as
+        TensorFlow does: the odd one comes behind.
+        """
+        found = []
+        for axis, length in enumerate(size):
+            extent, stride = self.extents[axis], self.strides[axis]
+            if self.padding == "same":
+                count = -(-length // stride)
+                zeros = max((count - 1) * stride + extent - length, 0)
+                found.append((count, zeros // 2, zeros - zeros // 2))
+                continue
+            first, last = (0, 0) if isinstance(self.padding, str) else self.padding[axis]
+            found.append((-(-(length + first + last - extent + 1) // stride), first, last))
+        return found
+
+
+def window(operation: Any) -> Window | None:
+    """Return the window of an operation; None where a position may see all of its input."""
+    kind = type(operation)
+    if kind in CONVOLUTIONS or kind in POOLINGS:
+        taps = operation.kernel_size if kind in CONVOLUTIONS else operation.pool_size
+        rates = operation.dilation_rate if kind in CONVOLUTIONS else (1, 1)
+        return Window(_pair(taps), _pair(operation.strides), _pair(rates), operation.padding)
+    if kind in SHIFTS:
+        sign = 1 if kind is L.ZeroPadding2D else -1
+        pairs = operation.padding if kind is L.ZeroPadding2D else operation.cropping
+        (above, below), (left, right) = pairs
+        return Window(padding=((sign * above, sign * below), (sign * left, sign * right)))
+    if kind in (L.Flatten, L.Reshape):
+        return Window() if keeps(operation) else None
+    alone = by_position(operation) or kind is L.Dense or _joins(operation)
+    return Window() if alone else None
+
+
+def by_position(operation: Any) -> bool:
+    """Return whether an operation with one input changes each position by itself.
+
+    GroupNormalization counts too, though its scale comes from all of the image.
+    """
+    if type(operation) is L.LayerNormalization:
+        axis = operation.axis
+        return (list(axis) if isinstance(axis, list | tuple) else [axis]) in ([-1], [3])
+    if type(operation) is L.PReLU:
+        return tuple(operation.shared_axes or ()) == (1, 2)
+    kinds = (*POINTWISE, L.Softmax, L.GroupNormalization)
+    return type(operation) in kinds or _small(operation)
+
+
+def keeps(operation: Any) -> bool:
+    """Return whether each channel of the output comes from the channel of the same number alone."""
+    kind = type(operation)
+    if len(inputs(operation)) != 1:
+        return False
+    (source,) = inputs(operation)
+    if kind is L.Activation:
+        return activation_of(operation) not in ("softmax", "log_softmax", "sparsemax", "glu")
+    if kind in (L.BatchNormalization, L.Normalization):
+        axis = operation.axis
+        axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+        return axes in ([-1], [len(source.shape) - 1], [])
+    if kind in (L.Flatten, L.Reshape):
+        # A row of numbers that becomes a map of one position, or the other way round.
+        ends = (source.shape, operation.output.shape)
+        return all(len(end) == 2 or (len(end) == 4 and end[1:3] == (1, 1)) for end in ends)
+    if kind is L.PReLU:
+        return tuple(operation.shared_axes or ()) == (1, 2)
+    kinds = (*POINTWISE, *POOLINGS, *SHIFTS, *GLOBAL, L.UpSampling2D)
+    return kind in kinds or _small(operation)
+
+
+def sums(operation: Any) -> bool:
+    """Return whether an operation adds its inputs, channel by channel."""
+    return type(operation) in SUMS or type(operation).__name__ in SCALED_SUMS
+
+
+def concatenates(operation: Any) -> bool:
+    """Return whether an operation lays the channels of its inputs side by side."""
+    last = len(operation.output.shape) - 1
+    return type(operation) is L.Concatenate and operation.axis in (-1, last)
+
+
+def sizes(graph: Mapping[str, Any], size: tuple[int, int]) -> dict[str, tuple[int, int]]:
+    """Return the rows and columns of every operation's output on an image of `size`.
+
+    A row of numbers without places counts as one position.
+
+    Args:
+        graph: operations by name, each after all that it depends on.
+        size: rows and columns of the image.
+
+    Raises:
+        ValueError: the image is too small for an operation; the message names it first.
+    """
+    shapes: dict[str, tuple[int | None, ...]] = {}
+    found: dict[str, tuple[int, int]] = {}
+    for name, operation in graph.items():
+        given = [shapes[tensor._keras_history.operation.name] for tensor in inputs(operation)]
+        try:
+            shapes[name] = _shape(operation, given, size)
+        except ValueError as error:
+            raise ValueError(f"{name} has no position left on an image of {size}") from error
+        rows, columns = shapes[name][1:3] if len(shapes[name]) == 4 else (1, 1)
+        if rows is None or columns is None or min(rows, columns) < 1:
+            raise ValueError(f"{name} has no position left on an image of {size}")
+        found[name] = rows, columns
+    return found
+
+
+def _shape(
+    operation: Any, given: Sequence[tuple[int | None, ...]], size: tuple[int, int]
+) -> tuple[int | None, ...]:
+    """Return the shape of an operation's output, the first axis left open."""
+    if not given:  # the image itself
+        return (None, *size, operation.output.shape[-1])
+    if _small(operation):
+        return given[0]
+    if not isinstance(operation, Applied) and _known(operation):
+        return tuple(operation.compute_output_shape(given[0] if len(given) == 1 else list(given)))
+    # It does not say what it makes of a shape, but does it to a tensor without numbers.
+    tensors = [keras.KerasTensor(shape, operation.compute_dtype) for shape in given]
+    several = not isinstance(operation, Applied) and len(tensors) > 1
+    made = operation.compute_output_spec(*([tensors] if several else tensors))
+    return tuple(keras.tree.flatten(made)[0].shape)
+
+
+def _known(operation: Any) -> bool:
+    """Return whether a layer says itself what shape it makes of another."""
+    return type(operation).compute_output_shape is not keras.Layer.compute_output_shape
+
+
+def _joins(operation: Any) -> bool:
+    """Return whether an operation joins several inputs position by position."""
+    if isinstance(operation, Applied):  # like a quotient of two maps
+        maps = all(len(tensor.shape) == 4 for tensor in inputs(operation))
+        return kind_of(operation) in ELEMENTWISE and maps
+    kinds = (*SUMS, L.Multiply, L.Maximum, L.Minimum)
+    return type(operation) in kinds or sums(operation) or concatenates(operation)
+
+
+def _small(operation: Any) -> bool:
+    """Return whether it is one of the small things that are no public layers of Keras."""
+    if isinstance(operation, Applied):
+        return kind_of(operation) in ELEMENTWISE and len(operation.values) == 1
+    own = type(operation).__module__.startswith("keras.")
+    return own and type(operation).__name__ in SCALES
+
+
+def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+    rows, columns = (value, value) if isinstance(value, int) else value
+    return int(rows), int(columns)
+
+
+Sizes = Mapping[str, tuple[int, int]]
+"""Rows and columns of each operation's output, by its name."""

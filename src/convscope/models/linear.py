@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from convscope.models.backend import keras
-from convscope.models.flow import Window, concatenates, keeps, sums, window
-from convscope.models.graph import inputs, kind_of
+from convscope.models.graph import Window, concatenates, inputs, keeps, kind_of, sums, window
 
 L = keras.layers
 

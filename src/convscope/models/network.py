@@ -6,18 +6,123 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
+
+import numpy as np
 
 from convscope.models.backend import keras, tf
 from convscope.models.flatten import absorbed, flat
-from convscope.models.flow import CONVOLUTIONS, concatenates, keeps
-from convscope.models.graph import activation_of, after, before, behind, inputs, operations
-from convscope.models.preprocess import preprocess
-from convscope.models.zoo import weights
+from convscope.models.graph import (
+    CONVOLUTIONS,
+    activation_of,
+    after,
+    before,
+    behind,
+    concatenates,
+    inputs,
+    keeps,
+    operations,
+)
+from convscope.models.zoo import checkpoints
 from convscope.unit import GREY, IMAGE, Unit
 
-L = keras.layers
-ACTIVATIONS = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU)
+# ITU-R BT.601: how much of red, green and blue is in a grey; Pillow's mode L does the same.
+LUMA = (0.299, 0.587, 0.114)
+
+
+class Preprocess(keras.layers.Layer):
+    """RGB images `(samples, height, width, 3)` in [0, 1] -> the input of a network, in float32."""
+
+    def __init__(
+        self,
+        scale: float,
+        mean: Sequence[float],
+        deviation: Sequence[float],
+        reverse: bool,
+        grey: bool = False,
+        mode: str = "none",
+        **options: object,
+    ):
+        """Keep the numbers and name of a `Mode`. `grey` makes one channel of three first."""
+        super().__init__(dtype="float32", **options)
+        self.scale, self.mean, self.deviation = scale, tuple(mean), tuple(deviation)
+        self.reverse, self.grey, self.mode = reverse, grey, mode
+
+    def call(self, image: tf.Tensor) -> tf.Tensor:
+        """Return the preprocessed image, `(samples, height, width, 3)`, or 1 channel of grey."""
+        if self.grey:
+            image = keras.ops.sum(image * np.asarray(LUMA, np.float32), axis=-1, keepdims=True)
+        shape = slice(0, 1) if self.grey else slice(None)
+        mean = np.asarray(self.mean, np.float32)[shape]
+        deviation = np.asarray(self.deviation, np.float32)[shape]
+        image = (image * np.float32(self.scale) - mean) / deviation
+        return keras.ops.flip(image, axis=-1) if self.reverse else image
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way to preprocess: (scale * image - mean) / deviation, a number for each colour.
+
+    Attributes:
+        scale: what an image in [0, 1] is multiplied by first.
+        mean: taken off each colour, red first.
+        deviation: each colour is then divided by it.
+        reverse: whether the network takes blue first.
+    """
+
+    scale: float = 1.0
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    reverse: bool = False
+
+
+MODES: Mapping[str, Mode] = MappingProxyType(
+    {
+        # RGB in [0, 1], as it is; two names, since both are in use.
+        "none": Mode(),
+        "unit": Mode(),
+        # RGB in [0, 255]: networks that bring their own scaling along.
+        "byte": Mode(scale=255.0),
+        # RGB in [-1, 1].
+        "tf": Mode(scale=2.0, mean=(1.0, 1.0, 1.0)),
+        # ImageNet's mean and deviation taken off, as torchvision's networks expect it.
+        "torch": Mode(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225)),
+        # BGR in [0, 255] minus ImageNet's mean, as the first VGG and ResNet were trained.
+        "caffe": Mode(scale=255.0, mean=(123.68, 116.779, 103.939), reverse=True),
+        # RGB in [0, 255] minus 127, over 128: EfficientNet-Lite.
+        "lite": Mode(scale=255.0, mean=(127.0,) * 3, deviation=(128.0,) * 3),
+    }
+)
+
+
+def preprocess(mode: str, channels: int = 3) -> Preprocess:
+    """Return the layer for a mode of `MODES` and a network that takes `channels` colours.
+
+    Raises:
+        ValueError: there is no such mode, or it is one of colours for a network that takes greys.
+    """
+    if mode not in MODES:
+        raise ValueError(f"There is no preprocessing {mode!r}. It is one of {', '.join(MODES)}.")
+    if channels not in (1, 3):
+        raise ValueError(
+            f"The network takes images of {channels} channels. Photographs have 3 colours or 1"
+            " grey; give a network of such."
+        )
+    found = MODES[mode]
+    if channels == 1 and len(set(found.mean)) + len(set(found.deviation)) > 2:
+        raise ValueError(
+            f"model.preprocess={mode} treats each colour by itself, but the network takes greys."
+            " Take none, byte or tf."
+        )
+    return Preprocess(**vars(found), grey=channels == 1, mode=mode, name="preprocess")
+
+
+def root(tensor: keras.KerasTensor) -> keras.KerasTensor:
+    """Return the model's input that a tensor depends on."""
+    while sources := inputs(tensor._keras_history.operation):
+        tensor = sources[0]
+    return tensor
 
 
 @dataclass(frozen=True)
@@ -41,7 +146,7 @@ class Network:
     name: str
     model: keras.Model
     preprocess: Callable[[tf.Tensor], tf.Tensor]
-    weights: weights.Provenance
+    weights: checkpoints.Provenance
     dtype: str = "float32"
     classes: tuple[str, ...] = ()
     size: int | None = None
@@ -91,11 +196,32 @@ class Network:
         return (2, 1, 0) if getattr(self.preprocess, "reverse", False) else (0, 1, 2)
 
 
+def layers(network: Network) -> dict[str, int]:
+    """Return the filters of every layer one may ask for, in the network's order.
+
+    These are the layers that make channels: convolutions, sums, whatever mixes channels, and the
+    dense layers. One that only passes on the channels of another is asked about under its name.
+    """
+    found = {}
+    for operation in network.graphs[-1].values():
+        if isinstance(operation, L.InputLayer) or isinstance(operation.output, list | tuple):
+            continue
+        shape = operation.output.shape
+        spatial = len(shape) == 4 or (len(shape) == 2 and type(operation) is L.Dense)
+        if spatial and shape[-1] is not None and not keeps(operation):
+            found[operation.name] = int(shape[-1])
+    return found
+
+
+L = keras.layers
+ACTIVATIONS = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU)
+
+
 def build(
     name: str,
     model: keras.Model,
     mode: str,
-    provenance: weights.Provenance,
+    provenance: checkpoints.Provenance,
     classes: Sequence[str] = (),
     size: int | None = None,
 ) -> Network:
@@ -139,23 +265,6 @@ def cast(network: Network, dtype: str) -> Network:
         return network
     fixed = None if network.fixed is None else flat(network.fixed, dtype)
     return replace(network, model=flat(network.model, dtype), fixed=fixed, dtype=dtype)
-
-
-def layers(network: Network) -> dict[str, int]:
-    """Return the filters of every layer one may ask for, in the network's order.
-
-    These are the layers that make channels: convolutions, sums, whatever mixes channels, and the
-    dense layers. One that only passes on the channels of another is asked about under its name.
-    """
-    found = {}
-    for operation in network.graphs[-1].values():
-        if isinstance(operation, L.InputLayer) or isinstance(operation.output, list | tuple):
-            continue
-        shape = operation.output.shape
-        spatial = len(shape) == 4 or (len(shape) == 2 and type(operation) is L.Dense)
-        if spatial and shape[-1] is not None and not keeps(operation):
-            found[operation.name] = int(shape[-1])
-    return found
 
 
 def maker(operation: Any) -> Any:
@@ -213,13 +322,6 @@ def activation(network: Network, name: str) -> keras.KerasTensor:
     if len(readers) == 1 and type(readers[0]) in ACTIVATIONS:
         return readers[0].output
     return graph[name].output
-
-
-def root(tensor: keras.KerasTensor) -> keras.KerasTensor:
-    """Return the model's input that a tensor depends on."""
-    while sources := inputs(tensor._keras_history.operation):
-        tensor = sources[0]
-    return tensor
 
 
 def tap(network: Network, names: Sequence[str], *, pre: bool = False) -> keras.Model:
@@ -301,3 +403,8 @@ def inputs_of(network: Network, name: str) -> tuple[Unit, ...]:
 
     sources = before(network.find(name))
     return sum((channels(source) for source in sources), ())
+
+
+def mapped(values: tf.Tensor) -> tf.Tensor:
+    """Return a layer's values as a map; a classifier's, `(samples, classes)`, as one of 1 x 1."""
+    return values[:, None, None, :] if len(values.shape) == 2 else values

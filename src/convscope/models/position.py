@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from convscope.models.backend import keras
-from convscope.models.flow import Sizes, sizes, window
-from convscope.models.graph import before
-from convscope.models.network import Network
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from convscope.models.backend import keras, tf
+from convscope.models.graph import (
+    CONVOLUTIONS,
+    LINEAR,
+    POOLINGS,
+    SHIFTS,
+    Sizes,
+    activation_of,
+    before,
+    sizes,
+    window,
+)
+from convscope.models.linear import Linear
+from convscope.models.network import Network, look, mapped, preactivation
 from convscope.models.receptive_field import Axis, ReceptiveField
 
 
@@ -73,3 +89,183 @@ def _through(
         )
     )
     return rows, columns
+
+
+L = keras.layers
+LARGEST = 256
+"""Pixels of a side beyond which a field is not filled; those of deep networks reach farther."""
+
+PIXELS = 2**18
+"""Pixels of a batch: as fast as more, on few gigabytes."""
+
+Span = tuple[int, int]
+"""Half-open positions along an axis, counted from some place."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One position of a layer.
+
+    Attributes:
+        size: (height, width) in pixels of the images it takes.
+        exact: whether that is just what the position sees; if not, it is an image of the size the
+            network was made for, and the position lies in the middle of the map.
+        respond: images `(count, height, width, 3)` in [0, 1] -> preactivations `(count, filters)`.
+        feed: such images -> what the taps of a linear layer get `(count, taps, taps, C)`; None
+            where the position is not exact or the layer has no taps.
+    """
+
+    size: tuple[int, int]
+    exact: bool
+    respond: Callable[[np.ndarray], np.ndarray]
+    feed: Callable[[np.ndarray], np.ndarray] | None = None
+
+    def contributions(self, images: np.ndarray, linear: Linear) -> np.ndarray | None:
+        """Return what each input of a filter adds to its preactivation `(count, C)`, if known.
+
+        Args:
+            images: `(count, height, width, 3)` in [0, 1].
+            linear: how the filter follows from the layer's inputs.
+        """
+        if self.feed is None:
+            return None
+        rows, columns = linear.window.rates
+        taps = self.feed(images)[:, ::rows, ::columns, linear.channels]
+        return np.einsum("nhwc,hwc->nc", taps, linear.kernel)
+
+
+def probe(network: Network, layer: str) -> Probe:
+    """Return a position of a layer whose field lies wholly inside the image.
+
+    Where the layer sees all of the image, or more than 256 pixels of it, images have the size that
+    the network was trained on, and the middle position of the map answers.
+
+    Args:
+        network: the network, in float32.
+        layer: the layer.
+    """
+    spans = _spans(network, layer)
+    if spans is not None:
+        rows, columns = next(iter(spans.values()))
+        size = rows[1] - rows[0], columns[1] - columns[0]
+        if max(size) <= LARGEST:
+            ends = _cone(network, layer, spans, size)
+            respond, feed = (_batched(end, size) if end is not None else None for end in ends)
+            if respond is not None:
+                return Probe(size, True, respond, feed)
+    side = network.size or 224
+    size = network.demands(layer) or (side, side)
+    model = look(network, {layer: preactivation(network.find(layer))})
+
+    def middle(pixels: tf.Tensor) -> tf.Tensor:
+        maps = mapped(model(pixels)[layer])
+        shape = tf.shape(maps)
+        return maps[:, shape[1] // 2, shape[2] // 2]
+
+    return Probe(size, False, _batched(middle, size))
+
+
+def _batched(
+    model: Callable[[tf.Tensor], tf.Tensor], size: tuple[int, int]
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a compiled function over any number of images, a batch at a time."""
+    forward = tf.function(model, input_signature=[tf.TensorSpec((None, *size, 3), tf.float32)])
+    count = max(1, min(512, PIXELS // (size[0] * size[1])))
+
+    def respond(images: np.ndarray) -> np.ndarray:
+        starts = range(0, len(images), count)
+        found = [forward(tf.constant(images[at : at + count], tf.float32)).numpy() for at in starts]
+        return np.concatenate(found)
+
+    return respond
+
+
+def _spans(network: Network, layer: str) -> dict[str, tuple[Span, Span]] | None:
+    """Return what one position needs of each operation's output, the image first.
+
+    None, if an operation on the way may see all of its input.
+    """
+    graph = network.until(layer)
+    needed: dict[str, tuple[Span, Span]] = {layer: ((0, 1), (0, 1))}
+    for operation in reversed(graph.values()):
+        if isinstance(operation, L.InputLayer):
+            continue
+        seen = window(operation)
+        if seen is None or isinstance(operation, L.GroupNormalization):
+            return None
+        if any(len(source.output.shape) != 4 for source in before(operation)):
+            return None
+        asked = _before(operation, needed[operation.name])
+        for source in before(operation):
+            already = needed.get(source.name, asked)
+            (rows, columns) = (
+                (min(ours[0], its[0]), max(ours[1], its[1]))
+                for ours, its in zip(already, asked, strict=True)
+            )
+            needed[source.name] = rows, columns
+    return {name: needed[name] for name in graph}
+
+
+def _before(operation: Any, spans: tuple[Span, Span]) -> tuple[Span, Span]:
+    """Return what positions of an operation's output need of its input.
+
+    The first tap lies where it does on sides that all strides divide.
+    """
+    seen = window(operation)
+    if seen is None:
+        raise ValueError(f"{operation.name} has no window.")
+    found = []
+    for axis, (first, last) in enumerate(spans):
+        extent, stride = seen.extents[axis], seen.strides[axis]
+        if seen.padding == "same":
+            zeros = max(extent - stride, 0) // 2
+        else:
+            zeros = 0 if isinstance(seen.padding, str) else seen.padding[axis][0]
+        found.append((first * stride - zeros, (last - 1) * stride - zeros + extent))
+    return found[0], found[1]
+
+
+def _cone(
+    network: Network, layer: str, spans: dict[str, tuple[Span, Span]], size: tuple[int, int]
+) -> tuple[keras.Model, keras.Model | None]:
+    """Return models from what a position sees to its preactivations and to what its taps get."""
+    image = keras.Input((*size, 3), dtype="float32")
+    made: dict[str, Any] = {}
+    given: list[Any] = []
+    for name, operation in network.until(layer).items():
+        if isinstance(operation, L.InputLayer):
+            made[name] = network.preprocess(image)
+            continue
+        asked = _before(operation, spans[name])
+        given.clear()
+        for source in before(operation):
+            edges = [
+                (need[0] - have[0], have[1] - need[1])
+                for need, have in zip(asked, spans[source.name], strict=True)
+            ]
+            values = made[source.name]
+            given.append(L.Cropping2D(edges)(values) if np.any(edges) else values)
+        made[name] = _applied(operation, given, last=name == layer)
+    answers = keras.Model(image, keras.ops.cast(made[layer][:, 0, 0], "float32"))
+    fed = type(network.find(layer)) in CONVOLUTIONS or type(network.find(layer)) is L.Dense
+    return answers, keras.Model(image, keras.ops.cast(given[0], "float32")) if fed else None
+
+
+def _applied(operation: Any, given: list[Any], *, last: bool) -> Any:
+    """Return an operation's output on what it needs, where no zeros are padded."""
+    kind = type(operation)
+    if kind in SHIFTS:  # what they would add or take lies outside
+        return given[0]
+    config: dict[str, Any] = {}
+    if kind in CONVOLUTIONS or kind in POOLINGS:
+        config["padding"] = "valid"
+    if kind in LINEAR and last and activation_of(operation) != "linear":
+        config["activation"] = "linear"
+    if not config:
+        return operation(given[0] if len(given) == 1 else given)
+    weights = operation.get_weights()
+    again = kind.from_config({**operation.get_config(), **config})
+    output = again(given[0])
+    if weights:
+        again.set_weights(weights)
+    return output

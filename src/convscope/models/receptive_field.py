@@ -151,17 +151,3 @@ def sees_all(size: int) -> ReceptiveField:
 
 SMALLEST, LARGEST = 64, 128
 """Pixels of an automatic canvas: enough to see a texture; Lucid's published canvas, 2017."""
-
-
-def canvas(field: ReceptiveField | None) -> int:
-    """Return the side in pixels of a square canvas for the optimum of a layer with this field.
-
-    It is the receptive field rounded up to whole strides, so that every position that the network
-    computes is fed by image; no smaller than a texture needs and no larger than the published
-    recipes', since the fields of deep layers reach far beyond what their units use. None is a layer
-    that sees all of the image, whatever its size.
-    """
-    if field is None:
-        return LARGEST
-    sides = [-(-axis.size // axis.stride) * axis.stride for axis in (field.rows, field.columns)]
-    return min(max(SMALLEST, *sides), LARGEST)

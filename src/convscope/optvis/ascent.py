@@ -12,11 +12,10 @@ import numpy as np
 
 from convscope.models.backend import tf
 from convscope.models.network import Network, cast
-from convscope.optvis.objectives import Objective, Reading, Samples
+from convscope.optvis.objectives import Objective, Reader, Reading, Samples, reader
 from convscope.optvis.optimizers import Optimizer, Rate, Slots
 from convscope.optvis.parameterization import Parameterization
 from convscope.optvis.penalties import Penalty
-from convscope.optvis.readings import Reader, reader
 from convscope.optvis.transforms import Transform
 from convscope.unit import WHOLE, Unit
 

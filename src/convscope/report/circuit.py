@@ -5,24 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from convscope.activations.album import Album
+from convscope.activations.recorder import Album
 from convscope.circuits import edges as edgess
-from convscope.circuits.edges import Circuit
-from convscope.circuits.findings import Findings, evidence
-from convscope.circuits.multihop import Hops
-from convscope.circuits.rankings import L2
-from convscope.circuits.sample import LEAST
-from convscope.circuits.weights import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
+from convscope.circuits.attribution import LEAST
+from convscope.circuits.edges import Circuit, Findings
+from convscope.circuits.effects import BEST, L2, RANDOM, TITLES, Veto
+from convscope.circuits.faithfulness import MEASURES
+from convscope.circuits.multihop import FIRST, CircuitPath, Hops
+from convscope.circuits.weights import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE, Client
 from convscope.hypothesis.evaluation import Case
 from convscope.models.network import Network
 from convscope.optvis.ascent import Optimum
-from convscope.report import beyond as beyonds
-from convscope.report.figures.canvas import InputRow, Portrait, kernel_tile, number
-from convscope.report.figures.explorer import explorer
-from convscope.report.report import circuit_page
+from convscope.report.figures import canvas
+from convscope.report.figures.canvas import kernel_tile
+from convscope.report.figures.charts import chart
+from convscope.report.figures.explorer import (
+    Arrow,
+    Column,
+    InputRow,
+    Node,
+    Portrait,
+    diagram,
+    explorer,
+)
+from convscope.report.html import data_uri, flat, picture, render
+from convscope.text import aligned, fixed, number, share
 from convscope.unit import IMAGE, Unit
 from convscope.units.profile import Character
 
@@ -114,7 +126,7 @@ class Dossier:
     def graph(self, hops: Hops) -> np.ndarray:
         """Return the unit amid what leads to it and what it leads to: uint8 `(h, w, 3)`."""
         alive = {unit: best.image for unit, best in self.optima.items() if best.alive}
-        return beyonds.graph(hops, self.circuit, alive, self.network.weights.source)
+        return graph(hops, self.circuit, alive, self.network.weights.source)
 
     def page(self, made: Sequence[Mapping[str, object]], settings: Mapping[str, object]) -> str:
         """Return the report.
@@ -144,7 +156,7 @@ class Dossier:
             case=self.case,
             character=self.character,
             likeness=self.likeness,
-            hops=beyonds.section(self.hops, circuit, self.graph(self.hops)) if self.hops else None,
+            hops=section(self.hops, circuit, self.graph(self.hops)) if self.hops else None,
         )
 
     def facts(self) -> dict[str, str]:
@@ -281,3 +293,401 @@ def _some(names: Sequence[str], most: int = 4) -> str:
     """Return the first names of a list, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+# Columns of the table of all inputs: key of a row, title, explanation, and kind: words, rank,
+# percent, signed (numbers with a plus or minus) or plain numbers.
+COLUMNS = (
+    ("rank_l2", "#", "Rank by L2", "rank"),
+    ("name", "input", "Layer and filter", "words"),
+    ("label", "by weight", "Label, and the side the weights lean to", "words"),
+    ("effect", "by effect", "Label by what the input does on the photographs", "words"),
+    ("l2", "L2", "Root of the summed squared weights", ""),
+    ("share", "share", "Part of the summed squared weights of all inputs", "percent"),
+    ("mean", "mean", "Expected contribution over the photographs", "signed"),
+    ("top_shift", "top shift", "How much more it contributes to strong responses", "signed"),
+    ("drive", "drive", "The part of the shift from contributions above zero", "signed"),
+    ("release", "release", "The part from contributions below zero that fall silent", "signed"),
+    ("ablation", "ablation", "What the mean output loses with it held at its mean", "signed"),
+    ("covariance_share", "covariance", "Its part of the variance; all sum to 100 %", "percent"),
+    ("functional_sign", "effect sign", "Like the sign index, of its contributions", "signed"),
+    ("rank_top_shift", "# shift", "Rank by the size of the top shift, other half", "rank"),
+    ("rank_greedy", "# greedy", "Rank in the greedy set by activation, other half", "rank"),
+    ("sign_index", "sign index", "(P - N) / (P + N), from -1 to +1", "signed"),
+    ("majority", "majority", "Part of the weights that are positive", "percent"),
+    ("l1", "L1", "Sum of the absolute weights", ""),
+    ("sum", "sum", "Sum of the weights", "signed"),
+    ("positive", "P", "Sum of the positive weights", ""),
+    ("negative", "N", "Sum of the negative weights, without their sign", ""),
+)
+
+
+def circuit_page(
+    *,
+    unit: Portrait,
+    rows: Sequence[InputRow],
+    table: Sequence[Mapping[str, object]],
+    limit: float,
+    tiles: Sequence[np.ndarray],
+    facts: Mapping[str, str],
+    optima: Sequence[Mapping[str, object]],
+    settings: Mapping[str, object],
+    notes: Sequence[str],
+    evidence: Mapping[str, object] | None = None,
+    by: str = "L2",
+    case: object = None,
+    character: object = None,
+    likeness: np.ndarray | None = None,
+    hops: Mapping[str, object] | None = None,
+) -> str:
+    """Return the report of a circuit run as one HTML page that makes no network request.
+
+    Args:
+        unit: the unit explained.
+        rows: its strongest inputs, in the order to show.
+        table: all inputs, with the keys of `COLUMNS` and `mostly` and `in_ten`.
+        limit: the weight at both ends of the colour scale of all kernels.
+        tiles: the kernel tile of each row of `table`, all of one shape.
+        facts: what the head of the page states, label to value.
+        optima: how each optimum was made, one mapping for each.
+        settings: the settings of the run; groups may be nested.
+        notes: what to keep in mind, one sentence or two each.
+        evidence: how faithful the inputs are: `sentence`, `chart`, `rankings`, `needed`, `vetoes`;
+            None: not measured.
+        by: what the inputs shown were chosen by, in words.
+        case: what became of a hypothesis, as case.py has it; None: nothing was asked.
+        character: what the unit is tuned to and ignores, as character.py has it; None: unknown.
+        likeness: the drawing of that, uint8 `(height, width, 3)`.
+        hops: what lies beyond the inputs, as `beyond.section` says it; None: not looked at.
+
+    Raises:
+        ValueError: there is no input, or `tiles` do not fit to `table` or to the kernels.
+    """
+    if not rows or len(tiles) != len(table):
+        message = "A report needs at least one input, and a tile for each row of its table."
+        received = f"{len(rows)} inputs, {len(tiles)} tiles, {len(table)} rows"
+        raise ValueError(f"{message} Received: {received}.")
+    return render(
+        "circuit.html",
+        unit=unit,
+        rows=rows,
+        columns=COLUMNS,
+        table=_table(table),
+        sprite=_sprite(tiles, rows[0].kernel.shape),
+        limit=limit,
+        facts=facts,
+        optima=optima,
+        settings=flat(settings),
+        notes=notes,
+        evidence=evidence,
+        by=by,
+        case=case,
+        character=character,
+        likeness=likeness,
+        hops=hops,
+        largest={
+            name: max(abs(getattr(row, name) or 0) for row in rows) or 1.0
+            for name in ("l2", "mean", "top_shift", "ablation")
+        },
+        effects=canvas.EFFECTS,
+        swatches=canvas.SWATCHES,
+        legend=data_uri(canvas.legend_bar(255, 1)),
+        cells=_cells,
+    )
+
+
+def _cells(kernel: np.ndarray, limit: float) -> list[tuple[int, int, str, float]]:
+    """Return row, column, colour and weight of each square of a kernel's drawing."""
+    colours = canvas.kernel_colours(kernel, limit)
+    return [
+        (row, column, "#" + colours[row, column].tobytes().hex(), float(weight))
+        for (row, column), weight in np.ndenumerate(kernel)
+    ]
+
+
+def _sprite(tiles: Sequence[np.ndarray], kernel: tuple[int, ...]) -> dict[str, object]:
+    """Return all tiles in one image, a pixel for each weight.
+
+    Each has a border that repeats its edge, so that a page zoomed to a fraction shows nothing of
+    its neighbours. `kernel` is the shape of the kernels that `figures.kernel_tile` drew.
+    """
+    (height, width), columns = kernel, 32
+    sheet = np.full((-(-len(tiles) // columns) * (height + 2), columns * (width + 2), 3), 255)
+    for index, tile in enumerate(tiles):
+        side = tile.shape[0] // height
+        small = tile[side // 2 :: side, side // 2 :: side]
+        if small.shape != (height, width, 3):
+            message = f"Tiles of a {height}x{width} kernel have a multiple of its shape."
+            raise ValueError(f"{message} Received: {tile.shape} in row {index}.")
+        top, left = index // columns * (height + 2), index % columns * (width + 2)
+        edged = np.pad(small, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        sheet[top : top + height + 2, left : left + width + 2] = edged
+    size = {"tall": sheet.shape[0], "wide": sheet.shape[1], "columns": columns}
+    zoom = max(2, 30 // max(height, width))
+    uri = data_uri(sheet.astype(np.uint8))
+    return size | {"uri": uri, "height": height, "width": width, "zoom": zoom}
+
+
+def _table(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return `table` with the words of each cell."""
+    columns = {
+        key: [entry[key] for entry in table]
+        if kind == "words"
+        else aligned([entry[key] for entry in table], kind)
+        for key, _, _, kind in COLUMNS
+    }
+    return [
+        {
+            "words": {key: words[row] for key, words in columns.items()},
+            "mostly": entry["mostly"],
+            "ten": entry["in_ten"],
+        }
+        for row, entry in enumerate(table)
+    ]
+
+
+DRAWN = 3  # paths into each input that the graph shows
+NAMED = 6  # sources whose weights mislead that are named
+SIDE = 1560  # pixels of the graph on the page
+UNEXPLAINED = 0.01  # of the rise, above which the remainder is mentioned
+
+
+def section(found: Hops, circuit: Circuit, drawing: np.ndarray) -> dict[str, object]:
+    """Return what the report says beyond the inputs.
+
+    Args:
+        found: what lies there.
+        circuit: the unit with its inputs.
+        drawing: the graph.
+    """
+    first = found.clients.found[:FIRST]
+    return {
+        "depth": max((path.depth for path in found.paths), default=1),
+        "graph": picture(drawing, SIDE),
+        "clients": [_client(client) for client in first],
+        "limit": max((float(np.abs(client.kernel).max()) for client in first), default=0.0),
+        "reading": _reading(found),
+        "carried": _carried(found, circuit),
+        "trust": _trust(found),
+        "paths": [_path(found, path) for path in found.paths],
+    }
+
+
+def graph(
+    found: Hops, circuit: Circuit, optima: Mapping[Unit, np.ndarray], source: str
+) -> np.ndarray:
+    """Return the drawing of a unit with its paths, inputs and clients, uint8 RGB.
+
+    Args:
+        found: what lies beyond the inputs.
+        circuit: the unit with its inputs.
+        optima: the image that excites each unit most; units without one are missing.
+        source: the weights it is of.
+    """
+    root = str(circuit.root)
+    paths = [path for path in found.paths if path.depth == 2 and path.rank <= DRAWN]
+    behind = dict.fromkeys(path.source for path in paths)
+    inputs = tuple(
+        Node(str(edge.source), optima.get(edge.source), edge.kernel,
+             f"{number(edge.top_shift, signed=True)} at strong responses")
+        for edge in circuit.edges
+    )  # fmt: skip
+    clients = found.clients.found[:FIRST]
+    after = tuple(
+        Node(str(client.unit), None, client.kernel, f"sum {number(client.sum, signed=True)}")
+        for client in clients
+    )
+    reads = tuple(Arrow(root, str(it.unit), it.l2 if it.sum >= 0 else -it.l2) for it in clients)
+    feeds = tuple(Arrow(str(edge.source), root, edge.top_shift) for edge in circuit.edges)
+    columns = [
+        Column("inputs of the inputs", tuple(Node(str(unit)) for unit in behind),
+               tuple(Arrow(str(it.source), str(it.through), it.shift) for it in paths), True),
+        Column("inputs", inputs, feeds),
+        Column("unit", (Node(root, optima.get(circuit.root)),), reads),
+        Column("read by", after),
+    ]  # fmt: skip
+    how = "arrows as wide as what flows to strong responses beyond the average"
+    return diagram(
+        columns,
+        f"What leads to {root} and where it leads",
+        f"{source}; red raises, blue lowers; {how}; to readers as wide as their kernel (L2)",
+    )
+
+
+def _client(client: Client) -> dict[str, object]:
+    return {
+        "name": str(client.unit),
+        "kernel": client.kernel,
+        "l2": number(client.l2),
+        "sum": number(client.sum, signed=True),
+        "sign": fixed(client.sign_index),
+        "label": client.label,
+        "share": _percent(client.share),
+        "via": ", ".join(client.reading.via),
+    }
+
+
+def _reading(found: Hops) -> str:
+    """Return who reads the unit, in a sentence or two."""
+    clients = found.clients
+    words = (
+        f"Behind {', '.join(clients.ends)} the way on is not linear, so that no kernel reads it."
+    )
+    more = f" {words}" if clients.ends else ""
+    if not clients.found:
+        return f"No linear layer of this network reads {found.root}.{more}"
+    count = len(clients.found)
+    filters = f"{count} filter{'s' * (count != 1)}"
+    return f"{found.root} is read by {filters} of {_listed(clients.layers)}.{more}"
+
+
+def _carried(found: Hops, circuit: Circuit) -> str:
+    """Return how much the paths that are kept carry, in a sentence."""
+    if not found.rest:  # not asked for
+        return ""
+    if found.reach is None:
+        return (
+            "Behind these inputs lies no layer that is linear in its own inputs: no path to show."
+        )
+    figures = found.reach.scalars
+    number_of = len(found.reach.truth.strong)
+    paths = f"{len(found.paths)} path{'s' * (len(found.paths) != 1)}"
+    return (
+        f"The network run with these {paths} alone, all else held at its mean, recovers "
+        f"{_percent(figures['paths_recovery'])} [{_percent(figures['paths_recovery_low'])}, "
+        f"{_percent(figures['paths_recovery_high'])}] of a strong activation; with all that feeds "
+        f"the {len(circuit.edges)} inputs {_percent(figures['paths_whole'])}, with as many random "
+        f"paths {_percent(figures['paths_random'])}, with none {_percent(figures['paths_none'])} "
+        f"({number_of} photographs)."
+    )
+
+
+def _trust(found: Hops) -> str:
+    """Return where the expanded weights mislead, and what no path explains."""
+    if not found.paths:
+        return ""
+    said = []
+    wrong = {str(path.source): path.misleads for path in found.paths if path.misleads}
+    two = {str(path.source) for path in found.paths if path.depth == 2}
+    if wrong:
+        few = "; ".join(f"{name}: {why}" for name, why in list(wrong.items())[:NAMED])
+        more = f"; and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
+        said.append(
+            f"Multiplied out over two hops, the weights alone mislead for {len(wrong)} of "
+            f"{len(two)} sources ({few}{more})."
+        )
+    elif any(np.isfinite(path.cancellation) for path in found.paths):
+        said.append("Multiplied out over two hops, the weights alone agree with what they do.")
+    left = max(map(abs, found.remainder)) / abs(found.rise) if found.rise else 0.0
+    if left > UNEXPLAINED:
+        said.append(
+            f"{_percent(left)} of the rise is explained neither by paths nor by biases: a layer "
+            "between is not piecewise linear, or shifts what passes it."
+        )
+    return " ".join(said)
+
+
+def _path(found: Hops, path: CircuitPath) -> dict[str, object]:
+    return {
+        "depth": path.depth,
+        "name": str(path.source),
+        "through": str(path.through),
+        "side": "excitatory" if path.shift > 0 else "inhibitory",
+        "shift": number(path.shift, signed=True),
+        "mean": number(path.mean, signed=True),
+        "share": _percent(path.shift / found.rise if found.rise else float("nan")),
+        "static": number(path.static, signed=True),
+        "data": number(path.data, signed=True),
+        "cancellation": number(path.cancellation, digits=2),
+        "correlation": number(path.correlation, digits=2),
+        "misleads": path.misleads,
+    }
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _percent(value: float) -> str:
+    """Return a share in percent, which never breaks from its sign."""
+    if not np.isfinite(value):
+        return "\N{EN DASH}"
+    decimals = 0 if abs(value) >= 0.0995 else 1
+    words = f"{100 * value:.{decimals}f}\N{NO-BREAK SPACE}%"
+    return words.replace("-", "\N{MINUS SIGN}")
+
+
+SIGNIFICANT = 0.05
+FIRST_NAMED = 5  # photographs that are named of each input that silences the unit
+MANY = 20  # inputs that a row of the table names
+OTHERS = ("normalized", "half", "kendall", "shared")
+
+
+def evidence(found: Findings) -> dict[str, object]:
+    """Return what the report says on faithfulness: numbers in words, and the drawing."""
+    circuit, curves = found.circuit, found.curves
+    needed = [
+        str(edge.source)
+        for edge, p in zip(circuit.edges, curves.p_holm, strict=True)
+        if p < SIGNIFICANT
+    ]
+    words = f"{', '.join(needed)} matter" if len(needed) > 1 else f"{''.join(needed)} matters"
+    most = f"Left out alone, {words} more to the strong responses than the other inputs do"
+    return {
+        "sentence": found.sentence.replace(" %", "\N{NO-BREAK SPACE}%"),
+        "chart": chart(curves, circuit.by),
+        "count": found.counted.capitalize(),
+        "needed": f"{most} (p < {SIGNIFICANT:g} after Holm)." if needed else "",
+        "rankings": [_ranking(found, name) for name in TITLES if name in curves.curves],
+        "vetoes": [_veto(found, veto) for veto in found.vetoes if veto.share],
+    }
+
+
+def _ranking(found: Findings, name: str) -> dict[str, object]:
+    """Return a row of the table of rankings."""
+    at, curve = found.curves.at, found.curves.curves[name]
+    row: dict[str, object] = dict.fromkeys(
+        [f"{key}{end}" for key in (*MEASURES, *OTHERS) for end in ("", "_range")], ""
+    )
+    for key in ("recovery", "r2", "necessity"):
+        row[key] = share(getattr(curve, key)[at])
+        low, high = curve.low[key][at], curve.high[key][at]
+        row[f"{key}_range"] = f"{share(low)} to {share(high)}"
+    row |= {"name": TITLES[name], "chosen": name == found.circuit.by, "which": ""}
+    row |= {"auroc": number(curve.auroc[at]), "false_fire": share(curve.false_fire[at])}
+    row["half"] = _whole(curve.half)
+    if name == RANDOM:
+        return row
+    row["normalized"] = number(curve.normalized, digits=2)
+    low, high = (number(end, digits=2) for end in (curve.normalized_low, curve.normalized_high))
+    row["normalized_range"] = f"{low} to {high}" if name != BEST else ""
+    row["half_range"] = f"{_whole(curve.half_low)} to {_whole(curve.half_high)}"
+    for one in found.agreements:
+        if {one.one, one.other} == {L2, name}:
+            row["kendall"] = number(one.kendall, digits=2)
+            count = found.curves.count
+            row["shared"] = str(round(2 * count * one.jaccard / (1 + one.jaccard)))
+    first = found.circuit.orders[name][: found.curves.count].tolist()
+    sources = [found.circuit.sources[channel] for channel in first]
+    layers = {source.layer for source in sources}
+    names = [str(source).rpartition(":")[2] if len(layers) == 1 else str(source)
+             for source in sources]  # fmt: skip
+    row["which"] = ", ".join(names[:MANY]) + (", ..." if len(names) > MANY else "")
+    return row
+
+
+def _veto(found: Findings, veto: Veto) -> dict[str, str]:
+    """Return an entry of the list of vetoes."""
+    pairs = [(Path(image).name, count) for image, count in found.silenced(veto) if image]
+    shown = ", ".join(f"{name} ({count})" for name, count in pairs[:FIRST_NAMED])
+    more = f" and {len(pairs) - FIRST_NAMED} more" if len(pairs) > FIRST_NAMED else ""
+    return {
+        "name": str(found.circuit.sources[veto.channel]),
+        "words": f"alone keeps the unit silent at {share(veto.share)} of positions, and at "
+        f"{share(veto.active)} of those at which it inhibits most.",
+        "photographs": f"Most often on {shown}{more}." if shown else "",
+    }
+
+
+def _whole(value: float) -> str:
+    return f"{value:.0f}" if np.isfinite(value) else "\N{EN DASH}"

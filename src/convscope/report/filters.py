@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from convscope.activations.dataset_examples import CROPS
 from convscope.data.splits import LEVEL
-from convscope.report.figures.canvas import number
-from convscope.report.figures.grids import WIDE, contact_sheet
+from convscope.report.figures.grids import WIDE, contact_sheet, mosaic
 from convscope.report.html import data_uri, flat, render
-from convscope.report.roster import CROPS, MARKS, UnitSummary, mosaic
+from convscope.text import number
+from convscope.units.responses import MARKS, UnitSummary
 
 PIXELS = 27_000_000
 """That the quilts of a page have in all: about 6.4 MB where 512 filters share them."""
@@ -257,3 +258,24 @@ def _percent(share: float) -> str:
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+
+
+def rows(units: Sequence[UnitSummary]) -> list[dict[str, object]]:
+    """Return the rows of `units.csv`."""
+    return [
+        {
+            "layer": unit.layer,
+            "filter": unit.filter,
+            "firing_rate": unit.firing_rate,
+            "sparseness": unit.sparseness,
+            "activation": unit.activation,
+            "group": unit.best,
+            "side": unit.side if unit.best is not None else None,
+            "auroc": unit.auroc,
+            "low": unit.low,
+            "high": unit.high,
+            "q": unit.q,
+            "avoids": unit.avoids,
+        }
+        for unit in units
+    ]

@@ -10,8 +10,7 @@ from __future__ import annotations
 import base64
 import functools
 import io
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,9 @@ import numpy as np
 from markupsafe import Markup, escape
 from PIL import Image
 
-from convscope.report.figures import canvas
+from convscope import text
+from convscope.activations.dataset_examples import shrunk
+from convscope.text import words
 
 
 def render(template: str, **names: object) -> str:
@@ -44,8 +45,8 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "number": canvas.number,
-        "fixed": canvas.fixed,
+        "number": text.number,
+        "fixed": text.fixed,
         "words": words,
         "breakable": breakable,
     }
@@ -70,15 +71,6 @@ def picture(image: np.ndarray, side: int) -> dict[str, object]:
     return {"uri": data_uri(image, format="WEBP", quality=90, method=2), "pixelated": False}
 
 
-def shrunk(image: np.ndarray, side: int) -> np.ndarray:
-    """Return `image`, made smaller where its longer side exceeds `side` pixels."""
-    longer = max(image.shape[:2])
-    if longer <= side:
-        return image
-    size = [max(1, round(length * side / longer)) for length in image.shape[1::-1]]
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
-
-
 def flat(settings: Mapping[str, object]) -> dict[str, object]:
     """Return dotted names and values of nested settings, as they are typed on the command line."""
 
@@ -90,46 +82,6 @@ def flat(settings: Mapping[str, object]) -> dict[str, object]:
                 yield f"{prefix}{key}", inner
 
     return dict(leaves(settings, ""))
-
-
-def aligned(values: Sequence[float | None], kind: str = "") -> list[str]:
-    """Return the numbers of a column with equally many decimals, so that their points align.
-
-    The largest gets four digits at least, a middling one two.
-
-    Args:
-        values: the numbers; None has no value.
-        kind: "rank" for whole numbers, "percent" for shares from 0 to 1, "signed" for numbers with
-            a plus or minus, otherwise plain numbers.
-    """
-    if kind == "rank":
-        return [str(value) for value in values]
-    factor, unit = (100, "\N{NO-BREAK SPACE}%") if kind == "percent" else (1, "")
-    sizes = sorted(abs(factor * value) for value in values if value)
-    decimals = 2 if kind == "percent" else 0
-    if sizes and kind != "percent":
-        largest, middling = (math.floor(math.log10(sizes[at])) for at in (-1, len(sizes) // 2))
-        decimals = min(max(3 - largest, 1 - middling, 0), 8)
-    sign = "+" if kind == "signed" else ""
-    return [
-        "\N{EN DASH}" if value is None
-        else f"{round(factor * value, decimals) or 0.0:{sign}.{decimals}f}{unit}"
-        .replace("-", "\N{MINUS SIGN}")
-        for value in values
-    ]  # fmt: skip
-
-
-def words(value: object, digits: int | None = None) -> str:
-    """Return any value in plain words; numbers as they are or in significant `digits`."""
-    if value is None:
-        return "\N{EN DASH}"
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    if isinstance(value, float | np.floating):
-        return canvas.number(float(value), digits=digits) if digits else f"{value:.12g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(words, value)) or "none"
-    return str(value)
 
 
 def breakable(name: str) -> Markup:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from convscope.models.backend import keras
-from convscope.models.flow import concatenates, sums, window
-from convscope.models.graph import kind_of
+from convscope.models.graph import concatenates, kind_of, sums, window
 from convscope.models.linear import obstacle
 from convscope.models.network import Network, classifier, inputs_of, layers
 from convscope.models.position import receptive_field
+from convscope.report.html import flat, render
 from convscope.unit import COLOURS, IMAGE, Unit
 
 L = keras.layers
@@ -157,3 +157,64 @@ def lines(entries: Sequence[Entry], width: int = 60) -> list[str]:
 
 def _pair(values: tuple[int, int]) -> str:
     return f"{values[0]}x{values[1]}"
+
+
+FIRST = 40  # layers that are shown before all are asked for
+
+# Columns: key of an entry, title, explanation, and kind: words or plain numbers.
+PAGE_COLUMNS = (
+    ("layer", "layer", "Its name, as layer= takes it", "words"),
+    ("kind", "kind", "What it does", "words"),
+    ("filters", "filters", "Output channels, counted from 0", ""),
+    ("kernel", "kernel", "Rows and columns of a filter's kernel", "small"),
+    ("stride", "stride", "Positions of its input between its own", "small"),
+    ("field", "field", "Pixels of the image that a position sees", "small"),
+    ("apart", "apart", "Pixels between neighbouring positions", "small"),
+    ("inputs", "inputs", "The layers that make its input channels", "words"),
+)
+
+
+def directory_page(
+    entries: Sequence[Entry],
+    facts: Mapping[str, str],
+    kinds: Mapping[str, int],
+    asked: Sequence[str],
+    settings: Mapping[str, object],
+) -> str:
+    """Return the layers of a network as one HTML page that makes no network request.
+
+    Args:
+        entries: the layers, in the network's order.
+        facts: what the head of the page states, label to value.
+        kinds: how many layers there are of each kind.
+        asked: what a command says to choose the network.
+        settings: the settings of the run; groups may be nested.
+
+    Raises:
+        ValueError: there are no layers.
+    """
+    if not entries:
+        raise ValueError("A page of layers needs one at least.")
+    example = next((entry for entry in entries[len(entries) // 2 :] if entry.circuit), entries[-1])
+    return render(
+        "layers.html",
+        entries=entries,
+        columns=PAGE_COLUMNS,
+        first=FIRST,
+        facts=facts,
+        kinds=[counted(kind, count) for kind, count in kinds.items()],
+        gated=any(entry.whole for entry in entries),
+        sized=any(entry.size for entry in entries),
+        command=" ".join(
+            ["python run.py stage=circuit", *asked, f"layer={example.layer}", "filter=0"]
+        ),
+        settings=flat(settings),
+    )
+
+
+def counted(kind: str, count: int) -> str:
+    """Return in words how many layers of a kind there are: `3 convolutions`, `1 dense layer`."""
+    first, *more = kind.split(" in ")
+    many = "" if count == 1 else "s"
+    name = f"{first} layer{many}" if first == "dense" else f"{first}{many}"
+    return " in ".join([f"{count} {name}", *more])

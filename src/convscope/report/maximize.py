@@ -5,17 +5,25 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import PurePosixPath
 
 import numpy as np
 
-from convscope.report.card import Card, by_unit
-from convscope.report.figures.canvas import number
-from convscope.report.html import data_uri, flat, render, shrunk
+from convscope.activations.dataset_examples import shrunk
+from convscope.models.network import Network
+from convscope.models.position import receptive_field
+from convscope.optvis.recipe import named
+from convscope.report.figures.grids import WIDE, contact_sheet
+from convscope.report.html import data_uri, flat, render
+from convscope.text import number
+from convscope.unit import WHOLE
 
 LOSSLESS = 16  # images that a page holds as they are
 PIXELS = 5_200_000  # that the images of a page have in all if there are more of them
 LEAST = 64  # pixels of a side, however many images there are
-WIDE, TALL = 1000, 320  # the drawing of an ascent, in its own units
+CURVE_WIDTH, CURVE_HEIGHT = 1000, 320  # the drawing of an ascent, in its own units
 POINTS = 72  # of its curve
 
 # What a gallery can be sorted by: words, and whether the largest comes first.
@@ -76,7 +84,7 @@ def maximize_page(
         facts=facts,
         settings=flat(settings),
         notes=notes,
-        curve={"wide": WIDE, "tall": TALL},
+        curve={"wide": CURVE_WIDTH, "tall": CURVE_HEIGHT},
     )
 
 
@@ -147,20 +155,304 @@ def _curve(card: Card) -> dict[str, object] | None:
     drawn = np.unique(np.linspace(0, len(scores) - 1, POINTS).round().astype(int))
     low, high = scores.min(), scores.max()
     last = max(int(updates[-1]), card.stopped or 0)
-    across = WIDE * (updates[drawn] - 1) / max(last - 1, 1)
-    down = TALL * (high - scores[drawn]) / ((high - low) or 1.0)
+    across = CURVE_WIDTH * (updates[drawn] - 1) / max(last - 1, 1)
+    down = CURVE_HEIGHT * (high - scores[drawn]) / ((high - low) or 1.0)
     points = zip(across.round().astype(int), down.round().astype(int), strict=True)
     return {
         "path": "M" + "L".join(f"{x} {y}" for x, y in points),
-        "zero": round(TALL * high / (high - low)) if low < 0 < high else None,
+        "zero": round(CURVE_HEIGHT * high / (high - low)) if low < 0 < high else None,
         "low": number(float(low)),
         "high": number(float(high)),
         "first": number(float(scores[0])),
         "end": number(float(scores[-1])),
         "last": last,
-        "stopped": round(WIDE * (card.stopped - 1) / max(last - 1, 1)) if card.stopped else None,
+        "stopped": round(CURVE_WIDTH * (card.stopped - 1) / max(last - 1, 1))
+        if card.stopped
+        else None,
     }
 
 
 def _finite(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+
+
+FEW = 100  # photographs, below which a quantile is a hint
+
+
+def rows(
+    cards: Sequence[Card], objective: str, size: tuple[int, int], steps: int
+) -> list[dict[str, object]]:
+    """Return the rows of `optima.csv`.
+
+    Args:
+        cards: the images, in order.
+        objective: what ascended.
+        size: rows and columns of the canvas.
+        steps: updates of each image.
+    """
+    return [
+        {
+            "layer": card.layer,
+            "filter": None if card.filter == WHOLE else card.filter,
+            "sample": card.sample,
+            "objective": objective,
+            "size": named(size),
+            "steps": steps,
+            "activation_start": card.activation_start,
+            "activation": card.activation,
+            "activation_mean": card.activation_mean,
+            "quantile": card.quantile,
+            "alive": card.alive,
+            "seconds": card.seconds,
+            "attempt": card.attempt,
+            "sign": card.sign,
+            "score": card.score,
+            "stopped": card.stopped,
+        }
+        for card in cards
+    ]
+
+
+def facts(
+    cards: Sequence[Card], network: Network, objective: str, photographs: int
+) -> dict[str, str]:
+    """Return what the head of the page states."""
+    field = receptive_field(network, cards[0].layer)
+    said = {
+        "network": network.name,
+        "weights": network.weights.source,
+        "layer": cards[0].layer,
+        "receptive field": field.words if field else "all of the image",
+        "objective": objective,
+        "images": str(len(cards)),
+    }
+    if photographs:
+        said["photographs"] = str(photographs)
+    if len(cards) > 1:
+        said["alive"] = f"{sum(card.alive for card in cards)} of {len(cards)}"
+        peaks = [card.activation for card in cards if card.alive and card.sign == cards[0].sign]
+        if peaks:
+            said["activation"] = f"{np.mean(peaks):.1f} on average over those alive"
+    return said
+
+
+def notes(cards: Sequence[Card], network: Network, photographs: int) -> list[str]:
+    """Return what a reader should keep in mind, as far as these findings themselves say so."""
+    said = [
+        f"These are the weights '{network.weights.source}'. A filter's number means nothing beyond "
+        "one set of weights.",
+        "One optimized image is no explanation: it shows one way to excite a unit. Other starts "
+        "(stage.samples=4), what the unit dislikes (stage.sign=both) and photographs show others.",
+    ]
+    if weak := [card.name for card in cards if card.weak]:
+        said.append(
+            f"Weak, below {100 * WEAK:.1f} % of the positions on photographs: "
+            f"{_named(weak)}. Such an image is no evidence of what the unit responds to; try more "
+            "steps (ascent.steps), another seed or a larger canvas (ascent.size)."
+        )
+    if silent := [card.name for card in cards if not card.alive]:
+        said.append(
+            f"Not alive from any start: {_named(silent)}. That no image was found is no proof that "
+            "there is none."
+        )
+    if 0 < photographs < FEW:
+        said.append(
+            f"{photographs} photographs are few: the shares of positions are a hint. Give more "
+            "with images=folder images.root=PATH."
+        )
+    return said
+
+
+def _named(names: Sequence[str], most: int = 8) -> str:
+    """Return the first names of a list, and how many more there are."""
+    some = list(dict.fromkeys(names))
+    more = f" and {len(some) - most} more" if len(some) > most else ""
+    return ", ".join(some[:most]) + more
+
+
+WEAK = 0.999
+"""Share of the photographs' positions that an image has to exceed, or it shows nothing new."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One image made for a unit.
+
+    Attributes:
+        name: the unit, such as `block4_conv3:17`.
+        layer: its layer.
+        filter: its filter; below zero for a layer as a whole.
+        sample: which of several images of the unit, from 0.
+        sign: 1 for what excites the unit most, -1 for what it most dislikes.
+        image: uint8 `(height, width, 3)`, as saved.
+        activation: the largest preactivation on that image; for a negative sign the smallest.
+        activation_mean: the mean preactivation over the map of that image.
+        activation_start: the mean preactivation of the image the ascent began with.
+        score: what the objective gave at the last update.
+        quantile: share of the photographs' positions whose preactivation lies below `activation`,
+            from 0 to 1; None: not measured.
+        alive: whether the unit responds to the image at all.
+        attempt: how many starts it took.
+        seconds: how long it took.
+        curve: the score at each update of the last start.
+        stopped: the update at which the ascent diverged, from 1; None: it did not.
+        file: the image's path beside the page, such as `images/block4_conv3-17-0.png`.
+        animation: the path of the ascent as an animated WebP, if there is one.
+    """
+
+    name: str
+    layer: str
+    filter: int
+    sample: int
+    sign: int
+    image: np.ndarray
+    activation: float
+    activation_mean: float
+    activation_start: float
+    score: float
+    quantile: float | None
+    alive: bool
+    attempt: int
+    seconds: float
+    curve: np.ndarray
+    stopped: int | None
+    file: str
+    animation: str | None = None
+
+    @property
+    def slug(self) -> str:
+        """What a link to this card is called: the file's name without its ending."""
+        return PurePosixPath(self.file).stem
+
+    @property
+    def side(self) -> str:
+        """What the image is for: "positive" where it excites the unit, otherwise "negative"."""
+        return "positive" if self.sign > 0 else "negative"
+
+    @property
+    def beyond(self) -> float | None:
+        """The share of the photographs' positions that do more than this image, from 0 to 1."""
+        if self.quantile is None:
+            return None
+        return 1 - self.quantile if self.sign > 0 else self.quantile
+
+    @property
+    def weak(self) -> bool:
+        """Whether photographs excite the unit more than this image does (or inhibit it more)."""
+        # Shares come in steps of one position; the small difference is only that of floats.
+        return self.alive and (self.beyond or 0) > 1 - WEAK + 1e-9
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What stands in the way of taking the image as it is, in a word each."""
+        found = {"not alive": not self.alive, "weak": self.weak, "diverged": bool(self.stopped)}
+        return tuple(word for word, holds in found.items() if holds)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The same as `marks`, as sentences."""
+        more = "excite the unit more" if self.sign > 0 else "inhibit the unit more"
+        sentences = {
+            "not alive": "Not alive: the unit does not respond to this image, or to any before it.",
+            "weak": f"Weak: photographs {more} than this image, so it is no evidence of what the "
+            "unit responds to.",
+            "diverged": f"Diverged at step {self.stopped}: the score was no number any more. The "
+            "image is the last good one before.",
+        }
+        return tuple(sentences[mark] for mark in self.marks)
+
+    def standing(self, positions: int | None = None) -> str:
+        """Return in words how the activation compares with photographs.
+
+        Args:
+            positions: how many positions on photographs were looked at.
+        """
+        if self.beyond is None:
+            return "not compared with photographs"
+        above = "above" if self.sign > 0 else "below"
+        where = f"{positions:,} positions" if positions else "the positions"
+        exceeding = round(self.beyond * positions) if positions else None
+        if exceeding == 0 or self.beyond <= 0:
+            return f"{above} all {where}" if positions else f"{above} all positions"
+        if self.beyond > 0.5:
+            return f"{above} only {_percent(1 - self.beyond)} of {where}"
+        if exceeding and exceeding < 10:
+            return f"{above} all but {exceeding} of {where}"
+        return f"{above} all but {_percent(self.beyond)} of {where}"
+
+
+def by_unit(cards: Sequence[Card]) -> list[list[Card]]:
+    """Return the cards of each unit, in the units' order; samples count up, positive ones first."""
+    places: dict[tuple[str, int], int] = {}
+    for card in cards:
+        places.setdefault((card.layer, card.filter), len(places))
+
+    def place(card: Card) -> int:
+        return places[card.layer, card.filter]
+
+    ordered = sorted(cards, key=lambda card: (place(card), card.sample, -card.sign))
+    return [list(group) for _, group in groupby(ordered, place)]
+
+
+def _percent(share: float) -> str:
+    return f"{number(100 * share, digits=2)}\N{NO-BREAK SPACE}%"
+
+
+def optima_sheet(cards: Sequence[Card]) -> np.ndarray:
+    """Return all images on one page that is about as tall as wide, uint8 `(height, width, 3)`.
+
+    The images of a unit stand side by side: its samples in a row, what excites it before what it
+    dislikes. Below each stand the filter and the activation, and in words what is to be said
+    against it; an image that the unit does not respond to is faded.
+
+    Raises:
+        ValueError: there are no cards.
+    """
+    if not cards:
+        raise ValueError("A contact sheet needs at least one image. Received: none.")
+    units = by_unit(cards)
+    both, samples = len({card.sign for card in cards}) > 1, any(card.sample for card in cards)
+    marked = any(card.marks for card in cards)
+    # One unit alone fills the page as its images do; otherwise each unit is a block of one row.
+    group = max(map(len, units)) if len(units) > 1 else 1 + both
+    blocks = len(units) if len(units) > 1 else -(-len(cards) // group)
+    columns, side = _arrangement(blocks, group, max(max(card.image.shape[:2]) for card in cards))
+    images: list[np.ndarray | None] = []
+    captions = []
+    for unit in units:
+        empty = -len(unit) % group
+        images += [*map(_faded, unit), *[None] * empty]
+        captions += [*(_caption(card, both, samples, marked) for card in unit), *[""] * empty]
+    gap = 16 if side > 128 else 12 if group > 1 else 8
+    return contact_sheet(images, captions, columns * group, side=side, gap=gap, group=group)
+
+
+def _arrangement(blocks: int, group: int, longest: int) -> tuple[int, int]:
+    """Return how many blocks of images stand in a row, and the side of an image in pixels.
+
+    The page comes near to a square with few empty places. Few images are not enlarged beyond
+    `longest`, their own longer side, unless they are tiny; hundreds become smaller.
+    """
+
+    def flaw(columns: int) -> float:
+        rows = -(-blocks // columns)
+        return abs(math.log(columns * group / rows / 1.2)) + 2 * (1 - blocks / (rows * columns))
+
+    columns = min(range(1, blocks + 1), key=flaw)
+    fitting = WIDE // (columns * group) - 8
+    return columns, min(max(fitting, 72), max(longest, 176), 512)
+
+
+def _faded(card: Card) -> np.ndarray:
+    """Return the image, without colour and nearly white if the unit does not respond to it."""
+    if card.alive:
+        return card.image
+    grey = card.image.mean(-1, keepdims=True).repeat(3, axis=-1)
+    return np.rint(255 - 0.35 * (255 - grey)).astype(np.uint8)
+
+
+def _caption(card: Card, both: bool, samples: bool, marked: bool) -> str:
+    name = "whole" if card.filter < 0 else str(card.filter)
+    name += f"-{card.sample}" if samples else ""
+    first = f"{name}\t{number(card.activation, signed=both, digits=4)}"
+    return f"{first}\n{', '.join(card.marks)}" if marked else first

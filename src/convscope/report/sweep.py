@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from convscope.report.figures import sweep as sweeps
-from convscope.report.figures.canvas import PAPER, QUIET, RULE, VOID, Page, number
-from convscope.report.html import aligned, render
+from convscope.report.figures.canvas import PAPER, QUIET, RULE, VOID, Page
+from convscope.report.html import render
+from convscope.text import aligned, number
 from convscope.tracking.multirun import ACROSS, Grid, Job, Sweep, grid, numbers, spelled
 
 BEST = "#b5540a"  # the colour of the highest activation

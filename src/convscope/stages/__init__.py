@@ -1,1 +1,4 @@
-"""One module for each command: its settings, a cheap check of the request, and the run."""
+"""The questions that can be asked, one file each: Settings, check(settings), run(settings, tracker).
+
+Open circuit.py first; launch.py is the life of a job, from its folder to its last line.
+"""

@@ -9,21 +9,20 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from convscope.circuits.weights import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
+from convscope import text
 from convscope.data import dataset
 from convscope.hypothesis.preregistration import HypothesisSettings, Registered
 from convscope.models.zoo import registry
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
-from convscope.stages import checks
+from convscope.stages import checks, launch
 from convscope.tracking.tracker import Tracker
 from convscope.unit import IMAGE, Unit
 
 if TYPE_CHECKING:
-    from convscope.activations.album import Album
-    from convscope.circuits.edges import Circuit
-    from convscope.circuits.findings import Findings
+    from convscope.activations.recorder import Album
+    from convscope.circuits.attribution import Sample
+    from convscope.circuits.edges import Circuit, Findings
     from convscope.circuits.multihop import Hops
-    from convscope.circuits.sample import Sample
     from convscope.hypothesis.evaluation import Case
     from convscope.models.linear import Linear
     from convscope.models.network import Network
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 KERNEL_TILE = 48  # pixels of a kernel in W&B's table
 DEEPEST = 3  # hops back that are followed
-LABELS = (EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE)
 
 
 @dataclass(frozen=True)
@@ -100,11 +98,11 @@ def check(settings: Settings) -> None:
             photographs.
     """
     settings = checks.settled(settings)
-    checks.check_units(settings.model, [settings.unit])
+    registry.check_units(settings.model, [settings.unit])
     registry.check_linear(settings.layer, settings.model)
-    checks.check_canvas(settings.ascent, settings.model, settings.layer)
+    registry.check_canvas(settings.ascent, settings.model, settings.layer)
     checks.check_photographs(settings.images, settings.model, settings.layer)
-    checks.check_picture("ascent.start", settings.ascent.picture)
+    dataset.check_picture("ascent.start", settings.ascent.picture)
     if settings.stage.hypothesis is not None and settings.hypothesis.text is not None:
         raise ValueError(
             "stage.hypothesis and hypothesis.text are both given, and mean the same. Give one."
@@ -149,7 +147,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
     shown = [unit, *(edge.source for edge in circuit.edges if edge.source.layer != IMAGE)]
     with tracker.timer("ascend"):
         optima, made = excite(settings, network, shown, album, tracker)
-    keys = checks.labels(settings.images, album.paths).keys
+    keys = dataset.labels(settings.images, album.paths).keys
     character, likeness = portray(settings, network, findings, album, keys, tracker)
     with tracker.timer("case"):
         case = argue(
@@ -178,10 +176,10 @@ def see(
     tracker: Tracker,
 ) -> tuple[Album, Sample]:
     """Return the photographs and what the unit gets from its inputs; record the unreadable ones."""
-    from convscope.activations.album import fill
-    from convscope.circuits.sample import Sampler
+    from convscope.activations.recorder import fill
+    from convscope.circuits.attribution import Sampler
 
-    paths, shown = checks.photographs(settings.images), settings.images
+    paths, shown = dataset.photographs(settings.images), settings.images
     layers = [
         layer for layer in dict.fromkeys(source.layer for source in sources) if layer != IMAGE
     ]
@@ -208,9 +206,9 @@ def see(
         if seen.sight is not None and len(seen.paths) == len(part):
             sampler.again(seen.sight, part)
     if album.skipped:
-        rows = [(dataset.spelled(path), reason) for path, reason in album.skipped]
+        rows = [(text.spelled(path), reason) for path, reason in album.skipped]
         tracker.table("skipped", ("image", "reason"), rows)
-        tracker.say(f"{checks.aside(len(rows))}: see tables/skipped.csv")
+        tracker.say(f"{dataset.aside(len(rows))}: see tables/skipped.csv")
     return album, sampler.sample()
 
 
@@ -218,11 +216,11 @@ def measure(
     settings: Settings, sources: Sequence[Unit], found: Linear, album: Album, sample: Sample
 ) -> Findings:
     """Return what each input does, which matter most, and how much of the unit they explain."""
-    from convscope.circuits import edges, effects, rankings
+    from convscope.circuits import edges, effects
     from convscope.circuits import weights as weightss
+    from convscope.circuits.edges import Findings
+    from convscope.circuits.effects import vetoes
     from convscope.circuits.faithfulness import faithfulness
-    from convscope.circuits.findings import Findings
-    from convscope.circuits.vetoes import vetoes
     from convscope.stats import bootstrap
 
     stage, seed = settings.stage, settings.seed
@@ -233,7 +231,7 @@ def measure(
     known = reported
     if sample.apart:
         known = effects.measure(first, stage.mixed, bootstrap.draws(first.photographs, seed, 1))
-    orders = rankings.orders(table.l2, known, first, stage.inputs)
+    orders = effects.orders(table.l2, known, first, stage.inputs)
     lowest = album.observation.lowest[found.channels]
     circuit = edges.trace(
         settings.unit, found.kernel, found.bias, sources, table, reported, orders, lowest, stage.by,
@@ -245,7 +243,7 @@ def measure(
         circuit,
         sample,
         faithfulness(rest, orders, shown, reported.ablation_top, weights, seed),
-        rankings.agreements(orders, len(shown)),
+        effects.agreements(orders, len(shown)),
         vetoes(rest, inhibitory),
         tuple(album.paths[place] for place in sample.places),
     )
@@ -288,7 +286,7 @@ def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
 
 def record_findings(findings: Findings, tracker: Tracker) -> None:
     """Write how faithful the inputs are, how far rankings agree, and what inhibition prevents."""
-    from convscope.report.figures.curves import faithfulness_picture
+    from convscope.report.figures.charts import faithfulness_picture
 
     for name, rows in findings.tables().items():
         tracker.table(name, list(rows[0]), [list(row.values()) for row in rows])
@@ -308,9 +306,10 @@ def portray(
     """Return what the unit is tuned to and what it ignores, and that as a picture; record both."""
     if not settings.stage.character:
         return None, None
+    from convscope.activations.dataset_examples import gather
     from convscope.report.figures.tuning import character_figure
     from convscope.units import properties
-    from convscope.units.profile import gather, study
+    from convscope.units.profile import study
 
     unit, shown, seed = settings.unit, settings.images, settings.seed
     peaks = album.observation.peaks[unit.layer]
@@ -351,7 +350,7 @@ def argue(
 ) -> Case:
     """Return what becomes of the hypothesis and which optima are evidence; record both."""
     from convscope.hypothesis.evaluation import hear, used
-    from convscope.optvis.testimony import witnesses
+    from convscope.optvis.reliability import witnesses
 
     shown = settings.images
     seen = witnesses(network, album, optima, shown, settings.seed)
@@ -369,10 +368,10 @@ def excite(
     settings: Settings, network: Network, units: Sequence[Unit], album: Album, tracker: Tracker
 ) -> tuple[dict[Unit, Optimum], list[dict[str, object]]]:
     """Return the image that excites each unit most, and how each was made; record both."""
-    from convscope.optvis import plan, recipe
+    from convscope.optvis import recipe
 
     optima, made = {}, {}
-    aim = plan.aim(settings.stage.objective)
+    aim = recipe.aim(settings.stage.objective)
     sizes = {
         unit: recipe.canvas_size(settings.ascent, network, unit.layer)
         for unit in dict.fromkeys(units)
@@ -382,7 +381,7 @@ def excite(
         alike = [unit for unit in units if sizes[unit] == size]
         layers = {unit.layer for unit in alike}
         together = recipe.batch_size(settings.ascent, network, [*layers], size)
-        for batch in plan.batches(plan.goals(alike, (1,), 1), together, 1):
+        for batch in recipe.batches(recipe.goals(alike, (1,), 1), together, 1):
             start = time.perf_counter()
             found = _climbed(climb, batch, settings, tracker)
             seconds = (time.perf_counter() - start) / len(batch)
@@ -453,6 +452,8 @@ def summary(
     album: Album,
 ) -> dict[str, object]:
     """Return every scalar result and the provenance of all of them."""
+    from convscope.circuits.weights import LABELS
+
     unit, circuit = settings.unit, findings.circuit
     labels = [edge.label for edge in circuit.edges]
     return {
@@ -460,7 +461,7 @@ def summary(
         "layer": unit.layer,
         "filter": unit.filter,
         "seed": settings.seed,
-        **checks.provenance(
+        **launch.provenance(
             network, settings.images, album.paths, len(album.skipped), settings.ascent.precision
         ),
         "circuit/activation": optima[unit].activation,

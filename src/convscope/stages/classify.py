@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from convscope import text
 from convscope.data import dataset
 from convscope.models.zoo import registry
 from convscope.settings import ImageSettings, ModelSettings
-from convscope.stages import checks
+from convscope.stages import checks, launch
 from convscope.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -63,15 +64,15 @@ def check(settings: Settings) -> None:
             photographs, photographs shown too small, labels that do not fit them.
     """
     settings = checks.settled(settings)
-    last, found = checks.check_classifier(settings.model), registry.outline(settings.model)
-    checks.check_size("images.size", settings.images.size, found, last)
-    checks.check_readable(settings.images)
+    last, found = registry.check_classifier(settings.model), registry.outline(settings.model)
+    registry.check_size("images.size", settings.images.size, found, last)
+    dataset.check_readable(settings.images)
 
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """Show every photograph to the network once, and say what it takes them for."""
     settings = checks.settled(settings)
-    paths = checks.photographs(settings.images)
+    paths = dataset.photographs(settings.images)
     with tracker.timer("load"):
         network = registry.network(settings.model)
     tracker.summarize({"stage": "classify"})
@@ -86,13 +87,17 @@ def recognize(
     settings: Settings, network: Network, paths: Sequence[Path], tracker: Tracker
 ) -> Recognition:
     """Return what the network takes the photographs for; record those set aside."""
-    from convscope.activations.accuracy import class_names, targets
-    from convscope.activations.predictions import Prediction, predict
-    from convscope.activations.predictor import predictor
+    from convscope.activations.predictions import (
+        Prediction,
+        class_names,
+        predict,
+        predictor,
+        targets,
+    )
     from convscope.report.classify import Recognition
 
-    shown, root = settings.images, checks.root(settings.images)
-    labels = checks.labels(shown, paths)
+    shown, root = settings.images, dataset.root(settings.images)
+    labels = dataset.labels(shown, paths)
     known = targets(labels.keys, labels.names, network.classes)
     names = class_names(network.classes)
     top = min(settings.stage.top, len(names))
@@ -117,11 +122,11 @@ def recognize(
             update(done, f"{done / (time.perf_counter() - start):.1f} a second{aside}")
     if skipped:
         tracker.table("skipped", ("image", "reason"), skipped)
-        tracker.say(f"{checks.aside(len(skipped))}: see tables/skipped.csv")
+        tracker.say(f"{dataset.aside(len(skipped))}: see tables/skipped.csv")
     if not found:
         raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
     good = [one.path for one in found]
-    tracker.summarize(checks.provenance(network, shown, good, len(skipped), network.dtype))
+    tracker.summarize(launch.provenance(network, shown, good, len(skipped), network.dtype))
     return Recognition(
         network=network.name,
         source=network.weights.source,
@@ -139,9 +144,8 @@ def recognize(
 
 def report(settings: Settings, recognition: Recognition, tracker: Tracker) -> None:
     """Write the tables, the picture and the page."""
-    from convscope.report.classify import CLASSES, COLUMNS, PHOTOGRAPHS
-    from convscope.report.figures.lineup import chosen
-    from convscope.report.html import shrunk
+    from convscope.activations.dataset_examples import shrunk
+    from convscope.report.classify import CLASSES, COLUMNS, PHOTOGRAPHS, chosen
 
     tracker.table("predictions", COLUMNS, recognition.rows())
     if labels := recognition.labels():
@@ -159,7 +163,7 @@ def report(settings: Settings, recognition: Recognition, tracker: Tracker) -> No
 
 def seen(settings: ImageSettings, shown: Sequence[Prediction]) -> dict[Path, np.ndarray]:
     """Return what the network saw of some photographs, uint8 and small enough to be shown."""
-    from convscope.report.html import shrunk
+    from convscope.activations.dataset_examples import shrunk
 
     paths = [one.path for one in shown]
     return {
@@ -172,4 +176,4 @@ def seen(settings: ImageSettings, shown: Sequence[Prediction]) -> dict[Path, np.
 def _name(path: Path, root: Path | None) -> str:
     """Return the name of a photograph below the folder it was found in, as it can be shown."""
     full, above = os.fspath(path), "" if root is None else os.fspath(root) + os.sep
-    return dataset.spelled(full[len(above) :] if above and full.startswith(above) else path.name)
+    return text.spelled(full[len(above) :] if above and full.startswith(above) else path.name)

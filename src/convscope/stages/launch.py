@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from convscope.settings import TrackerSettings
+from convscope.data import dataset
+from convscope.data.dataset import record
+from convscope.models.precision import device, resolve
+from convscope.settings import ImageSettings, TrackerSettings
 from convscope.tracking import multirun
 from convscope.tracking.multirun import Sweep
 
-
-def note(sweep: Path, /, **content: object) -> None:
-    """Add a line to the jobs of a multirun, unless it is over and has its summary."""
-    with suppress(OSError):
-        if not (sweep / "summary.json").exists():
-            with (sweep / multirun.JOBS).open("a", encoding="utf-8") as file:
-                file.write(f"{json.dumps(content, ensure_ascii=False)}\n")
+if TYPE_CHECKING:
+    from convscope.models.network import Network
 
 
 def summarize(sweep: Sweep, settings: TrackerSettings) -> str:
@@ -55,3 +53,20 @@ def summarize(sweep: Sweep, settings: TrackerSettings) -> str:
         except ConnectionError as error:
             why = " ".join(str(error).split())
     return why
+
+
+def provenance(
+    network: Network,
+    settings: ImageSettings,
+    paths: Sequence[Path],
+    skipped: int,
+    precision: str,
+) -> dict[str, object]:
+    """Return where the results of a run come from, for its summary."""
+    return {
+        "model": network.name,
+        "weights": asdict(network.weights),
+        "images": record(settings, len(paths), dataset.fingerprint(paths), skipped),
+        "device": device(),
+        "precision": resolve(precision),
+    }

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 
 from convscope.models.zoo import registry
 from convscope.settings import ModelSettings
-from convscope.stages import checks
 from convscope.tracking.tracker import Tracker
 
 
@@ -34,14 +33,14 @@ def check(settings: Settings) -> None:
             damaged.
     """
     registry.outline(settings.model)
-    checks.check_weights(settings.model)
+    registry.check_weights(settings.model)
 
 
 def run(settings: Settings, tracker: Tracker) -> None:
     """List the layers on the terminal, as a table and as a page."""
     with tracker.timer("load"):
         from convscope.report import layers
-        from convscope.report.directory import directory_page
+        from convscope.report.layers import directory_page
 
         network = registry.network(settings.model)
     entries = layers.inventory(network)

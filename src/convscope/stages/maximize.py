@@ -14,7 +14,7 @@ import numpy as np
 from convscope.data import dataset
 from convscope.models.zoo import registry
 from convscope.settings import AscentSettings, ImageSettings, ModelSettings
-from convscope.stages import checks, resume
+from convscope.stages import checks, launch, resume
 from convscope.tracking.files import relative
 from convscope.tracking.multirun import JOBS
 from convscope.tracking.tracker import Tracker
@@ -23,7 +23,7 @@ from convscope.unit import WHOLE, Choice, Unit
 if TYPE_CHECKING:
     from convscope.models.network import Network
     from convscope.optvis.ascent import Ascent, Goal
-    from convscope.report.card import Card
+    from convscope.report.maximize import Card
 
 
 WHOLE_LAYER = ("layer", "caricature")  # objectives that look at all filters of a layer together
@@ -137,7 +137,7 @@ def check(settings: Settings) -> None:
         raise ValueError("filter is missing. Add filter=17, a list, a range like 0-31, or all.")
     # Filter 0 first: of a layer that is not there no other can be counted.
     units = [Unit(settings.layer, 0), *(() if whole else settings.units)]
-    checks.check_units(settings.model, units)
+    registry.check_units(settings.model, units)
     if stage.objective == "logit" and settings.layer != (
         last := registry.outline(settings.model).classifier
     ):
@@ -150,7 +150,7 @@ def check(settings: Settings) -> None:
             " these weights has none. Take stage.objective=channel, or model=efficientnet_lite0"
             " layer=predictions."
         )
-    checks.check_canvas(settings.ascent, settings.model, settings.layer)
+    registry.check_canvas(settings.ascent, settings.model, settings.layer)
     if stage.position and isinstance(settings.ascent.size, int):
         side = settings.ascent.size
         rows, columns = registry.positions(settings.model, settings.layer, (side, side))
@@ -160,8 +160,8 @@ def check(settings: Settings) -> None:
                 f" which has {rows} rows and columns on {side} pixels."
             )
     checks.check_photographs(settings.images, settings.model, settings.layer)
-    checks.check_picture("ascent.start", settings.ascent.picture)
-    checks.check_picture("stage.image", stage.image)
+    dataset.check_picture("ascent.start", settings.ascent.picture)
+    dataset.check_picture("stage.image", stage.image)
     if stage.resume not in ("auto", "never"):
         then, _ = resume.read(Path(stage.resume).expanduser())
         if other := resume.differences(then, settings.request):
@@ -175,9 +175,8 @@ def run(settings: Settings, tracker: Tracker) -> None:
     """Make the images, measure what they truly do, and show them."""
     settings = checks.settled(settings)
     with tracker.timer("load"):
-        from convscope.optvis.plan import goals
-        from convscope.report.figures.grids import optima_sheet
-        from convscope.report.maximize import maximize_page
+        from convscope.optvis.recipe import goals
+        from convscope.report.maximize import maximize_page, optima_sheet
 
         network = registry.network(settings.model)
     tracker.append(resume.JOURNAL, settings.request)
@@ -207,8 +206,8 @@ def make(
     settings: Settings, network: Network, every: Sequence[Goal], tracker: Tracker
 ) -> list[Card]:
     """Return the images of all goals: those an earlier run has finished, and the others made."""
-    from convscope.optvis.plan import batches
-    from convscope.stages.studio import Studio
+    from convscope.optvis.recipe import batches
+    from convscope.stages.optima import Studio
 
     text = {
         "Software": f"Convscope {version('convscope')}",
@@ -251,15 +250,17 @@ def earlier(settings: Settings, tracker: Tracker) -> Path | None:
 
 def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
     """Return the ascent, and how many images climb together."""
-    from convscope.optvis import plan, recipe, spectrum
+    from convscope.optvis import parameterization, recipe
 
     stage, size = settings.stage, recipe.canvas_size(settings.ascent, network, settings.layer)
-    magnitudes: Callable[[int, int], np.ndarray] = spectrum.natural
+    magnitudes: Callable[[int, int], np.ndarray] = parameterization.natural
     if settings.ascent.spectrum == "photographs":
-        paths, shown = checks.photographs(settings.images), settings.images
+        paths, shown = dataset.photographs(settings.images), settings.images
         batches = dataset.batches(paths, shown.side, shown.batch, shown.fit)
-        magnitudes = spectrum.of_photographs(batch.pixels for batch in batches if batch.paths)
-    aim = plan.aim(
+        magnitudes = parameterization.of_photographs(
+            batch.pixels for batch in batches if batch.paths
+        )
+    aim = recipe.aim(
         stage.objective,
         position=(stage.position[0], stage.position[1]) if stage.position else None,
         others=stage.direction,
@@ -289,9 +290,9 @@ def compare(
     Returns:
         The cards, how many positions there are, the photographs, and how many were unreadable.
     """
-    from convscope.stages.studio import judge
+    from convscope.stages.optima import judge
 
-    paths, shown = checks.photographs(settings.images), settings.images
+    paths, shown = dataset.photographs(settings.images), settings.images
     seen: list[Path] = []
     skipped, latest = 0, (cards, 0)
     if cards[0].filter != WHOLE:
@@ -310,17 +311,17 @@ def record(
 ) -> tuple[dict[str, str], list[str]]:
     """Write the table of all images; return the facts and what to keep in mind about them."""
     from convscope.optvis.recipe import canvas_size
-    from convscope.report import catalogue
+    from convscope.report import maximize
 
     size, objective = (
         canvas_size(settings.ascent, network, settings.layer),
         settings.stage.objective,
     )
-    rows = catalogue.rows(cards, objective, size, settings.ascent.steps)
+    rows = maximize.rows(cards, objective, size, settings.ascent.steps)
     pictures = {"image": [card.image for card in cards]}
     tracker.table("optima", list(rows[0]), [list(row.values()) for row in rows], pictures)
-    facts = catalogue.facts(cards, network, objective, photographs)
-    return facts, catalogue.notes(cards, network, photographs)
+    facts = maximize.facts(cards, network, objective, photographs)
+    return facts, maximize.notes(cards, network, photographs)
 
 
 def summary(
@@ -335,7 +336,7 @@ def summary(
         "layer": settings.layer,
         "filter": list(choice) if isinstance(choice, tuple) else choice,
         "seed": settings.seed,
-        **checks.provenance(network, settings.images, seen, skipped, settings.ascent.precision),
+        **launch.provenance(network, settings.images, seen, skipped, settings.ascent.precision),
         "maximize/images": len(cards),
         "maximize/alive": sum(card.alive for card in cards),
         "maximize/weak": sum(card.weak for card in cards),

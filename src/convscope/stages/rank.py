@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Sequence
@@ -9,16 +10,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from convscope.activations import index as indices
+from convscope.activations.index import ActivationIndex, ranges
+from convscope.data import dataset
 from convscope.models.zoo import registry
 from convscope.settings import ImageSettings, ModelSettings
-from convscope.stages import checks
+from convscope.stages import checks, resume
 from convscope.tracking.files import relative
 from convscope.tracking.tracker import Tracker
 from convscope.unit import Choice, Unit
 
 if TYPE_CHECKING:
     from convscope.activations.dataset_examples import Hit
-    from convscope.activations.index import ActivationIndex
+    from convscope.models.network import Network
     from convscope.units.responses import Evidence
 
 
@@ -119,7 +123,7 @@ def check(settings: Settings) -> None:
     if settings.filter is None and stage.shard is None:
         raise ValueError("filter is missing. Add filter=17, a list, a range like 0-31, or all.")
     named = () if settings.filter is None else settings.units
-    checks.check_units(settings.model, [Unit(settings.layer, 0), *named])
+    registry.check_units(settings.model, [Unit(settings.layer, 0), *named])
     if len(named) > 1:
         for name, given, default in (
             ("hypothesis", stage.hypothesis, None),
@@ -133,7 +137,7 @@ def check(settings: Settings) -> None:
                 )
     checks.check_photographs(settings.images, settings.model, settings.layer)
     if named:
-        checks.optimum(stage.optimum, settings.model, named[0])
+        resume.optimum(stage.optimum, settings.model, named[0])
     home = Path(stage.index).expanduser()
     there = next(place for place in (home, *home.absolute().parents) if place.exists())
     if not there.is_dir():
@@ -148,9 +152,9 @@ def check(settings: Settings) -> None:
 def run(settings: Settings, tracker: Tracker) -> None:
     """Let every photograph pass once, and say what it tells of the filters asked for."""
     settings = checks.settled(settings)
-    from convscope.stages.passage import Passage
+    pass  # MOVED
 
-    paths, stage = checks.photographs(settings.images), settings.stage
+    paths, stage = dataset.photographs(settings.images), settings.stage
     home = Path(stage.index).expanduser()
     part = (stage.shard or 0, stage.shards)
     passage = Passage(settings.model, settings.layer, settings.images, home, part, tracker)
@@ -177,7 +181,7 @@ def consider(
     evidence = Evidence(
         index,
         paths,
-        checks.labels(settings.images, paths),
+        dataset.labels(settings.images, paths),
         stage.score,
         stage.min_images,
         stage.permutations,
@@ -186,7 +190,7 @@ def consider(
     if skipped := evidence.skipped:
         rows = [(evidence.name(place), reason) for place, reason in skipped.items()]
         tracker.table("skipped", ("image", "reason"), rows)
-        tracker.say(f"{checks.aside(len(rows))}: see tables/skipped.csv")
+        tracker.say(f"{dataset.aside(len(rows))}: see tables/skipped.csv")
     if not evidence.seen:
         raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
     facts = {
@@ -201,8 +205,7 @@ def consider(
 
 def one(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
     """Rank photographs and classes for one filter, and write the report about it."""
-    from convscope.report.hypothesis import Claim
-    from convscope.report.rank import COLUMNS, Account
+    from convscope.report.rank import COLUMNS, Account, Claim
     from convscope.units import selectivity
 
     unit, stage = settings.units[0], settings.stage
@@ -217,7 +220,7 @@ def one(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
             evidence.show(strongest(settings, evidence)),
             evidence.quilt(unit.filter, stage.bin),
             Claim(stage.hypothesis, now) if stage.hypothesis else None,
-            checks.optimum(stage.optimum, settings.model, unit),
+            resume.optimum(stage.optimum, settings.model, unit),
             registry.outline(settings.model).weights.source,
         )
         own = account.claim.record() if account.claim else None
@@ -258,7 +261,9 @@ def strongest(settings: Settings, evidence: Evidence) -> Sequence[Hit]:
 
 def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
     """Say for each of several filters what it fires for, and show its strongest crops."""
-    from convscope.report import roster
+    from convscope.activations import dataset_examples
+    from convscope.report import filters
+    from convscope.report.figures import grids
     from convscope.report.filters import cell, layer_page, sheet
     from convscope.units import selectivity
 
@@ -268,7 +273,7 @@ def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
         for study in evidence.studies(chosen):
             studies.append(study)
             update(len(studies))
-    side, total = cell(len(chosen)), len(chosen) * min(roster.CROPS, evidence.seen)
+    side, total = cell(len(chosen)), len(chosen) * min(dataset_examples.CROPS, evidence.seen)
     with tracker.timer("crops"), tracker.progress("crops", total) as update:
         for crops in evidence.crops(chosen, side):
             update(sum(map(len, crops.values())))
@@ -279,8 +284,8 @@ def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
                 chosen, studies, selectivity.jointly(studies), strict=True
             )
         ]
-        rows = roster.rows(units)
-        quilts = [roster.mosaic(unit.crops, 3 * min(side, TILE)) for unit in units]
+        rows = filters.rows(units)
+        quilts = [grids.mosaic(unit.crops, 3 * min(side, TILE)) for unit in units]
         table = [list(row.values()) for row in rows]
         tracker.table("units", list(rows[0]), table, {"crops": quilts})
         tracker.image("units", sheet(units))
@@ -320,7 +325,7 @@ def summary(settings: Settings, evidence: Evidence) -> dict[str, object]:
     """Return which photographs they are drawn from, and how those passed."""
     manifest = evidence.index.manifest
     return {
-        "images": checks.shown(
+        "images": dataset.record(
             settings.images, evidence.seen, evidence.fingerprint, len(evidence.skipped)
         ),
         # Of the pass over the photographs, which may be older than this run.
@@ -333,3 +338,116 @@ def summary(settings: Settings, evidence: Evidence) -> dict[str, object]:
         "rank/photographs": evidence.seen,
         "rank/labelled": evidence.labelled,
     }
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What passes through which network, and which part of it is this run's.
+
+    Attributes:
+        model: the network.
+        layer: the layer that is observed.
+        images: how the photographs are shown.
+        home: where indices lie.
+        part: the part of the pass that this run does, and how many there are.
+        tracker: who is told.
+    """
+
+    model: ModelSettings
+    layer: str
+    images: ImageSettings
+    home: Path
+    part: tuple[int, int]
+    tracker: Tracker
+
+    def index(self, paths: Sequence[Path]) -> ActivationIndex:
+        """Return the index of the layer, what is missing of this run's part computed first.
+
+        Where nothing is, TensorFlow is not loaded.
+
+        Raises:
+            ValueError: what lies in the place of the index is damaged, or of no use.
+        """
+        try:
+            return self._index(paths)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise ValueError(
+                f"stage.index={relative(self.home)} cannot be used: {error}. Remove what is damaged"
+                " there, or give another folder"
+            ) from error
+
+    def _index(self, paths: Sequence[Path]) -> ActivationIndex:
+        files = indices.listing(paths, dataset.root(self.images))
+        found = registry.outline(self.model)
+        request = indices.request(
+            model=found.name,
+            weights=found.weights.sha256,
+            preprocess=found.preprocess,
+            layer=self.layer,
+            size=self.images.side,
+            fit=self.images.fit,
+            files=files,
+        )
+        index = indices.find(self.home, request)
+        if index:
+            self._repair(index)
+            if not index.missing():
+                index.names()  # raises where the listing is damaged
+                self.tracker.say(f"answered from the index {relative(index.folder)}")
+                return index
+        with self.tracker.timer("load"):
+            from convscope.activations.indexing import begin
+
+            network = registry.network(self.model)
+            index = begin(self.home, request, files, network)
+        self._fill(index, network, paths)
+        return index
+
+    def _repair(self, index: ActivationIndex) -> None:
+        """Compare all that is there with its checksums, and remove what is damaged."""
+        there = index.shards - len(index.missing())
+        if not there:
+            return
+        with self.tracker.progress("checksums", there) as update:
+            for done, (number, complaint) in enumerate(index.verify(), 1):
+                update(done)
+                if complaint and index.discard(number):
+                    self.tracker.say(f"shard {number} is damaged ({complaint}): it is made again")
+
+    def _fill(self, index: ActivationIndex, network: Network, paths: Sequence[Path]) -> None:
+        """Compute the missing shards of this run's part, and say how fast."""
+        from convscope.activations.indexing import survey
+
+        mine, parts = self.part
+        missing = [number for number in index.missing() if number % parts == mine]
+        if not missing:
+            return
+        if len(missing) < index.shards:
+            self.tracker.say(f"missing of {index.shards} shards, computed now: {ranges(missing)}")
+        total = sum(index.layout(number).count for number in missing)
+        # From here on an interrupted run has shards to go on from.
+        self.tracker.resumes = True
+        start = time.perf_counter()
+        with self.tracker.progress("photographs", total) as update:
+            for step in survey(index, network, paths, self.images.batch, self.part):
+                rate = step.done / (time.perf_counter() - start)
+                aside = f", {step.skipped} set aside" if step.skipped else ""
+                update(step.done, f"{rate:.1f} a second{aside}")
+
+    def conclude(self, index: ActivationIndex) -> dict[str, object]:
+        """Say how far all parts together are, and return what the summary of a part says of it."""
+        missing, (mine, parts) = index.missing(), self.part
+        left = f"; still missing: {ranges(missing)}" if missing else ""
+        self.tracker.say(f"{index.shards - len(missing)} of {index.shards} shards are there{left}")
+        self.tracker.say(
+            f"part {mine} of {parts} is done, for all filters; when all are, the same command"
+            " without stage.shard and stage.shards has the answer"
+        )
+        return {
+            "index": {"folder": relative(index.folder)},
+            "rank/shard": mine,
+            "rank/shards": parts,
+            "rank/missing": len(missing),
+        }

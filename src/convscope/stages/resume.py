@@ -6,10 +6,16 @@ here is there; a last line that the end of the run cut short counts as not writt
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from convscope.models.zoo import registry
+from convscope.settings import ModelSettings
+from convscope.unit import Unit
 
 JOURNAL = "optima.jsonl"
 
@@ -90,3 +96,41 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any], place: str = ""
         elif old != new:
             found.append(f"{key} is {json.dumps(old)} there and {json.dumps(new)} here")
     return found
+
+
+def optimum(given: float | str | None, model: ModelSettings, unit: Unit) -> float | None:
+    """Return the activation of a unit's optimum, as it is given or as a run has found it.
+
+    Args:
+        given: the activation, or the folder of a run of stage=maximize; None: none.
+        model: the network.
+        unit: the unit.
+
+    Raises:
+        ValueError: the folder holds no such run, or one of other weights or another filter.
+    """
+    if given is None or isinstance(given, float):
+        return given
+    folder = Path(given).expanduser()
+    try:
+        summary = json.loads((folder / "summary.json").read_text("utf-8"))
+        with (folder / "tables" / "optima.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        made = str(summary["weights"]["sha256"])
+        found = [
+            float(row["activation"])
+            for row in rows
+            if (row["layer"], row["filter"], row["alive"]) == (unit.layer, str(unit.filter), "true")
+        ]
+        if summary["status"] != "done" or not all(map(math.isfinite, found)):
+            raise ValueError("it is not finished")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise ValueError(
+            f"stage.optimum={given} holds no finished run of stage=maximize. Give the folder of"
+            " one, or an activation."
+        ) from error
+    if made != registry.outline(model).weights.sha256:
+        raise ValueError(f"stage.optimum={given} is of other weights than {model.called}'s.")
+    if not found:
+        raise ValueError(f"stage.optimum={given} has no optimum of {unit} that is alive.")
+    return max(found)

@@ -326,3 +326,11 @@ def _spelled(place: str) -> str:
 def _lines(jobs: Sequence[Job]) -> list[Block]:
     parts = [tuple(jobs[first : first + ACROSS]) for first in range(0, len(jobs), ACROSS)]
     return [Block((), ("",), tuple(f"job {job.number}" for job in part), (part,)) for part in parts]
+
+
+def note(sweep: Path, /, **content: object) -> None:
+    """Add a line to the jobs of a multirun, unless it is over and has its summary."""
+    with suppress(OSError):
+        if not (sweep / "summary.json").exists():
+            with (sweep / JOBS).open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(content, ensure_ascii=False)}\n")

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 
-from convscope.data.labels import taxonomy
+from convscope.data.wordnet import lin, taxonomy
 
 MONO, MULTI = "mono-faceted (no split found)", "multifaceted (union over cases)"
 POLY, UNDECIDED = "polysemantic", "undecided"
@@ -195,37 +194,6 @@ def verdict(found: Split | None, meant: Meaning | None) -> tuple[str, str]:
     if meant.p < ALPHA:
         return POLY, f"two groups of unlike classes: {numbers}, p = {meant.p:.3g}"
     return UNDECIDED, f"two groups, neither clearly alike nor unlike: {numbers}, p = {meant.p:.3g}"
-
-
-@cache
-def lin(one: str, other: str) -> float:
-    """Return how alike two synsets are, from 0 to 1, by the classes of ImageNet below them.
-
-    Source: Lin, "An Information-Theoretic Definition of Similarity", 1998.
-    """
-    first, second = _information(one), _information(other)
-    if first + second == 0:
-        return 1.0
-    shared = max(map(_information, _above(one) & _above(other)), default=0.0)
-    return 2 * shared / (first + second)
-
-
-@cache
-def _information(wnid: str) -> float:
-    """Return the information of a synset: -log of its share of ImageNet's classes."""
-    leaves = max(len(taxonomy().leaves(wnid)), 1)
-    return -math.log(leaves / len(taxonomy().classes))
-
-
-@cache
-def _above(wnid: str) -> frozenset[str]:
-    """Return a synset and all that stand above it."""
-    found, waiting = set(), [wnid]
-    while waiting:
-        if (here := waiting.pop()) not in found:
-            found.add(here)
-            waiting += taxonomy().hypernyms[here]
-    return frozenset(found)
 
 
 def rand(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.activations.recorder import Peaks
-from convscope.data import dataset, photograph
-from convscope.data.views import Fit
-from convscope.models.flow import CONVOLUTIONS
+from convscope.activations.dataset_examples import Exemplars
+from convscope.models.graph import CONVOLUTIONS
 from convscope.models.linear import linear, obstacle
 from convscope.models.network import Network, inputs_of
-from convscope.models.position import receptive_field
-from convscope.models.probe import Probe, probe
-from convscope.models.receptive_field import sees_all
+from convscope.models.position import Probe, probe
 from convscope.unit import IMAGE, Unit
 from convscope.units import equivariance, invariance, polysemanticity, properties, tuning
 from convscope.units.equivariance import Family, Partner
@@ -27,21 +21,6 @@ from convscope.units.tuning import Tuning
 
 MOVED = 12
 """The strongest exemplars that are moved; all of them count for facets."""
-
-
-@dataclass(frozen=True)
-class Exemplars:
-    """What excites a unit most, as one position of its layer sees it.
-
-    Attributes:
-        crops: strongest first, one of each photograph `(count, height, width, 3)` in [0, 1].
-        keys: the class of each; None: not known. Empty: none is known.
-        controls: {another filter of the layer: the same of its own strongest}.
-    """
-
-    crops: np.ndarray
-    keys: tuple[str | None, ...] = ()
-    controls: Mapping[int, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,65 +143,6 @@ def study(
     )
 
 
-def gather(
-    network: Network,
-    layer: str,
-    filter: int,
-    peaks: Peaks,
-    paths: Sequence[Path],
-    side: int,
-    fit: Fit = "crop",
-    keys: Sequence[str | None] = (),
-    *,
-    count: int = 48,
-    controls: int = 20,
-    each: int = 2,
-    seed: int = 0,
-) -> Exemplars:
-    """Return what excites a unit most, and the same of other filters of its layer.
-
-    Args:
-        network: the network.
-        layer: the unit's layer.
-        filter: its number.
-        peaks: of all filters of the layer on the photographs, as `Album.observation` has them.
-        paths: the photographs, in the peaks' order.
-        side: pixels of the square view that the network got.
-        fit: how the photographs were fitted into it.
-        keys: the class of each photograph, None where unknown; empty: none is known.
-        count: exemplars of the unit, at most; one that does not excite it is none.
-        controls: other filters.
-        each: exemplars of each of those.
-        seed: which other filters.
-    """
-    random = np.random.default_rng(seed)
-    others = [other for other in range(peaks.values.shape[1]) if other != filter]
-    chosen = random.choice(others, min(controls, len(others)), replace=False).tolist()
-    wanted = {int(one): peaks.strongest(int(one), each) for one in sorted(chosen)}
-    mine = peaks.strongest(filter, count)
-    mine = mine[peaks.values[mine, filter] > 0]
-    views = {
-        int(place): dataset.shown(photograph.load(paths[place]), side, fit)[0]
-        for place in sorted({*map(int, mine), *(int(p) for part in wanted.values() for p in part)})
-    }
-    size = probe(network, layer).size
-    seen = receptive_field(network, layer, (side, side)) or sees_all(side)
-
-    def cut(one: int, places: np.ndarray) -> np.ndarray:
-        found = []
-        for place in places:
-            box = seen.box(int(peaks.rows[place, one]), int(peaks.columns[place, one]))
-            middle = (box.top + box.bottom) / 2, (box.left + box.right) / 2
-            found.append(_window(views[int(place)], middle, size))
-        return np.stack(found) if found else np.empty((0, *size, 3), np.float32)
-
-    return Exemplars(
-        crops=cut(filter, mine),
-        keys=tuple(keys[place] for place in mine) if keys else (),
-        controls={one: cut(one, places) for one, places in wanted.items()},
-    )
-
-
 def mechanisms(
     network: Network,
     position: Probe,
@@ -250,18 +170,6 @@ def mechanisms(
         usual = position.contributions(np.concatenate(list(exemplars.controls.values())), how)
         mean = usual.mean(axis=0) if usual is not None else None
     return found - mean if mean is not None else found
-
-
-def _window(view: np.ndarray, middle: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
-    """Return part of a view around a point, mirrored beyond its edges."""
-    first = [round(at - length / 2) for at, length in zip(middle, size, strict=True)]
-    pads = [
-        (max(-start, 0), max(start + length - side, 0))
-        for start, length, side in zip(first, size, view.shape[:2], strict=True)
-    ]
-    padded = np.pad(view, (*pads, (0, 0)), mode="symmetric")
-    top, left = (start + before for start, (before, _) in zip(first, pads, strict=True))
-    return padded[top : top + size[0], left : left + size[1]]
 
 
 def _kernels(network: Network, layer: str) -> np.ndarray | None:

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from convscope.report.figures.canvas import number
 from convscope.stats import circular
+from convscope.text import number
 from convscope.units.equivariance import ALIKE, Family, Partner
 from convscope.units.invariance import KEPT, Invariance
 from convscope.units.polysemanticity import POLY, UNDECIDED, Meaning, Split, verdict

@@ -6,21 +6,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from convscope.activations.dataset_examples import Example, Hit, examples
+from convscope import text
+from convscope.activations.dataset_examples import CROPS, Bin, Example, Hit, bins, examples, shrunk
 from convscope.activations.index import ActivationIndex, By
 from convscope.activations.statistics import firing
 from convscope.data import dataset, splits
-from convscope.data.labels import Labels, taxonomy
-from convscope.data.splits import Panel
+from convscope.data.labels import Labels
+from convscope.data.splits import LEVEL, Panel
+from convscope.data.wordnet import taxonomy
 from convscope.models.receptive_field import Axis, ReceptiveField
-from convscope.report.figures.canvas import number
-from convscope.report.figures.quilt import Bin, bins
-from convscope.report.html import shrunk
-from convscope.report.roster import CROPS, UnitSummary
-from convscope.stages import checks
+from convscope.text import number
 from convscope.units import selectivity
 from convscope.units.selectivity import Best, Selectivity
 
@@ -83,7 +82,7 @@ class Evidence:
 
     def name(self, place: int) -> str:
         """Return the name of a photograph, as it can be shown."""
-        return dataset.spelled(self._names[place])
+        return text.spelled(self._names[place])
 
     @cached_property
     def _names(self) -> list[str]:
@@ -98,7 +97,7 @@ class Evidence:
             self._keys,
             groups,
             {**self.labels.names, **{wnid: known.name(wnid) for wnid in groups}},
-            splits.halves(self.index.digests()),
+            dataset.halves(self.index.digests()),
             self.min_images,
             self.permutations,
             self.seed,
@@ -305,8 +304,93 @@ class Evidence:
                 " alone, the nearest pixels are shown, which had no part in the activation."
             )
         if skipped := len(self.skipped):
-            said.append(f"{checks.aside(skipped)}: tables/skipped.csv says why.")
+            said.append(f"{dataset.aside(skipped)}: tables/skipped.csv says why.")
         if clipped := self.index.clipped():
             many = "1 activation lies" if clipped == 1 else f"{clipped:,} activations lie"
             said.append(f"{many} beyond what the index can hold: kept as 65504.")
         return said
+
+
+MARKS = ("selective", "avoiding", "silent")
+"""What can be said about a filter in a word."""
+
+
+@dataclass(frozen=True)
+class UnitSummary:
+    """One filter among all of its layer.
+
+    Attributes:
+        layer: its layer.
+        filter: its number.
+        firing_rate: share of the positions on photographs whose preactivation is above zero.
+        sparseness: from 0, where it responds alike to all photographs, to 1, where to few; None:
+            to none.
+        activation: its largest peak on any photograph.
+        best: the class or group that stands out most; None: there is none. The figures below are
+            about it.
+        side: whether the filter fires for `best` or avoids it.
+        auroc: chance that a photograph of `best` excites the filter more than another does.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        q: its false discovery rate; None: not tested.
+        avoids: what the filter avoids most; None: nothing.
+        words: names of all groups that it fires for, those above them in the taxonomy included.
+        crops: the receptive fields that excite it most, one of each photograph, strongest first,
+            uint8 `(height, width, 3)` of any size; nine at most.
+        labels: the class of each crop's photograph, where it is known.
+        activations: the preactivation at each crop.
+    """
+
+    layer: str
+    filter: int
+    firing_rate: float
+    sparseness: float | None
+    activation: float
+    best: str | None
+    side: Literal["fires", "avoids"]
+    auroc: float | None
+    low: float | None
+    high: float | None
+    q: float | None
+    avoids: str | None
+    words: tuple[str, ...]
+    crops: tuple[np.ndarray, ...]
+    labels: tuple[str | None, ...]
+    activations: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """The unit, such as `block4_conv3:17`."""
+        return f"{self.layer}:{self.filter}"
+
+    @property
+    def slug(self) -> str:
+        """What a link to this filter is called."""
+        return f"{self.layer}-{self.filter}"
+
+    @property
+    def significant(self) -> bool:
+        """Whether its best group is more than chance would find."""
+        return self.best is not None and self.q is not None and self.q < LEVEL
+
+    @property
+    def selective(self) -> bool:
+        """Whether it fires for its best group."""
+        return self.significant and self.side == "fires"
+
+    @property
+    def silent(self) -> bool:
+        """Whether no photograph excites it anywhere."""
+        return not self.firing_rate > 0
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """All groups that it fires for, the best first, each once."""
+        best = (self.best,) if self.selective and self.best else ()
+        return tuple(dict.fromkeys((*best, *self.words)))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What a search finds it by beside its number and its groups."""
+        found = self.selective, self.avoids is not None, self.silent
+        return tuple(word for word, holds in zip(MARKS, found, strict=True) if holds)

@@ -1,1 +1,4 @@
-"""MISSING."""
+"""Where networks come from: packages, keras.applications, files.
+
+Open registry.py first: a network by its settings, checked without TensorFlow.
+"""

@@ -6,25 +6,26 @@ import difflib
 import hashlib
 import inspect
 import random
+import socket
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from io import TextIOBase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from convscope.data import class_names
-from convscope.data.labels import taxonomy
+from convscope.data import labels
+from convscope.data.wordnet import taxonomy
 from convscope.models.backend import keras
-from convscope.models.network import Network, build
-from convscope.models.preprocess import MODES, preprocess
-from convscope.models.zoo import published, weight_file
-from convscope.models.zoo.published import Published
-from convscope.models.zoo.weight_file import Contents
-from convscope.models.zoo.weights import Provenance
+from convscope.models.network import MODES, Network, build, preprocess
+from convscope.models.zoo import keras_files
+from convscope.models.zoo.checkpoints import Provenance
+from convscope.models.zoo.keras_files import Contents, checksum, reason
 
 Make = Callable[..., keras.Model]
 
@@ -52,11 +53,11 @@ def application(name: str, weights: str) -> Network:
             model = _random(make, name)
             size, source, digest = _side(model), "random weights", _digest(model)
         elif weights == "imagenet":
-            model, file = published.graph(lambda: _graph(make, "imagenet"))
-            path = published.cached(name, file)
-            weight_file.fill(model, weight_file.contents(path), name)
+            model, file = graph(lambda: _graph(make, "imagenet"))
+            path = cached(name, file)
+            keras_files.fill(model, keras_files.contents(path), name)
             size, source = _side(model), "ImageNet weights"
-            digest = weight_file.checksum(path)
+            digest = keras_files.checksum(path)
         else:
             path = Path(weights).expanduser()
             if not path.is_file():
@@ -64,8 +65,8 @@ def application(name: str, weights: str) -> Network:
                     f"model.weights={weights} is not a file. It is imagenet, random, or a file of"
                     f" weights for {name}."
                 )
-            model, size = _from_file(make, name, weight_file.contents(path))
-            source, digest = f"weights of {path.name}", weight_file.checksum(path)
+            model, size = _from_file(make, name, keras_files.contents(path))
+            source, digest = f"weights of {path.name}", keras_files.checksum(path)
     provenance = Provenance(f"keras.applications {name}, {source}", digest)
     return build(name, model, ours, provenance, _classes(model), size)
 
@@ -152,11 +153,11 @@ def _from_file(make: Make, name: str, file: Contents) -> tuple[keras.Model, int]
         ValueError: it fits none.
     """
     origin: Published | None
-    model, origin = published.graph(lambda: _graph(make, "imagenet"))
+    model, origin = graph(lambda: _graph(make, "imagenet"))
     size, options = _side(model), dict[str, Any]()
-    if weight_file.misfit(model, file):
+    if keras_files.misfit(model, file):
         for tried, variant, its in _variants(make, model, file, size):
-            if not weight_file.misfit(variant, file):
+            if not keras_files.misfit(variant, file):
                 model, options, origin = variant, tried, its
                 break
     if file.layers not in (0, len(model.layers)) and not (origin and origin.fits(file.path)):
@@ -164,7 +165,7 @@ def _from_file(make: Make, name: str, file: Contents) -> tuple[keras.Model, int]
         plain = _graph(make, **options)
         if len(plain.layers) == file.layers:
             model = plain
-    weight_file.fill(model, file, name)
+    keras_files.fill(model, file, name)
     return model, size
 
 
@@ -180,14 +181,14 @@ def _variants(
     for side in (None, size):
         options = {"include_top": False, "input_shape": (side, side, 3)}
         try:
-            yield options, *published.graph(lambda: _graph(make, "imagenet", **options))  # noqa: B023
+            yield options, *graph(lambda: _graph(make, "imagenet", **options))  # noqa: B023
         except ValueError:  # a NASNet, which is another graph for images of any size
             continue
 
 
 def _other_classes(full: keras.Model, file: Contents) -> int | None:
     """Return how many classes a file has whose network differs in nothing but their number."""
-    asked = Counter(weight_file.shapes(full).values())
+    asked = Counter(keras_files.shapes(full).values())
     given = Counter(file.shapes.values())
     missing, extra = asked - given, given - asked
     counts = [shape[0] for shape in extra if len(shape) == 1]
@@ -206,7 +207,7 @@ def _classes(model: keras.Model) -> tuple[str, ...]:
     if len(model.outputs[0].shape) != 2:
         return ()
     count, known = model.outputs[0].shape[-1], taxonomy().classes
-    return known if count == len(known) else class_names.numbered(count)
+    return known if count == len(known) else labels.numbered(count)
 
 
 def _digest(model: keras.Model) -> str:
@@ -215,3 +216,115 @@ def _digest(model: keras.Model) -> str:
     for weight in model.weights:
         digest.update(np.ascontiguousarray(weight.numpy()).data)
     return digest.hexdigest()
+
+
+PATIENCE = 30.0  # seconds without an answer after which a download has failed
+PACKAGED = "model=vgg16, model=alexnet and model=efficientnet_lite0 need no download"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file that Keras loads: its name, where it comes from, its MD5 or SHA-256 if it has one."""
+
+    name: str
+    origin: str
+    digest: str | None
+
+    def fits(self, path: Path) -> bool:
+        """Return whether a file is known to be this one."""
+        return self.digest is not None and self.digest == checksum(path, self.algorithm)
+
+    @property
+    def algorithm(self) -> str:
+        """Which checksum the digest is."""
+        return "md5" if self.digest is not None and len(self.digest) == 32 else "sha256"
+
+
+def graph(make: Callable[[], keras.Model]) -> tuple[keras.Model, Published]:
+    """Return the network that Keras builds for ImageNet weights, without them, and their file.
+
+    Its graph may be another than without them: an EfficientNet scales its input once more.
+
+    Args:
+        make: builds the network as if its weights were to be loaded.
+    """
+    asked: list[Published] = []
+
+    def note(
+        fname: str, origin: str, *_: object, file_hash: str | None = None, **__: object
+    ) -> str:
+        asked.append(Published(fname, origin, file_hash))
+        return fname
+
+    with (
+        _instead(keras.src.utils.file_utils, "get_file", note),
+        _instead(keras.Model, "load_weights", lambda *_, **__: None),
+    ):
+        return make(), asked[-1]
+
+
+def cached(network: str, file: Published) -> Path:
+    """Return where Keras keeps a file, after a download if need be.
+
+    Raises:
+        FileNotFoundError: it is not there, and cannot be downloaded.
+        ValueError: it is there, but is not what Keras publishes.
+    """
+    path = Path(keras.src.utils.file_utils.config.keras_home()) / "models" / file.name
+    if not path.is_file():
+        return _download(network, file, path)
+    if file.digest is not None and not file.fits(path):
+        raise ValueError(
+            f"The weight file {path} is incomplete, or is not the one that Keras publishes for"
+            f" {network}: its {file.algorithm.upper()} is not {file.digest[:16]}.... Delete it,"
+            " so that it is downloaded anew, or give model.weights=PATH of a good copy."
+        )
+    return path
+
+
+def _download(network: str, file: Published, path: Path) -> Path:
+    """Let Keras download a file to its cache and check it.
+
+    Raises:
+        FileNotFoundError: that failed.
+    """
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        with redirect_stdout(_Progress()):
+            got = keras.utils.get_file(
+                file.name, file.origin, cache_subdir="models", file_hash=file.digest
+            )
+    # Keras raises plain exceptions here, and urllib many kinds.
+    except Exception as error:
+        why = reason(error).rpartition(" -- ")[2]
+        raise FileNotFoundError(
+            f"The ImageNet weights of {network} cannot be downloaded: {why}. Put {file.name} into"
+            f" {path.parent}, or give model.weights=PATH of a copy; {PACKAGED}."
+        ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
+    return Path(got)
+
+
+class _Progress(TextIOBase):
+    """Where Keras writes while it downloads: its bar goes to a terminal, its announcements away."""
+
+    def write(self, text: str) -> int:
+        """Show a part of the bar."""
+        shown = sys.stderr
+        if shown and shown.isatty() and not text.startswith(("Downloading", "A local file")):
+            shown.write(text)
+            shown.flush()
+        return len(text)
+
+
+@contextmanager
+def _instead(owner: object, name: str, value: object) -> Iterator[None]:
+    """Put another value in an attribute's place for a while."""
+    kept = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, kept)

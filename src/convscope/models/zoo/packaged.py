@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from convscope.data.labels import taxonomy
+from convscope.data.wordnet import taxonomy
 from convscope.models.backend import keras
 from convscope.models.network import Network, build
-from convscope.models.zoo import weights
-from convscope.models.zoo.architectures import (
+from convscope.models.zoo import checkpoints
+from convscope.models.zoo.checkpoints import (
     ALEXNET,
     CLASSIFIER,
     LITE0,
@@ -127,8 +127,8 @@ def _filled(
         FileNotFoundError: the file or its package is missing.
         ValueError: the file is damaged, or holds an array that does not fit.
     """
-    checkpoint = weights.PACKAGED[model.name]
-    arrays = weights.load(checkpoint, path)
+    checkpoint = checkpoints.PACKAGED[model.name]
+    arrays = checkpoints.load(checkpoint, path)
     for layer in model.layers:
         values = arrays.get(layer.name, ())
         takes, has = ([tuple(part.shape) for part in parts] for parts in (layer.weights, values))

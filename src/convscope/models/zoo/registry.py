@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convscope.models.zoo import weights
-from convscope.models.zoo.weights import Provenance
-from convscope.settings import ModelSettings
+from convscope.models.zoo import checkpoints
+from convscope.models.zoo.checkpoints import Provenance
+from convscope.settings import AscentSettings, ModelSettings
 from convscope.unit import Unit
 from convscope.unit import check as check_unit
 
@@ -60,8 +60,8 @@ def outline(model: ModelSettings) -> Outline:
     """
     if model.kind != "packaged":
         return _drawn(network(model))
-    name = packaged(model)
-    checkpoint = weights.PACKAGED[name]
+    name = packaged_name(model)
+    checkpoint = checkpoints.PACKAGED[name]
     return Outline(
         name,
         checkpoint.provenance,
@@ -93,7 +93,7 @@ def _loaded(model: ModelSettings, _: object) -> Network:
     if model.kind == "packaged":
         from convscope.models.zoo.packaged import LOADERS
 
-        return LOADERS[packaged(model)](weight_file(model))
+        return LOADERS[packaged_name(model)](weight_file(model))
     if model.kind == "application":
         from convscope.models.zoo.applications import application
 
@@ -104,17 +104,17 @@ def _loaded(model: ModelSettings, _: object) -> Network:
     return keras_file(path, str(model.preprocess), model.called, model.labels, model.custom)
 
 
-def packaged(model: ModelSettings) -> str:
+def packaged_name(model: ModelSettings) -> str:
     """Return the name of a packaged network.
 
     Raises:
         ValueError: no such network is packaged.
     """
-    if model.name in weights.PACKAGED:
+    if model.name in checkpoints.PACKAGED:
         return str(model.name)
-    near = difflib.get_close_matches(str(model.name), weights.PACKAGED, 1)
+    near = difflib.get_close_matches(str(model.name), checkpoints.PACKAGED, 1)
     raise ValueError(
-        f"model.name={model.name} is no packaged network. Those are {', '.join(weights.PACKAGED)};"
+        f"model.name={model.name} is no packaged network. Those are {', '.join(checkpoints.PACKAGED)};"
         f" others come with model=application model.name=VGG16 or model=file."
         + (f" Did you mean {near[0]!r}?" if near else "")
     )
@@ -177,7 +177,7 @@ def _drawn(found: Network) -> Outline:
 
 
 def _fits(found: Network, layer: str, side: int) -> bool:
-    from convscope.models.flow import sizes
+    from convscope.models.graph import sizes
 
     try:
         sizes(found.until(layer), (side, side))
@@ -193,9 +193,9 @@ def positions(model: ModelSettings, layer: str, size: tuple[int, int]) -> tuple[
         ValueError: the image is too small.
     """
     if model.kind == "packaged":
-        made = weights.PACKAGED[packaged(model)].maps[layer]
+        made = checkpoints.PACKAGED[packaged_name(model)].maps[layer]
         return made.rows(size[0]), made.rows(size[1])
-    from convscope.models.flow import sizes
+    from convscope.models.graph import sizes
 
     return sizes(network(model).until(layer), size)[layer]
 
@@ -228,4 +228,89 @@ def check_linear(layer: str, model: ModelSettings) -> None:
 
 def plain(model: ModelSettings) -> bool:
     """Return whether a network is packaged and has convolutions and pools alone."""
-    return model.kind == "packaged" and weights.PACKAGED[packaged(model)].classifier is None
+    return (
+        model.kind == "packaged" and checkpoints.PACKAGED[packaged_name(model)].classifier is None
+    )
+
+
+def check_units(model: ModelSettings, units: Sequence[Unit]) -> None:
+    """Raise unless the network has these units, and its weights are there and intact.
+
+    Raises:
+        ValueError, FileNotFoundError: unknown layer or filter, missing or damaged weights.
+    """
+    for unit in units:
+        check(unit, model)
+    check_weights(model)
+
+
+def check_weights(model: ModelSettings) -> None:
+    """Raise unless the weights of a network are there and intact.
+
+    Raises:
+        ValueError, FileNotFoundError: they are missing or damaged.
+    """
+    if model.kind == "packaged":
+        checkpoint = checkpoints.PACKAGED[packaged_name(model)]
+        checkpoints.verify(checkpoint, weight_file(model) or checkpoints.locate(checkpoint))
+
+
+def check_classifier(model: ModelSettings) -> str:
+    """Return the layer of a network that gives a logit for each class; its weights are intact.
+
+    Raises:
+        ValueError, FileNotFoundError: there is none, or the weights are missing or damaged.
+    """
+    found = outline(model)
+    if found.classifier is None:
+        raise ValueError(
+            f"{found.name} with these weights has no classifier to name what it sees: it ends in"
+            f" {list(found.layers)[-1]}. Take model=efficientnet_lite0, or model=application"
+            " model.name=VGG16 with Keras' own weights."
+        )
+    if found.layers[found.classifier] < 2:
+        raise ValueError(
+            f"{found.name} ends in a single number, {found.classifier}, which is no choice between"
+            " classes. Give a network with a logit for each class."
+        )
+    check_weights(model)
+    return found.classifier
+
+
+def check_size(
+    name: str, size: int | str | tuple[int, ...] | None, found: Outline, layer: str
+) -> None:
+    """Raise ValueError if images of `size` pixels, the setting `name`, do not suit a layer."""
+    demanded = found.demands(layer)
+    for side in size if isinstance(size, tuple) else (size,):
+        if not isinstance(side, int):
+            continue
+        if demanded and side != demanded:
+            raise ValueError(
+                f"{name}={side} does not suit {layer}, which takes images of {demanded} x"
+                f" {demanded} pixels alone. Give {name}={demanded}, or leave it out."
+            )
+        if demanded or found.fits(layer, side):
+            continue
+        if side < (least := found.least(layer)):
+            raise ValueError(
+                f"{name}={side} leaves no position at {layer}, which needs {least} pixels. Give"
+                f" {name}={_fitting(found, layer, 4 * least)} or more."
+            )
+        raise ValueError(
+            f"{name}={side} does not suit {layer}, since {found.name} adds maps that differ in size"
+            f" there. Give {name}={_fitting(found, layer, side)}."
+        )
+
+
+def _fitting(found: Outline, layer: str, side: int) -> int:
+    """Return the first side from one on that suits a layer."""
+    sides = range(side, 2 * side + 1)
+    return next((size for size in sides if found.fits(layer, size)), found.least(layer))
+
+
+def check_canvas(ascent: AscentSettings, model: ModelSettings, layer: str) -> None:
+    """Raise ValueError if the canvas, or what is cut from it, does not suit a layer."""
+    found = outline(model)
+    check_size("ascent.size", ascent.size, found, layer)
+    check_size("ascent.view", ascent.view, found, layer)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,120 +22,6 @@ EFFECTS = {
     "negligible": "#666c79",
 }
 SWATCHES = {"image:red": "#ff0000", "image:green": "#00ff00", "image:blue": "#0000ff"}
-
-
-@dataclass(frozen=True)
-class Portrait:
-    """One unit as it is shown.
-
-    Attributes:
-        name: such as `block4_conv2:133`; for the inputs of the first layer `image:red`.
-        optimum: the image that excites it most, uint8 `(height, width, 3)`; None: there is none.
-        activation: peak preactivation on that image, as saved.
-        activation_mean: mean preactivation on that image.
-        alive: whether the ascent started; None where no optimum applies (colour inputs).
-        crops: receptive fields cut from photographs, uint8, strongest first.
-        crop_activations: preactivation at each crop.
-        evidence: whether the image says what the unit does on photographs; None: not examined.
-        standing: why, in a sentence.
-    """
-
-    name: str
-    optimum: np.ndarray | None
-    activation: float | None
-    activation_mean: float | None
-    alive: bool | None
-    crops: tuple[np.ndarray, ...]
-    crop_activations: tuple[float, ...]
-    evidence: bool | None = None
-    standing: str = ""
-
-    @property
-    def picture(self) -> np.ndarray | None:
-        """The optimum, unless the unit is not alive: that image would be no result."""
-        return None if self.alive is False else self.optimum
-
-    @property
-    def absence(self) -> str:
-        """Why there is no picture, in plain words."""
-        if self.alive is False:
-            return "not alive"
-        return "colour input" if self.alive is None else "no optimum"
-
-
-@dataclass(frozen=True)
-class InputRow:
-    """One input of the unit: a row of the explorer.
-
-    Attributes:
-        portrait: the input unit.
-        kernel: its slice of the weights, float32 `(height, width)`.
-        l2: root of the summed squared weights.
-        sign_index: (P - N) / (P + N), from -1 to 1.
-        label: excitatory, inhibitory, mixed or negligible.
-        mostly: "mostly excitatory" or "mostly inhibitory", also where the label is mixed.
-        share: part of the summed squared L2 of all inputs, from 0 to 1.
-        mean: expected contribution over the photographs; None: not measured, as below.
-        top_shift: how much more it contributes to strong responses.
-        drive: the part of the shift above zero.
-        release: the part below zero.
-        ablation: what the mean output loses with the contribution held at its mean.
-        ablation_top: the same at strong responses.
-        effect: like `label`, by what the input does; "" where not measured.
-        functional_sign: like `sign_index`, of the contributions.
-        confidence: the share of draws of photographs in which `effect` is the same.
-        pattern: how the weights are laid out: uniform, opponent, centre-surround or other.
-        angle: of an opponent kernel, in degrees counterclockwise from the right.
-    """
-
-    portrait: Portrait
-    kernel: np.ndarray
-    l2: float
-    sign_index: float
-    label: str
-    mostly: str
-    share: float
-    mean: float | None
-    top_shift: float | None = None
-    drive: float | None = None
-    release: float | None = None
-    ablation: float | None = None
-    ablation_top: float | None = None
-    effect: str = ""
-    functional_sign: float | None = None
-    confidence: float | None = None
-    pattern: str = ""
-    angle: float | None = None
-
-    @property
-    def sign(self) -> str:
-        """The side of zero that the weights lean to: excitatory or inhibitory."""
-        return "inhibitory" if self.mostly.endswith("inhibitory") else "excitatory"
-
-    @property
-    def layout(self) -> str:
-        """How the weights are laid out, in words; "" where there is nothing to say."""
-        if self.pattern in ("", "other", "uniform"):
-            return ""
-        if self.angle is None:
-            return self.pattern
-        return f"{self.pattern}, positive towards {self.angle:.0f}\N{DEGREE SIGN}"
-
-
-def number(value: float | None, *, signed: bool = False, digits: int = 3) -> str:
-    """Return `value` in significant digits with a true minus sign; an en dash for None."""
-    if value is None or not math.isfinite(value):
-        return "\N{EN DASH}"
-    value = value or 0.0  # No minus before zero.
-    size = math.floor(math.log10(abs(value))) if value else digits - 1
-    form = f".{max(digits - 1 - size, 0)}f" if -4 <= size < 6 else f".{digits - 1}e"
-    plus = "+" if signed and value > 0 else ""
-    return plus + f"{value:{form}}".replace("-", "\N{MINUS SIGN}")
-
-
-def fixed(value: float) -> str:
-    """Return `value` with its sign and two decimals: for quantities between -1 and 1."""
-    return f"{round(value, 2) or 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _ramp(hue: float) -> np.ndarray:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageOps
 
-from convscope.report.card import Card, by_unit
-from convscope.report.figures.canvas import INK, QUIET, Page, number
+from convscope.activations.dataset_examples import CROPS, Bin, Example
+from convscope.activations.predictions import Guess, Prediction
+from convscope.report.figures.canvas import INK, PAPER, QUIET, RULE, VOID, Page
+from convscope.text import number, percent
 
 WIDE = 2600
 """Pixels that a sheet of many images is wide, about."""
@@ -68,61 +71,259 @@ def contact_sheet(
     return page.array()
 
 
-def optima_sheet(cards: Sequence[Card]) -> np.ndarray:
-    """Return all images on one page that is about as tall as wide, uint8 `(height, width, 3)`.
+MARGIN, GAP, LABEL = 32, 12, 248  # units of a page; LABEL: what a row of the quilt begins with
+ACROSS, SIDE = 4, 156  # tiles of the top images in a row, and units of each picture in one
 
-    The images of a unit stand side by side: its samples in a row, what excites it before what it
-    dislikes. Below each stand the filter and the activation, and in words what is to be said
-    against it; an image that the unit does not respond to is faded.
+
+def quilt_picture(
+    name: str,
+    rows: Sequence[tuple[Bin, Sequence[Example]]],
+    photographs: int,
+    score: str = "peak activation",
+) -> np.ndarray:
+    """Return the bins as rows of crops, strongest first, uint8 `(height, width, 3)`.
+
+    Args:
+        name: the unit.
+        rows: each bin with the examples of its places.
+        photographs: how many have a score.
+        score: what the score of a photograph is, in words.
 
     Raises:
-        ValueError: there are no cards.
+        ValueError: there are no rows, or a bin has no examples.
     """
-    if not cards:
-        raise ValueError("A contact sheet needs at least one image. Received: none.")
-    units = by_unit(cards)
-    both, samples = len({card.sign for card in cards}) > 1, any(card.sample for card in cards)
-    marked = any(card.marks for card in cards)
-    # One unit alone fills the page as its images do; otherwise each unit is a block of one row.
-    group = max(map(len, units)) if len(units) > 1 else 1 + both
-    blocks = len(units) if len(units) > 1 else -(-len(cards) // group)
-    columns, side = _arrangement(blocks, group, max(max(card.image.shape[:2]) for card in cards))
-    images: list[np.ndarray | None] = []
-    captions = []
-    for unit in units:
-        empty = -len(unit) % group
-        images += [*map(_faded, unit), *[None] * empty]
-        captions += [*(_caption(card, both, samples, marked) for card in unit), *[""] * empty]
-    gap = 16 if side > 128 else 12 if group > 1 else 8
-    return contact_sheet(images, captions, columns * group, side=side, gap=gap, group=group)
+    if not rows or not all(examples for _, examples in rows):
+        received = [len(examples) for _, examples in rows]
+        raise ValueError(f"A quilt needs examples in each of its bins. Received: {received}.")
+    most = max(len(examples) for _, examples in rows)
+    side = min(160, max(72, (1360 - 2 * MARGIN - LABEL) // most - GAP))
+    wide = max(most * (side + GAP) - GAP, 480)
+    page = Page(2 * MARGIN + LABEL + wide, 106 + len(rows) * (side + 58), scale=2)
+    page.text(MARGIN, 40, f"{name} over its range", 22, weight="bold", fit=LABEL + wide)
+    many = f"{photographs:,} photograph{'s' * (photographs != 1)}"
+    words = f"{many} by their {score}, from the strongest to the weakest"
+    page.text(MARGIN, 70, words, 13, color=QUIET, fit=LABEL + wide)
+    ends = min(bin_.low for bin_, _ in rows), max(bin_.high for bin_, _ in rows)
+    for index, (bin_, examples) in enumerate(rows):
+        top = 98 + index * (side + 58)
+        page.box(MARGIN, top, LABEL + wide, 1, RULE)
+        _bin(page, top + 14, bin_, side, ends)
+        for place, example in enumerate(examples):
+            left = MARGIN + LABEL + place * (side + GAP)
+            page.paste(example.crop, left, top + 14, side, side)
+            middle, down = left + side / 2, top + 14 + side
+            page.text(middle, down + 13, number(example.activation), 13, ha="center", fit=side)
+            words = _short(example.label or example.image, 28)
+            page.text(middle, down + 29, words, 11, color=QUIET, ha="center", fit=side)
+    return page.array()
 
 
-def _arrangement(blocks: int, group: int, longest: int) -> tuple[int, int]:
-    """Return how many blocks of images stand in a row, and the side of an image in pixels.
+def _bin(page: Page, top: int, bin_: Bin, side: int, ends: tuple[float, float]) -> None:
+    """Write what a row holds, with its scores as a stretch of the whole range."""
+    room = LABEL - 24
+    page.text(MARGIN, top + 10, bin_.name, 17, weight="bold", fit=room)
+    many = f", {bin_.count:,} photographs" if bin_.count > len(bin_.places) else ""
+    page.text(MARGIN, top + 33, bin_.range + many, 12, color=QUIET, fit=room)
+    low, high = number(bin_.low), number(bin_.high)
+    page.text(MARGIN, top + 52, low if low == high else f"{low} to {high}", 13, fit=room)
+    span = (ends[1] - ends[0]) or 1.0
+    start, stop = ((value - ends[0]) / span for value in (bin_.low, bin_.high))
+    page.box(MARGIN, top + 66, room, 5, VOID)
+    page.box(MARGIN + min(start * room, room - 3), top + 66, max((stop - start) * room, 3), 5, INK)
+    words = bin_.note
+    if bin_.share is not None and bin_.beyond < 1:
+        words = f"the top {100 * bin_.beyond:g} % hold {100 * bin_.share:.1f} %\nof all excitation"
+    page.text(MARGIN, top + 82, words.replace(": ", ":\n"), 12, color=QUIET, va="top", fit=room)
 
-    The page comes near to a square with few empty places. Few images are not enlarged beyond
-    `longest`, their own longer side, unless they are tiny; hundreds become smaller.
+
+def _short(words: str, most: int) -> str:
+    """Return `words` of at most so many letters; of longer ones the middle is left out."""
+    keep = most - 1
+    return words if len(words) <= most else f"{words[: keep - keep // 2]}…{words[-(keep // 2) :]}"
+
+
+def framed(example: Example, side: int) -> np.ndarray:
+    """Return the whole photograph with its longer side `side`, the unit's box drawn onto it."""
+    height, width = example.size
+    factor = side / max(height, width)
+    down, across = max(1, round(height * factor)), max(1, round(width * factor))
+    whole = Image.fromarray(example.whole).resize((across, down), Image.Resampling.LANCZOS)
+    line, draw = max(1, side // 130), ImageDraw.Draw(whole)
+    edges = [round(edge * factor) for edge in example.box]
+    # Black around white can be told from any photograph; both lie outside the box.
+    for reach, colour in ((2 * line, "black"), (line, "white")):
+        top, left = (max(edge - reach, 0) for edge in edges[:2])
+        bottom, right = min(edges[2] + reach, down) - 1, min(edges[3] + reach, across) - 1
+        draw.rectangle((left, top, max(right, left), max(bottom, top)), None, colour, line)
+    return np.asarray(whole)
+
+
+def top_picture(
+    name: str, examples: Sequence[Example], score: str = "peak activation", more: int = 0
+) -> np.ndarray:
+    """Return the strongest photographs, uint8 `(height, width, 3)`.
+
+    Each is shown as the part that the unit saw, and whole with that part framed.
+
+    Args:
+        name: the unit.
+        examples: the photographs, strongest first.
+        score: what the number of each is, in words.
+        more: how many examples there are beside these.
+
+    Raises:
+        ValueError: there are no examples.
     """
+    if not examples:
+        raise ValueError("The top images need at least one example. Received: none.")
+    columns = min(ACROSS, len(examples))
+    tile = 2 * SIDE + GAP // 2
+    width = max(2 * MARGIN + columns * (tile + 2 * GAP) - 2 * GAP, 560)
+    tall = SIDE + 60
+    page = Page(width, 96 + -(-len(examples) // columns) * tall, scale=2)
+    page.text(MARGIN, 40, f"What excites {name} most", 22, weight="bold", fit=width - 2 * MARGIN)
+    words = f"the part that the unit saw, the photograph it is from, and its {score}"
+    words += f"; {more} more are in the table" * bool(more)
+    page.text(MARGIN, 70, words, 13, color=QUIET, fit=width - 2 * MARGIN)
+    for index, example in enumerate(examples):
+        left = MARGIN + index % columns * (tile + 2 * GAP)
+        top = 98 + index // columns * tall
+        page.paste(example.crop, left, top, SIDE, SIDE)
+        page.paste(framed(example, 2 * SIDE), left + SIDE + GAP // 2, top, SIDE, SIDE)
+        page.text(left, top + SIDE + 15, str(example.rank), 13, color=QUIET)
+        words = _short(example.label or example.image, 34)
+        page.text(left + 26, top + SIDE + 15, words, 14, weight="bold", fit=tile - 100)
+        value = number(example.activation, digits=4)
+        page.text(left + tile, top + SIDE + 15, value, 14, ha="right")
+        words = _short(example.image, 56)
+        page.text(left + 26, top + SIDE + 33, words, 11, color=QUIET, fit=tile - 26)
+    return page.array()
 
-    def flaw(columns: int) -> float:
-        rows = -(-blocks // columns)
-        return abs(math.log(columns * group / rows / 1.2)) + 2 * (1 - blocks / (rows * columns))
 
-    columns = min(range(1, blocks + 1), key=flaw)
-    fitting = WIDE // (columns * group) - 8
-    return columns, min(max(fitting, 72), max(longest, 176), 512)
+# Never by colour alone: a mark stands beside each. They end what figures.EFFECTS begins.
+RIGHT, WRONG = "#17713f", "#b00b1a"
+TINTS = {True: "#bfe5cd", False: "#f3c9c9", None: "#cdd7ea"}
+MARKS = {True: "\N{CHECK MARK} ", False: "\N{BALLOT X} ", None: ""}
+BARS = 5  # classes of a photograph that are drawn
 
-
-def _faded(card: Card) -> np.ndarray:
-    """Return the image, without colour and nearly white if the unit does not respond to it."""
-    if card.alive:
-        return card.image
-    grey = card.image.mean(-1, keepdims=True).repeat(3, axis=-1)
-    return np.rint(255 - 0.35 * (255 - grey)).astype(np.uint8)
+GUESSES_ACROSS, CELL, GUESS_SIDE, GUESS_MARGIN, GUESS_GAP, LINE = 3, 392, 124, 24, 28, 21
 
 
-def _caption(card: Card, both: bool, samples: bool, marked: bool) -> str:
-    name = "whole" if card.filter < 0 else str(card.filter)
-    name += f"-{card.sample}" if samples else ""
-    first = f"{name}\t{number(card.activation, signed=both, digits=4)}"
-    return f"{first}\n{', '.join(card.marks)}" if marked else first
+def described(drawn: Sequence[Prediction], total: int) -> str:
+    """Return in words which of all photographs `chosen` has left; nothing where that is all."""
+    if len(drawn) == total:
+        return ""
+    half = max(len(drawn) // 2, 1)
+    wrong = sum(one.correct is False for one in drawn[:half])
+    many = f"{len(drawn)} of {total:,} photographs"
+    if not wrong:
+        return f"{many}, spread over all of them"
+    first = f"the {wrong} most confident mistakes" if wrong > 1 else "the most confident mistake"
+    rest = f", then {len(drawn) - wrong} spread over the others" * (wrong < len(drawn))
+    return f"{many}: {first}{rest}"
+
+
+def predictions_picture(
+    name: str,
+    drawn: Sequence[Prediction],
+    views: Mapping[Path, np.ndarray],
+    total: int,
+    result: str,
+) -> np.ndarray:
+    """Return photographs with bars of their most probable classes, uint8 `(height, width, 3)`.
+
+    Args:
+        name: the network.
+        drawn: the photographs.
+        views: what the network saw of each, uint8 `(height, width, 3)`.
+        total: photographs that there are.
+        result: what came out, in a line.
+
+    Raises:
+        ValueError: there are no photographs.
+    """
+    if not drawn:
+        raise ValueError(
+            "The picture of predictions needs at least one photograph. Received: none."
+        )
+    columns = min(GUESSES_ACROSS, len(drawn))
+    bars = min(BARS, max(len(one.guesses) for one in drawn))
+    tall = max(GUESS_SIDE, 26 + LINE * bars) + GUESS_GAP
+    width = max(2 * GUESS_MARGIN + columns * (CELL + GUESS_GAP) - GUESS_GAP, 620)
+    page = Page(width, 104 + -(-len(drawn) // columns) * tall, scale=2)
+    room = width - 2 * GUESS_MARGIN
+    page.text(GUESS_MARGIN, 36, f"What {name} takes photographs for", 22, weight="bold", fit=room)
+    page.text(GUESS_MARGIN, 62, result, 14, fit=room)
+    words = f"{MARKS[True]}stands for what a photograph is labelled" * any(
+        one.rank for one in drawn
+    )
+    if left_out := described(drawn, total):
+        words = "; ".join([f"{left_out} (the table has them all)", *filter(None, [words])])
+    page.text(GUESS_MARGIN, 82, words, 13, color=QUIET, fit=room)
+    for index, one in enumerate(drawn):
+        left = GUESS_MARGIN + index % columns * (CELL + GUESS_GAP)
+        top = 104 + index // columns * tall
+        page.paste(views[one.path], left, top, GUESS_SIDE, GUESS_SIDE)
+        _answer(page, one, left + GUESS_SIDE + 12, top, CELL - GUESS_SIDE - 12)
+    return page.array()
+
+
+def _answer(page: Page, one: Prediction, left: int, top: int, width: int) -> None:
+    """Write what a photograph shows, and draw the bars of its classes."""
+    colour = {True: RIGHT, False: WRONG, None: QUIET}[one.correct]
+    words = MARKS[one.correct] + "labelled " * (one.correct is False)
+    words += _short_label(one.label or one.image, 42)
+    words += ", no class of the network" * (one.state == "unknown")
+    page.text(left, top + 9, words, 13.5, weight="bold", color=colour,
+              fit=width)  # fmt: skip
+    for rank, guess in enumerate(one.guesses[:BARS]):
+        _bar(page, guess, left, top + 24 + rank * LINE, width)
+
+
+def _bar(page: Page, guess: Guess, left: int, top: int, width: int) -> None:
+    page.box(left, top, width, LINE - 3, VOID)
+    tint = TINTS[True] if guess.right else TINTS[None]
+    page.box(left, top, max(width * guess.probability, 1.5), LINE - 3, tint)
+    weight = "bold" if guess.right else "normal"
+    name = MARKS[True] * bool(guess.right) + _short_label(guess.name, 40)
+    middle = top + (LINE - 3) / 2
+    page.text(left + 5, middle, name, 12.5, fit=width - 58, weight=weight, color=INK)
+    page.text(left + width - 5, middle, percent(guess.probability), 12.5, ha="right", color=INK)
+
+
+def _short_label(words: str, most: int) -> str:
+    """Return `words` of at most so many letters; of longer ones the end is left out."""
+    return words if len(words) <= most else f"{words[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+
+
+GRAIN = 4
+"""Enlargement from which a crop is shown as the pixels it has."""
+
+
+def mosaic(crops: Sequence[np.ndarray], side: int) -> np.ndarray:
+    """Return up to nine crops as a quilt of three rows, uint8 `(side, side, 3)`.
+
+    Each fills its square: of one that is longer, as the picture's edge has cut the field short, the
+    ends are left out and the middle is kept, where the position that responds is. Crops of a few
+    pixels are enlarged as the pixels they are. Where there is no crop, the paper is left.
+
+    Args:
+        crops: uint8 `(height, width, 3)` of any size, strongest first.
+        side: pixels of the quilt.
+
+    Raises:
+        ValueError: there are more than nine crops, or fewer pixels than three.
+    """
+    if len(crops) > CROPS or side < 3:
+        message = f"A quilt has room for {CROPS} crops on a side of at least 3 pixels."
+        raise ValueError(f"{message} Received: {len(crops)} crops, side={side}.")
+    quilt = Image.new("RGB", (side, side), PAPER)
+    edges = [round(side * third / 3) for third in range(4)]
+    for place, crop in enumerate(crops):
+        row, column = divmod(place, 3)
+        size = edges[column + 1] - edges[column], edges[row + 1] - edges[row]
+        enlarged = max(size) / min(crop.shape[:2])
+        how = Image.Resampling.NEAREST if enlarged >= GRAIN else Image.Resampling.LANCZOS
+        fitted = ImageOps.fit(Image.fromarray(crop), size, how)
+        quilt.paste(fitted, (edges[column], edges[row]))
+    return np.asarray(quilt)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convscope.report.figures.canvas import EFFECTS, INK, QUIET, RULE, VOID, Page, number
+from convscope.report.figures.canvas import EFFECTS, INK, QUIET, RULE, VOID, Page
+from convscope.text import number
 from convscope.units import stimuli
 from convscope.units.profile import Character
 

@@ -14,8 +14,8 @@ from convscope.data import photograph
 from convscope.data.dataset import Batch
 from convscope.models.network import Network
 from convscope.optvis.ascent import Ascent, Goal, Optimum, Step, ascend
-from convscope.optvis.plan import filled
-from convscope.report.card import Card
+from convscope.optvis.recipe import filled
+from convscope.report.maximize import Card
 from convscope.stages import resume
 from convscope.tracking.tracker import Tracker
 

@@ -1,0 +1,128 @@
+"""Where everything a run finds goes: files first, Weights & Biases at the same time.
+
+The files are complete without W&B, and all that W&B writes lies inside the run's folder too.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from convscope.settings import TrackerSettings
+from convscope.text import one_line
+from convscope.tracking.files import relative
+
+SECONDS_TO_CONNECT = 30.0  # then W&B is taken to be out of reach
+
+
+@contextmanager
+def _wandb_within(directory: Path, settings: TrackerSettings) -> Iterator[Callable[..., Any]]:
+    """Yield the function that starts a W&B run whose every file lies in `directory`."""
+    if settings.name == "files" or settings.mode == "disabled":
+        yield lambda **_: None
+        return
+    home = directory.resolve() / "wandb"
+    # Pictures of tables are staged in the data folder, by default in HOME, and uploaded from there.
+    folders = {"WANDB_DATA_DIR": str(home / "data"), "WANDB_CACHE_DIR": str(home / "cache")}
+    ours = {key: os.environ.get(key) or folder for key, folder in folders.items()}
+    # Set here and not only as arguments, for the parts of W&B that read nothing else.
+    ours |= {"WANDB_MODE": settings.mode, "WANDB_SILENT": "true"}
+    before = {key: os.environ.get(key) for key in ours}
+    os.environ.update(ours)
+    try:
+        import wandb  # takes most of a second
+
+        def start(**arguments: Any) -> Any:
+            # Made anew for each run: the id of the run stays in it.
+            quiet = wandb.Settings(
+                mode=settings.mode,
+                silent=True,
+                console="off",
+                init_timeout=SECONDS_TO_CONNECT,
+                x_transaction_log_flush_interval=2,
+            )
+            try:
+                return wandb.init(dir=directory, settings=quiet, **arguments)
+            except ValueError as error:  # of pydantic: some value is not to W&B's taste
+                details = [str(item["msg"]) for item in getattr(error, "errors", list)()]
+                raise ConnectionError(
+                    f"W&B did not start: {'; '.join(details) or error}"
+                ) from error
+            except (wandb.errors.Error, OSError) as error:
+                why = str(error).partition("\n")[0].rstrip(".")
+                way_out = ""
+                if isinstance(error, wandb.errors.CommError) or "API key" in why:
+                    way_out = " Without its server: tracker.mode=offline, or tracker=files."
+                raise ConnectionError(f"W&B did not start: {why}.{way_out}") from error
+
+        yield start
+    finally:
+        _end_service()
+        for key, value in before.items():
+            os.environ.pop(key) if value is None else os.environ.update({key: value})
+
+
+def _finish(run: Any, code: int) -> list[str]:
+    """End W&B's run with an exit code and return the line that says how to see it."""
+    if run is None:
+        return []
+    home = Path(run.dir).parent
+    page = None if run.settings.mode == "offline" else run.url
+    try:
+        # Not `with run`: that prints the traceback, and knows no exit code but 0 and 1.
+        run.finish(exit_code=code)
+        _end_service()
+    except (OSError, sys.modules["wandb"].errors.Error) as error:
+        return [f"W&B     did not finish ({one_line(error)}). The files are complete."]
+    if page:
+        return [f"W&B     {page}"]
+    # W&B says nothing when the disk fills up: its file just ends in the middle.
+    if not any(has_exit_record(path) for path in home.glob("run-*.wandb")):
+        return [
+            f"W&B     {relative(home)} is incomplete; is the disk full? The files are complete."
+        ]
+    return [f"W&B     offline; this uploads it: wandb sync {shlex.quote(relative(home))}"]
+
+
+def _end_service() -> None:
+    """Wait for W&B's process to end.
+
+    Until then its file may lack the last records, and the next run would be given the same process
+    and with it the folders of this one.
+    """
+    if wandb := sys.modules.get("wandb"):
+        with suppress(OSError, wandb.errors.Error, SystemExit):  # it exits as its process did
+            wandb.teardown()
+
+
+def has_exit_record(path: Path) -> bool:
+    """Return whether a .wandb file was written to its end.
+
+    After 7 bytes it is a LevelDB log: blocks of 32 KiB, filled with parts that have a header of
+    checksum, length and type (1 whole, 2 first, 3 middle, 4 last part of a protobuf message).
+    """
+    from wandb.proto import wandb_internal_pb2
+
+    data, place, message = path.read_bytes(), 7, b""
+    while place + 7 <= len(data):
+        room = 32768 - place % 32768
+        if room < 7:
+            place += room
+            continue
+        _, size, kind = struct.unpack_from("<IHB", data, place)
+        part = data[place + 7 : place + 7 + size]
+        if kind not in (1, 2, 3, 4) or len(part) < size:
+            return False
+        place += 7 + size
+        message = part if kind in (1, 2) else message + part
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record.FromString(message)
+            if record.HasField("exit"):
+                return True
+    return False
