@@ -114,8 +114,8 @@ def packaged_name(model: ModelSettings) -> str:
         return str(model.name)
     near = difflib.get_close_matches(str(model.name), checkpoints.PACKAGED, 1)
     raise ValueError(
-        f"model.name={model.name} is no packaged network. Those are {', '.join(checkpoints.PACKAGED)};"
-        f" others come with model=application model.name=VGG16 or model=file."
+        f"model.name={model.name} is no packaged network. Those are"
+        f" {', '.join(checkpoints.PACKAGED)}; others come with model=application model.name=VGG16 or model=file."
         + (f" Did you mean {near[0]!r}?" if near else "")
     )
 

@@ -19,7 +19,7 @@ from convscope.models.zoo import checkpoints
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FAST = ("ascent.steps=8", "ascent.chunk=4", "ascent.size=48", "images.size=96")
 COLUMNS = (
     "source", "filter", "l2", "l1", "sum", "positive", "negative", "sign_index", "label",

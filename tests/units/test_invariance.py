@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from test_tuning import SIDE, gabor, places, planted
 
 from convscope.models.position import probe
 from convscope.units import invariance
 from convscope.units.invariance import MOVES, Move, half, measure, moved
+from tests.units.test_tuning import SIDE, gabor, places, planted
 
 RANDOM = np.random.default_rng(0).random((2, 9, 13, 3), np.float32)
 SQUARE = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)

@@ -85,7 +85,7 @@ for number in index.missing():
 
 
 def writer(home):
-    command = [sys.executable, "-c", WRITER, str(Path(__file__).parent), str(home)]
+    command = [sys.executable, "-c", WRITER, str(Path(__file__).parents[1]), str(home)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     process.stdout.readline()
     return process

@@ -25,7 +25,7 @@ from convscope.hypothesis.claims import (
 from convscope.hypothesis.preregistration import HypothesisSettings, Registered, check
 from convscope.settings import read
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = Path(__file__).resolve().parents[2] / "conf"
 DOGS = {"type": "group_selective", "synsets": ["n02084071"], "sesoi": 0.7}
 
 

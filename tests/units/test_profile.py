@@ -5,7 +5,6 @@ from dataclasses import replace
 import jinja2
 import numpy as np
 import pytest
-from test_tuning import SIDE, gabor, planted
 
 from convscope.activations import dataset_examples
 from convscope.activations.dataset_examples import Exemplars, gather
@@ -16,6 +15,7 @@ from convscope.report.figures.tuning import character_figure
 from convscope.units import profile, properties, stimuli
 from convscope.units.profile import Character, study
 from convscope.units.properties import dimensionality
+from tests.units.test_tuning import SIDE, gabor, planted
 
 RING = np.arange(0, 360, 45.0)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-RUN = Path(__file__).resolve().parent.parent / "run.py"
+RUN = Path(__file__).resolve().parents[2] / "run.py"
 
 CHATTER = (
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",

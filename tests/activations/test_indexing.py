@@ -349,10 +349,10 @@ def test_a_part_that_is_none_is_refused(tmp_path, small, batch, part):
 JOB = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-from test_survey import start
-from convscope.packaged import vgg16
-from convscope.survey import survey
+sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent)]
+from test_indexing import start
+from convscope.activations.indexing import survey
+from convscope.models.zoo.packaged import vgg16
 network = vgg16()
 paths = sorted(Path(sys.argv[2]).iterdir())
 index = start(Path(sys.argv[3]), network, paths, layer="block1_conv2", size=48)

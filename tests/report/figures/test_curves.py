@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from parts import part, random_part
-from test_faithfulness import curves_of
 
 from convscope.report.figures.charts import HEIGHT, TOP, chart, faithfulness_picture
+from tests.circuits.test_faithfulness import curves_of
 
 
 @pytest.mark.parametrize("inputs", [1, 3, 40, 700])

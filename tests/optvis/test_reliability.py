@@ -133,7 +133,7 @@ def climbed(network: Network, units: list[Unit], steps: int) -> list[np.ndarray]
     from convscope.optvis.ascent import ascend
     from convscope.settings import AscentSettings, read
 
-    conf = Path(__file__).resolve().parent.parent / "conf"
+    conf = Path(__file__).resolve().parents[2] / "conf"
     with initialize_config_dir(str(conf), version_base="1.3"):
         values: Any = OmegaConf.to_container(compose("config").ascent)
     settings = replace(read(AscentSettings, values, "ascent"), steps=steps)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from test_tuning import SIDE, gabor, tuned
 
 from convscope.stats import circular
 from convscope.units import equivariance, stimuli
 from convscope.units.equivariance import copies, family, partners
 from convscope.units.tuning import Tuning
+from tests.units.test_tuning import SIDE, gabor, tuned
 
 RING = np.arange(0, 360, 45.0)
 

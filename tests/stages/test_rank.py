@@ -23,7 +23,7 @@ from convscope.stages import rank
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FAST = ("layer=block2_conv2", "images.size=48", "stage.permutations=500")
 TOP = (
     "rank", "image", "wnid", "label", "activation", "row", "column", "top", "left", "bottom",

@@ -18,7 +18,7 @@ from convscope.unit import Unit
 
 L = keras.layers
 ASKED = (L.Conv2D, L.DepthwiseConv2D, L.Add, L.Dense)
-REFERENCE = json.loads((Path(__file__).parent / "data" / "efficientnet_lite0.json").read_text())
+REFERENCE = json.loads((Path(__file__).parents[2] / "data" / "efficientnet_lite0.json").read_text())
 
 
 @pytest.fixture(params=list(PACKAGED))

@@ -23,7 +23,7 @@ from convscope.stages.resume import JOURNAL, read
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FAST = ("ascent.steps=12", "ascent.chunk=6", "ascent.size=24", "images.size=64", "images.batch=17")
 COLUMNS = (
     "layer", "filter", "sample", "objective", "size", "steps", "activation_start", "activation",

@@ -15,16 +15,16 @@ import pytest
 from multiruns import multirun
 from omegaconf import OmegaConf
 from PIL import Image
-from test_run import SUMMARY, Ended, Shell
 from wandb_reader import OfflineRun
 
 from convscope.settings import TrackerSettings
 from convscope.stages.launch import summarize
 from convscope.tracking.multirun import read
+from tests.test_run import SUMMARY, Ended, Shell
 
 FILES = TrackerSettings("files", "p", "disabled", None, ())
 ONLINE = TrackerSettings("wandb", "p", "online", None, ())
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CHEAP = ("stage=maximize", "layer=block1_conv2", "filter=3", "ascent.steps=2", "ascent.size=32")
 
 
