@@ -115,8 +115,8 @@ def packaged_name(model: ModelSettings) -> str:
     near = difflib.get_close_matches(str(model.name), checkpoints.PACKAGED, 1)
     raise ValueError(
         f"model.name={model.name} is no packaged network. Those are"
-        f" {', '.join(checkpoints.PACKAGED)}; others come with model=application model.name=VGG16 or model=file."
-        + (f" Did you mean {near[0]!r}?" if near else "")
+        f" {', '.join(checkpoints.PACKAGED)}; others come with model=application model.name=VGG16"
+        " or model=file." + (f" Did you mean {near[0]!r}?" if near else "")
     )
 
 
