@@ -221,7 +221,7 @@ def checked(cfg: DictConfig, task: Sequence[str]) -> tuple[dict[str, Any], Any, 
                 f"There is no stage {chosen.get('name')!r}. The stages are {', '.join(STAGES)}."
             )
         stage = importlib.import_module(STAGES[chosen["name"]])
-        mine, its = setting_names(Own), setting_names(stage.Settings)
+        mine, its = (list(setting_names(kind, request)) for kind in (Own, stage.Settings))
         for key in [key for key in request if key not in [*mine, *its]]:
             if key not in GROUPS:
                 raise Refusal(unknown(key, [*its, *mine]))

@@ -149,7 +149,7 @@ def test_a_range_error_names_the_setting_as_it_is_typed() -> None:
 
 
 def test_a_last_part_alone_finds_its_setting() -> None:
-    names = setting_names(Outer)
+    names = list(setting_names(Outer, values()))
     assert names[-4:] == ["inner", "inner.steps", "inner.rate", "inner.size"]
     assert closest("steps", names) == "inner.steps"
     assert closest("inner.layer", names) == "layer"
@@ -172,29 +172,29 @@ def test_ascent_settings_at_the_edge_of_their_ranges_are_taken() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "limit"),
     [
-        ("steps", 0, "at least 1"),
-        ("chunk", 0, "at least 1"),
-        ("attempts", 0, "at least 1"),
-        ("size", 0, "at least 1"),
-        ("decay", -0.1, "at least 0"),
-        ("jitter", -1, "at least 0"),
-        ("scale", -0.1, "at least 0"),
-        ("rotate", -1, "at least 0"),
-        ("learning_rate", 0, "above 0"),
-        ("deviation", 0.0, "above 0"),
-        ("scale", 1.0, "below 1"),
-        ("blur", -1, "at least 0"),
-        ("noise", -0.1, "at least 0"),
-        ("crops", -1, "at least 0"),
-        ("total_variation", -1, "at least 0"),
-        ("l1", -1, "at least 0"),
-        ("l2", -1, "at least 0"),
-        ("blur_decay", -1, "at least 0"),
-        ("view", 0, "at least 1"),
-        ("batch", 0, "at least 1"),
-        ("size", [96, 0], "at least 1"),
-        ("crop_largest", 0, "above 0"),
-        ("crop_smallest", 1.5, "1 is all of it"),
+        ("steps", 0, "At least 1"),
+        ("chunk", 0, "At least 1"),
+        ("attempts", 0, "At least 1"),
+        ("size", 0, "At least 1"),
+        ("decay", -0.1, "At least 0"),
+        ("jitter", -1, "At least 0"),
+        ("scale", -0.1, "At least 0"),
+        ("rotate", -1, "At least 0"),
+        ("learning_rate", 0, "Above 0"),
+        ("deviation", 0.0, "Above 0"),
+        ("scale", 1.0, "Below 1"),
+        ("blur", -1, "At least 0"),
+        ("noise", -0.1, "At least 0"),
+        ("crops", -1, "At least 0"),
+        ("total_variation", -1, "At least 0"),
+        ("l1", -1, "At least 0"),
+        ("l2", -1, "At least 0"),
+        ("blur_decay", -1, "At least 0"),
+        ("view", 0, "At least 1"),
+        ("batch", 0, "At least 1"),
+        ("size", [96, 0], "At least 1"),
+        ("crop_largest", 0, "Above 0"),
+        ("crop_smallest", 1.5, "At most 1"),
     ],
 )
 def test_ascent_settings_outside_their_ranges_are_refused(

@@ -1,21 +1,58 @@
 """The values a run is given: frozen, typed, and read strictly.
 
 Values and their defaults live in `conf/` only; the types and ranges live here and in the stages.
+
+pydantic would read them too, but to import it takes 0.15 s and each dataclass of it another 8 ms:
+a third of what a refusal takes. Its messages would have to be said anew anyway.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from convscope.text import closest
+from convscope.text import listed, meant
 
 T = TypeVar("T")
 LARGEST_VIEW = 4096  # pixels of a side that a photograph is shown at; 50 million numbers already
+PLAIN = {
+    str: "text", int: "a whole number", float: "a finite number", bool: "true or false",
+    NoneType: "null",
+}  # fmt: skip
+COMPARISONS = {
+    "ge": (operator.ge, "small", "At least"),
+    "gt": (operator.gt, "small", "Above"),
+    "le": (operator.le, "large", "At most"),
+    "lt": (operator.lt, "large", "Below"),
+}
+
+
+class Range:
+    """The numbers that a setting takes, as in `Annotated[int, Range(ge=1, le=100)]`."""
+
+    def __init__(self, **bounds: float) -> None:
+        """Take the bounds by the names of comparisons: ge, gt, le and lt."""
+        self.bounds = bounds
+
+    def check(self, place: str, value: float) -> None:
+        """Raise ValueError for a number outside."""
+        for name, bound in self.bounds.items():
+            holds, size, words = COMPARISONS[name]
+            if not holds(value, bound):
+                raise ValueError(f"{place}={value} is too {size}. {words} {bound}.")
+
+
+Count = Annotated[int, Range(ge=1)]
+NotNegative = Annotated[float, Range(ge=0)]
+Positive = Annotated[float, Range(gt=0)]
+Share = Annotated[float, Range(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -76,18 +113,13 @@ class ImageSettings:
 
     name: Literal["samples", "folder", "imagenet_samples"]
     root: str | None
-    size: int | Literal["auto"]
+    size: Annotated[int, Range(ge=1, le=LARGEST_VIEW)] | Literal["auto"]
     fit: Literal["crop", "squash", "pad", "center"]
-    batch: int
+    batch: Count
     labels: str | None
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a size or batch below 1 and for a root that does not fit."""
-        _at_least(1, batch=self.batch)
-        if self.size != "auto":
-            _at_least(1, size=self.size)
-            if self.size > LARGEST_VIEW:
-                raise ValueError(f"size={self.size} is too large. At most {LARGEST_VIEW} pixels.")
+        """Raise ValueError for a root or labels that do not fit."""
         if self.name == "folder" and not self.root:
             raise ValueError("root is missing. Add images.root=... (a folder with photographs).")
         if self.name == "samples" and self.root is not None:
@@ -119,57 +151,39 @@ class AscentSettings:
 
     parameterization: Literal["fourier", "pixel", "maco"]
     start: str
-    size: int | Literal["auto"] | tuple[int, ...]
-    steps: int
+    size: Count | Literal["auto"] | tuple[Count, ...]
+    steps: Count
     optimizer: Literal["rmsprop", "normalized"]
     schedule: Literal["cosine", "constant"]
-    learning_rate: float
-    decay: float
-    deviation: float
+    learning_rate: Positive
+    decay: NotNegative
+    deviation: Positive
     spectrum: Literal["natural", "photographs"]
-    jitter: float
-    scale: float
-    rotate: float
-    blur: float
-    noise: float
-    crops: int
-    crop_largest: float
-    crop_smallest: float
-    view: int | None
-    total_variation: float
-    l1: float
-    l2: float
-    blur_decay: float
+    jitter: NotNegative
+    scale: Annotated[float, Range(ge=0, lt=1)]
+    rotate: NotNegative
+    blur: NotNegative
+    noise: NotNegative
+    crops: Annotated[int, Range(ge=0)]
+    crop_largest: Annotated[float, Range(gt=0, le=1)]
+    crop_smallest: Annotated[float, Range(gt=0, le=1)]
+    view: Count | None
+    total_variation: NotNegative
+    l1: NotNegative
+    l2: NotNegative
+    blur_decay: NotNegative
     precision: Literal["auto", "float32", "bfloat16"]
-    batch: int | Literal["auto"]
-    chunk: int
-    attempts: int
+    batch: Count | Literal["auto"]
+    chunk: Count
+    attempts: Count
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value outside its range."""
-        _at_least(1, steps=self.steps, chunk=self.chunk, attempts=self.attempts)
-        transforms = ("jitter", "scale", "rotate", "blur", "noise", "crops")
-        penalties = ("total_variation", "l1", "l2", "blur_decay")
-        for name in ("decay", *transforms, *penalties):
-            _at_least(0, **{name: getattr(self, name)})
-        _above_zero(learning_rate=self.learning_rate, deviation=self.deviation)
-        _above_zero(crop_largest=self.crop_largest, crop_smallest=self.crop_smallest)
-        for name in ("size", "view", "batch"):
-            value = getattr(self, name)
-            sides = value if isinstance(value, tuple) else (value,)
-            for side in sides:
-                if isinstance(side, int):
-                    _at_least(1, **{name: side})
+        """Raise ValueError for a canvas of three sides, and steps that do not fit the image."""
         if isinstance(self.size, tuple) and len(self.size) != 2:
             raise ValueError(
                 f"size={list(self.size)} has {len(self.size)} numbers. It is one side, or"
                 " [height,width]."
             )
-        if self.scale >= 1:
-            raise ValueError(f"scale={self.scale} is too large. It is a share below 1, like 0.1.")
-        for name in ("crop_largest", "crop_smallest"):
-            if getattr(self, name) > 1:
-                raise ValueError(f"{name}={getattr(self, name)} is too large. 1 is all of it.")
         if self.optimizer == "normalized" and self.parameterization != "pixel":
             raise ValueError(
                 "optimizer=normalized moves all free numbers alike, which only"
@@ -193,14 +207,14 @@ class TrackerSettings:
     tags: tuple[str, ...]
 
 
-def read(kind: type[T], values: Mapping[str, object], place: str = "") -> T:
+def read(kind: type[T], values: object, place: str = "") -> T:
     """Return `values` as the dataclass `kind`, exactly: every field, and nothing else.
 
     Fields may be str, int, float (a whole number is taken too), bool, None, Literal, unions of
-    these, `tuple[X, ...]`, `dict[X, Y]` and other dataclasses; the items of a tuple may be
-    dataclasses too, told apart by their `type`, a Literal. Where the ranges of a dataclass (its
-    `__post_init__`) raise a ValueError that begins with the name of a field, the message is given
-    the full name of the setting.
+    these, `tuple[X, ...]`, `dict[X, Y]`, and other dataclasses. Those in a union are told apart by
+    their first field, a Literal. A number may be `Annotated` with its `Range`. Where the
+    `__post_init__` of a dataclass raises a ValueError that begins with the name of a field, the
+    message is given the full name of the setting.
 
     Args:
         kind: the dataclass to make.
@@ -210,25 +224,9 @@ def read(kind: type[T], values: Mapping[str, object], place: str = "") -> T:
     Raises:
         ValueError: a setting is unknown, missing, of a wrong type or outside its range.
     """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{place}={_shown(values)} does not fit. It takes {_words(kind)}.")
-    hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    _refuse_unknown(kind, values, place, setting_names(kind, place))
-    gaps = [name for name in names if values.get(name) is None and not _takes_null(hints[name])]
-    if gaps:
-        keys = [_join(place, name) for name in gaps]
-        added = " ".join(
-            f"{key}=... ({_words(hints[name])})" for key, name in zip(keys, gaps, strict=True)
-        )
-        verb = "is" if len(keys) == 1 else "are"
-        raise ValueError(f"{_listed(keys, 'and')} {verb} missing. Add {added} to the command.")
-    made = {name: _value(hints[name], values.get(name), _join(place, name)) for name in names}
-    try:
-        return kind(**made)
-    except ValueError as error:
-        first = str(error).partition(" ")[0].partition("=")[0]
-        raise ValueError(_join(place if first in names else "", str(error))) from error
+    _refuse_unknown(kind, values, place, list(setting_names(kind, values, place)))
+    made: T = _read(kind, values, place)
+    return made
 
 
 def unknown(key: str, known: Sequence[str]) -> str:
@@ -239,131 +237,157 @@ def unknown(key: str, known: Sequence[str]) -> str:
         known: the dotted names there are.
     """
     group = key.rpartition(".")[0]
-    beside = _inside(group, known) or _inside("", known)
-    has = f"{group} has" if _inside(group, known) and group else "At the top there are"
-    near = closest(key, [name for name in known if not key.startswith(f"{name}.")])
-    return f"There is no setting '{key}'. {has} {_listed(beside, 'and')}." + (
-        f" Did you mean '{near}'?" if near else ""
-    )
+    inside = [name for name in known if name.rpartition(".")[0] == group]
+    has = f"{group} has" if inside and group else "At the top there are"
+    beside = inside or [name for name in known if "." not in name]
+    names = listed([name.rpartition(".")[2] for name in beside])
+    others = [name for name in known if not key.startswith(f"{name}.")]
+    return f"There is no setting '{key}'. {has} {names}.{meant(key, others)}"
 
 
-def setting_names(kind: type, place: str = "") -> list[str]:
-    """Return the dotted names of all settings of a dataclass, its groups included."""
-    names = []
-    for name, hint in get_type_hints(kind).items():
-        names.append(_join(place, name))
-        if is_dataclass(hint):
-            names += setting_names(hint, _join(place, name))  # type: ignore[arg-type]
-    return names
+def setting_names(hint: Any, values: Any, place: str = "") -> Iterator[str]:
+    """Yield the dotted names of all settings of a dataclass, with the groups that values choose."""
+    for name, inner in _hints(hint, values).items():
+        yield (key := _join(place, name))
+        yield from setting_names(inner, values.get(name), key)
 
 
-def _refuse_unknown(kind: type, values: Mapping[str, object], place: str, known: list[str]) -> None:
+def _refuse_unknown(hint: Any, values: Any, place: str, known: Sequence[str]) -> None:
     """Look into all groups before anything else: a mistyped name leaves another one missing."""
-    hints = get_type_hints(kind)
-    for name, value in values.items():
+    hints = _hints(hint, values)
+    for name in values if hints else ():
         if name not in hints:
             raise ValueError(unknown(_join(place, name), known))
-        if is_dataclass(hints[name]) and isinstance(value, Mapping):
-            _refuse_unknown(hints[name], value, _join(place, name), known)
+        _refuse_unknown(hints[name], values[name], _join(place, name), known)
 
 
-def _value(hint: Any, value: object, place: str) -> object:
-    if is_dataclass(hint):
-        return read(hint, value, place)  # type: ignore[arg-type]
-    if (kinds := _kinds(hint)) and isinstance(value, list | tuple):
-        return tuple(_item(kinds, item, f"{place}[{at}]") for at, item in enumerate(value))
+def _read(hint: Any, value: Any, place: str) -> Any:
+    """Return a value as its type wants it."""
+    if hints := _hints(hint, value):
+        return _made(hint, hints, value, place)
+    if (kinds := _kinds(hint)) and isinstance(value, Mapping):
+        tag = fields(next(iter(kinds.values())))[0].name
+        return _read(Literal[tuple(kinds)], value.get(tag), f"{place}.{tag}")
+    if _kinds(_item(hint)) and isinstance(value, list | tuple):
+        return tuple(read(_item(hint), one, f"{place}[{at}]") for at, one in enumerate(value))
     try:
-        return _fit(hint, value)
+        return _fit(hint, value, place)
     except (TypeError, OverflowError):
         advice = ""
         if str in (hint, *get_args(hint)):
             advice = f" To give this as text, quote it twice: {place}='\"{_shown(value)}\"'."
-        elif isinstance(value, str) and (near := closest(value, _choices(hint))):
-            advice = f" Did you mean '{near}'?"
+        elif isinstance(value, str):
+            advice = meant(value, _choices(hint))
         raise ValueError(
             f"{place}={_shown(value)} does not fit. It takes {_words(hint)}.{advice}"
         ) from None
 
 
-def _kinds(hint: Any) -> dict[str, Any]:
-    """Return the dataclasses that the items of a tuple may be, by their `type`; none: no such."""
-    item = get_args(hint)[0] if get_origin(hint) is tuple else None
-    options = get_args(item) if get_origin(item) in (Union, UnionType) else (item,)
-    if not all(is_dataclass(option) for option in options):
+def _made(hint: Any, hints: Mapping[str, Any], values: Mapping[str, Any], place: str) -> Any:
+    """Return the dataclass that values choose, made of them."""
+    gaps = {
+        _join(place, name): _words(inner)
+        for name, inner in hints.items()
+        if values.get(name) is None and NoneType not in get_args(inner)
+    }
+    if gaps:
+        added = " ".join(f"{key}=... ({words})" for key, words in gaps.items())
+        verb = "is" if len(gaps) == 1 else "are"
+        raise ValueError(f"{listed(list(gaps))} {verb} missing. Add {added} to the command.")
+    made = {name: _read(hints[name], values.get(name), _join(place, name)) for name in hints}
+    try:
+        return _chosen(hint, values)(**made)
+    except ValueError as error:
+        first = str(error).partition(" ")[0].partition("=")[0]
+        raise ValueError(_join(place if first in hints else "", str(error))) from error
+
+
+@cache
+def _kinds(hint: Any) -> dict[Any, Any]:
+    """Return the dataclasses that a type may be, by the one value of their first field.
+
+    A dataclass whose first field may have several values stands under None.
+    """
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if not all(map(is_dataclass, options)):
         return {}
-    return {get_args(get_type_hints(option)["type"])[0]: option for option in options}
+    found = {}
+    for option in options:
+        first = next(iter(get_type_hints(option).values()))
+        values = get_args(first) if get_origin(first) is Literal else ()
+        found[values[0] if len(values) == 1 else None] = option
+    return found
 
 
-def _item(kinds: Mapping[str, Any], value: object, place: str) -> object:
-    """Return one of several dataclasses, the one that the value's `type` names."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{place}={_shown(value)} does not fit. It takes a mapping with a type.")
-    given = value.get("type")
-    if not isinstance(given, str) or given not in kinds:
-        near = closest(given, list(kinds)) if isinstance(given, str) else None
-        advice = f" Did you mean '{near}'?" if near else ""
-        raise ValueError(
-            f"{place}.type={_shown(given)} does not fit. It takes {_listed(list(kinds), 'or')}."
-            f"{advice}"
-        )
-    return read(kinds[given], value, place)
+def _chosen(hint: Any, values: object) -> Any:
+    """Return the dataclass that values choose; None where they choose none."""
+    kinds = _kinds(hint)
+    if not kinds or not isinstance(values, Mapping):
+        return None
+    tag = values.get(fields(next(iter(kinds.values())))[0].name)
+    return kinds.get(None, kinds.get(tag) if isinstance(tag, str) else None)
 
 
-def _fit(hint: Any, value: object) -> object:
-    """Return `value` as `hint` wants it, or raise TypeError (bool is never a number)."""
-    arguments = get_args(hint)
-    if get_origin(hint) in (Union, UnionType):
+def _hints(hint: Any, values: object) -> dict[str, Any]:
+    """Return the types of the fields of the dataclass that values choose."""
+    kind = _chosen(hint, values)
+    return get_type_hints(kind, include_extras=True) if kind else {}
+
+
+def _item(hint: Any) -> Any:
+    """Return the type of the items of a tuple; None for other types."""
+    return get_args(hint)[0] if get_origin(hint) is tuple else None
+
+
+def _fit(hint: Any, value: Any, place: str) -> Any:
+    """Return a single value as its type wants it, or raise TypeError (bool is never a number)."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        made = _fit(arguments[0], value, place)
+        arguments[1].check(place, made)
+        return made
+    if origin in (Union, UnionType):
         for option in arguments:
-            try:
-                return _fit(option, value)
-            except TypeError:
-                continue
-    elif get_origin(hint) is Literal:
-        if any(value == choice and type(value) is type(choice) for choice in arguments):
-            return value
-    elif get_origin(hint) is tuple:
-        if isinstance(value, list | tuple):
-            return tuple(_fit(arguments[0], item) for item in value)
-    elif get_origin(hint) is dict:
-        if isinstance(value, Mapping):
-            keys, values = arguments
-            return {_fit(keys, key): _fit(values, item) for key, item in value.items()}
+            with suppress(TypeError):
+                return _fit(option, value, place)
+    elif origin is tuple and isinstance(value, list | tuple):
+        return tuple(_fit(arguments[0], item, place) for item in value)
+    elif origin is dict and isinstance(value, Mapping):
+        keys, items = arguments
+        return {_fit(keys, key, place): _fit(items, item, place) for key, item in value.items()}
     elif hint is float:
-        if type(value) in (int, float) and math.isfinite(value):  # type: ignore[arg-type]
-            return float(value)  # type: ignore[arg-type]
-    elif type(value) is hint:
+        if type(value) in (int, float) and math.isfinite(value):
+            return float(value)
+    elif type(value) is hint or (type(value), value) in [(type(one), one) for one in arguments]:
         return value
     raise TypeError(f"{value!r} is no {hint}")
 
 
 def _words(hint: Any) -> str:
     """Return what a type accepts, in words for a user."""
-    if get_origin(hint) in (Union, UnionType):
-        return _listed([_words(option) for option in get_args(hint)], "or")
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _words(arguments[0])
     if kinds := _kinds(hint):
-        return f"a list of mappings, each with the type {_listed(list(kinds), 'or')}"
-    if get_origin(hint) is tuple:
-        return f"a list of {_words(get_args(hint)[0])}, like [a,b]"
-    if get_origin(hint) is Literal:
-        return _listed(_choices(hint), "or")
-    if get_origin(hint) is dict:
-        return f"pairs of {' and '.join(map(_words, get_args(hint)))}, like {{17:0.5,42:-1}}"
-    plain = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false"}
-    return "null" if hint in (None, NoneType) else plain.get(hint, "one of its options")
+        return "one of its options" if None in kinds else "a mapping with a type"
+    if kinds := _kinds(_item(hint)):
+        return f"a list of mappings, each with the type {listed(list(kinds), 'or')}"
+    if origin in (Union, UnionType):
+        return listed([_words(option) for option in arguments], "or")
+    if origin is tuple:
+        return f"a list of {_words(arguments[0])}, like [a,b]"
+    if origin is Literal:
+        return listed(_choices(hint), "or")
+    if origin is dict:
+        return f"pairs of {' and '.join(map(_words, arguments))}, like {{17:0.5,42:-1}}"
+    return PLAIN[hint]
 
 
 def _choices(hint: Any) -> list[str]:
-    if get_origin(hint) in (Union, UnionType):
-        return [choice for option in get_args(hint) for choice in _choices(option)]
-    return (
-        [_shown(choice).strip("'") for choice in get_args(hint)]
-        if get_origin(hint) is Literal
-        else []
-    )
-
-
-def _takes_null(hint: Any) -> bool:
-    return hint is NoneType or NoneType in get_args(hint)
+    """Return the words of all literals in a type."""
+    if get_origin(hint) is Literal:
+        return [_shown(choice).strip("'") for choice in get_args(hint)]
+    return [choice for option in get_args(hint) for choice in _choices(option)]
 
 
 def _shown(value: object) -> str:
@@ -373,25 +397,5 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
-def _listed(words: Sequence[str], last: str) -> str:
-    return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-
-
-def _inside(group: str, known: Sequence[str]) -> list[str]:
-    return [name.rpartition(".")[2] for name in known if name.rpartition(".")[0] == group and name]
-
-
 def _join(place: str, name: object) -> str:
     return f"{place}.{name}" if place else str(name)
-
-
-def _at_least(least: int, **values: float) -> None:
-    for name, value in values.items():
-        if value < least:
-            raise ValueError(f"{name}={value} is too small. It must be at least {least}.")
-
-
-def _above_zero(**values: float) -> None:
-    for name, value in values.items():
-        if value <= 0:
-            raise ValueError(f"{name}={value} is too small. It must be above 0.")

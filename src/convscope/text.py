@@ -30,6 +30,17 @@ def closest(name: str, known: Sequence[str]) -> str | None:
     return lasts[near[0]] if (near := get_close_matches(last, lasts, n=1, cutoff=0.7)) else None
 
 
+def meant(name: str, known: Sequence[str]) -> str:
+    """Return the sentence that suggests the closest of `known`, "" where none is near."""
+    near = closest(name, known)
+    return f" Did you mean '{near}'?" if near else ""
+
+
+def listed(words: Sequence[str], last: str = "and") -> str:
+    """Return words as a sentence lists them: `a, b and c`."""
+    return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
 def number(value: float | None, *, signed: bool = False, digits: int = 3) -> str:
     """Return `value` in significant digits with a true minus sign; an en dash for None."""
     if value is None or not math.isfinite(value):

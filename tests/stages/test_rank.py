@@ -419,7 +419,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path, photographs):
         (("filter=3", "stage.permutations=1000000"), "permutations=1000000 is too large."),
         (("filter=3", "seed=-1"), "seed=-1 is too small"),
         (("filter=3", "stage.index=/dev/null/index"), "/dev/null is a file. Give a folder."),
-        (("filter=3", "images.size=5000"), "images.size=5000 is too large. At most 4096 pixels."),
+        (("filter=3", "images.size=5000"), "images.size=5000 is too large. At most 4096."),
         (("filter=3", "stage.optimum=nowhere"), "stage.optimum=nowhere holds no finished run of"),
         (("filter=3", "images=folder", "images.root=none"), "images.root=none does not exist"),
     ],

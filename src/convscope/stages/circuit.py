@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 
@@ -13,7 +13,14 @@ from convscope import text
 from convscope.data import dataset
 from convscope.hypothesis.preregistration import HypothesisSettings, Registered
 from convscope.models.zoo import registry
-from convscope.settings import AscentSettings, ImageSettings, ModelSettings
+from convscope.settings import (
+    AscentSettings,
+    Count,
+    ImageSettings,
+    ModelSettings,
+    Range,
+    Share,
+)
 from convscope.stages import checks, launch
 from convscope.tracking.tracker import Tracker
 from convscope.unit import IMAGE, Unit
@@ -43,25 +50,13 @@ class CircuitSettings:
     hypothesis: str | None
     character: bool
     by: Literal["l2", "top_shift", "covariance", "ablation", "greedy"]
-    inputs: int
-    crops: int
-    positions: int
-    mixed: float
-    negligible: float
-    depth: int
-    branches: int
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a value outside its range."""
-        for name, least in (("inputs", 1), ("crops", 0), ("positions", 1),
-                            ("branches", 1)):  # fmt: skip
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)} is too small. At least {least}.")
-        if not 1 <= self.depth <= DEEPEST:
-            raise ValueError(f"depth={self.depth} is no number of hops from 1 to {DEEPEST}.")
-        for name in ("mixed", "negligible"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}={getattr(self, name)} is no share. It lies in 0 to 1.")
+    inputs: Count
+    crops: Annotated[int, Range(ge=0)]
+    positions: Count
+    mixed: Share
+    negligible: Share
+    depth: Annotated[int, Range(ge=1, le=DEEPEST)]
+    branches: Count
 
 
 @dataclass(frozen=True)

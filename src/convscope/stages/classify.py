@@ -7,14 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
 from convscope import text
 from convscope.data import dataset
 from convscope.models.zoo import registry
-from convscope.settings import ImageSettings, ModelSettings
+from convscope.settings import ImageSettings, ModelSettings, Range
 from convscope.stages import checks, launch
 from convscope.tracking.tracker import Tracker
 
@@ -33,18 +33,9 @@ class ClassifySettings:
     """How many classes are kept of each photograph, and how many photographs are shown."""
 
     name: str
-    top: int
-    mistakes: int
-    shown: int
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a value outside its range."""
-        for name, least, most in (("top", 1, 100), ("mistakes", 0, 100), ("shown", 1, 2000)):
-            value = getattr(self, name)
-            if value < least:
-                raise ValueError(f"{name}={value} is too small. At least {least}.")
-            if value > most:
-                raise ValueError(f"{name}={value} is too large. At most {most}.")
+    top: Annotated[int, Range(ge=1, le=100)]
+    mistakes: Annotated[int, Range(ge=0, le=100)]
+    shown: Annotated[int, Range(ge=1, le=2000)]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,13 @@ import numpy as np
 
 from convscope.data import dataset
 from convscope.models.zoo import registry
-from convscope.settings import AscentSettings, ImageSettings, ModelSettings
+from convscope.settings import (
+    AscentSettings,
+    Count,
+    ImageSettings,
+    ModelSettings,
+    NotNegative,
+)
 from convscope.stages import checks, launch, resume
 from convscope.tracking.files import relative
 from convscope.tracking.multirun import JOBS
@@ -38,20 +44,17 @@ class MaximizeSettings:
     name: str
     objective: Literal["channel", "neuron", "direction", "layer", "logit", "caricature"]
     sign: Literal[1, -1, "both"]
-    samples: int
-    diversity: float
+    samples: Count
+    diversity: NotNegative
     position: tuple[int, ...] | None
     direction: dict[int, float] | None
-    power: float
+    power: NotNegative
     image: str | None
     animation: bool
     resume: str
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value outside its range, or without effect."""
-        for name, least in (("samples", 1), ("diversity", 0), ("power", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)} is too small. At least {least}.")
+        """Raise ValueError for a value that is missing, or without effect or meaning."""
         for name, objective in (
             ("position", "neuron"),
             ("direction", "direction"),

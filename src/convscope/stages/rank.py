@@ -8,13 +8,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from convscope.activations import index as indices
 from convscope.activations.index import ActivationIndex, ranges
 from convscope.data import dataset
 from convscope.models.zoo import registry
-from convscope.settings import ImageSettings, ModelSettings
+from convscope.settings import Count, ImageSettings, ModelSettings, Range
 from convscope.stages import checks, resume
 from convscope.tracking.files import relative
 from convscope.tracking.tracker import Tracker
@@ -36,33 +36,19 @@ class RankSettings:
 
     name: str
     score: Literal["peak", "mean"]
-    top: int
-    per_image: int
-    bin: int
-    min_images: int
-    permutations: int
+    top: Annotated[int, Range(ge=1, le=1000)]
+    per_image: Annotated[int, Range(ge=1, le=1000)]
+    bin: Annotated[int, Range(ge=1, le=50)]
+    min_images: Annotated[int, Range(ge=2)]
+    permutations: Annotated[int, Range(ge=99, le=10**5)]
     hypothesis: str | None
     optimum: float | str | None
     index: str
     shard: int | None
-    shards: int
+    shards: Count
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value outside its range, or without effect."""
-        for name, least in (
-            ("top", 1), ("per_image", 1), ("bin", 1), ("min_images", 2), ("permutations", 99),
-            ("shards", 1),
-        ):  # fmt: skip
-            if getattr(self, name) < least:
-                raise ValueError(f"{name}={getattr(self, name)} is too small. At least {least}.")
-        for name, most in (
-            ("top", 1000),
-            ("per_image", 1000),
-            ("bin", 50),
-            ("permutations", 10**5),
-        ):
-            if getattr(self, name) > most:
-                raise ValueError(f"{name}={getattr(self, name)} is too large. At most {most}.")
+        """Raise ValueError for a value without effect or meaning."""
         if self.per_image > 1 and self.score == "mean":
             raise ValueError(
                 f"per_image={self.per_image} has no effect on stage.score=mean, which is one number"
@@ -95,15 +81,10 @@ class Settings:
 
     layer: str
     filter: Choice
-    seed: int
+    seed: Annotated[int, Range(ge=0)]
     stage: RankSettings
     model: ModelSettings
     images: ImageSettings
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a seed that no generator takes."""
-        if self.seed < 0:
-            raise ValueError(f"seed={self.seed} is too small. It must be at least 0.")
 
     @property
     def units(self) -> tuple[Unit, ...]:
