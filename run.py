@@ -38,7 +38,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from convscope.settings import TrackerSettings, read, setting_names, unknown
 from convscope.stages import launch
-from convscope.text import closest
+from convscope.text import closest, listed
 from convscope.tracking import multirun
 from convscope.unit import label
 
@@ -125,6 +125,7 @@ def main() -> int:
     # For the processes of a launcher: they find the job by the name of this file.
     places = [str(CONF.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(places)
+    sys.argv[1:] = _with_folder(sys.argv[1:])
     OUTCOMES.clear()
     SWEEPS.clear()
     told = io.StringIO()  # what Hydra says in many lines on stderr is said in one below
@@ -211,7 +212,6 @@ def checked(cfg: DictConfig, task: Sequence[str]) -> tuple[dict[str, Any], Any, 
     of the values, and refused where it was asked for.
     """
     try:
-        _own_photographs(cfg, task)
         request: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
         chosen = request.get("stage")
         if chosen is None:
@@ -240,13 +240,13 @@ def checked(cfg: DictConfig, task: Sequence[str]) -> tuple[dict[str, Any], Any, 
     return request, stage, own, values
 
 
-def _own_photographs(cfg: DictConfig, task: Sequence[str]) -> None:
-    """Take images.root=PATH for a folder where images=samples is only the default."""
-    images = OmegaConf.select(cfg, "images", throw_on_missing=False)
-    if not isinstance(images, DictConfig) or "images" in _overrides(task):
-        return
-    if images.get("name") == "samples" and images.get("root") is not None:
-        images.name = "folder"
+def _with_folder(arguments: Sequence[str]) -> list[str]:
+    """Return what the command line says, with images=folder where only images.root=PATH is said."""
+    given = list(arguments)
+    roots = [at for at, text in enumerate(given) if re.match(r"\+{0,2}images\.root=", text)]
+    if roots and not any(re.match(r"\+{0,2}images=", text) for text in given):
+        given.insert(roots[0], "images=folder")
+    return given
 
 
 def new_folder(request: Mapping[str, Any], own: Own, parts: Any) -> Path:
@@ -330,9 +330,9 @@ def said(error: BaseException, tracker: Any) -> str:
 def summarized(sweep: multirun.Sweep, config: DictConfig) -> int:
     """Write the summary of a multirun and return its exit code."""
     try:
-        values: Any = OmegaConf.to_container(config.tracker, resolve=True)
-        settings = read(TrackerSettings, values, "tracker")
-        if why := launch.summarize(sweep, settings):
+        chosen = OmegaConf.to_container(config.tracker, resolve=True)
+        own = read(Own, {"outputs": config.outputs, "tracker": chosen})
+        if why := launch.summarize(sweep, own.tracker):
             complain(why)
     except KeyboardInterrupt:
         complain("Interrupted. The summary of the jobs is not finished.")
@@ -379,7 +379,7 @@ def worded(error: BaseException) -> str:
             return _no_stage()
         if not key[1].startswith("hydra."):
             del tree["hydra"]
-        return unknown(key[1], _dotted(tree))
+        return _elsewhere(key[1]) or unknown(key[1], _dotted(tree))
     if twice := re.match(r"Multiple values for (\S+?)\.", text):
         return f"{twice[1]} is given more than once. Give it once."
     if text.startswith("Config group override must be"):
@@ -502,6 +502,18 @@ def _overrides(texts: Iterable[str]) -> dict[str, Override]:
     """Return overrides by their key, without the sign in front of it."""
     parsed = OverridesParser.create().parse_overrides(list(texts))
     return {override.get_key_element().lstrip("+~"): override for override in parsed}
+
+
+def _elsewhere(key: str) -> str:
+    """Return the sentence for a setting that only other options of its group have, or ""."""
+    group, _, name = key.partition(".")
+    trees = {path.stem: OmegaConf.load(path) for path in sorted((CONF / group).glob("*.yaml"))}
+    options = [f"{group}={option}" for option, tree in trees.items() if name in list(tree)]
+    return (
+        f"{key} is a setting of {listed(options, 'or')}. Leave it out, or add {options[0]}."
+        if options
+        else ""
+    )
 
 
 def _dotted(tree: Any, place: str = "") -> list[str]:

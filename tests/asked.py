@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from convscope.hypothesis.preregistration import HypothesisSettings
-from convscope.settings import AscentSettings, ModelSettings, TrackerSettings, read
+from convscope.settings import AscentSettings, FilesTracker, ModelSettings, read
 from convscope.tracking.tracker import track
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -35,7 +35,8 @@ def hypothesis(option: str = "none", **changed: object) -> HypothesisSettings:
 
 def model(name: str | None, option: str | None = None, **changed: object) -> ModelSettings:
     """Return the settings of model=<option>, by default the network's name, some changed."""
-    return read(ModelSettings, {**values_of("model", option or str(name)), "name": name, **changed})
+    named = {} if name is None else {"name": name}
+    return read(ModelSettings, {**values_of("model", option or str(name)), **named, **changed})
 
 
 def settings(stage: Any, *words: str) -> Any:
@@ -52,7 +53,7 @@ def run(stage: Any, folder: Path, *words: str) -> Path:
     asked = settings(stage, *words)
     stage.check(asked)
     folder.mkdir(parents=True, exist_ok=True)
-    files = TrackerSettings("files", "convscope", "disabled", None, ())
+    files = FilesTracker("files")
     names: Any = {"stage": asked.stage.name, "name": "test", "group": None, "tags": ()}
     with track(folder, files, config=asdict(asked), **names) as tracker:
         stage.run(asked, tracker)

@@ -92,7 +92,7 @@ def test_every_value_has_a_comment_beside_it() -> None:
         assert path.name == "config.yaml" or lines[0].startswith("# "), path
         body = "\n".join(lines).partition("\nhydra:")[0].splitlines()
         values = [line for line in body if line.strip() and not line.startswith(("#", "defaults"))]
-        # The name of an option and the values that tracker=files only repeats explain themselves.
+        # The name of an option explains itself.
         bare += [
             f"{path.name}: {line}"
             for line in values
@@ -100,7 +100,6 @@ def test_every_value_has_a_comment_beside_it() -> None:
             and not line.lstrip().startswith(
                 ("name: ", "- _self_", "- override", "parameterization: ")
             )
-            and path.stem != "files"
             and not line.startswith("project: ")
         ]
     assert bare == []
@@ -112,4 +111,3 @@ def test_wandb_is_offline_unless_the_environment_says_otherwise(
     assert composed()["tracker"]["mode"] == "offline"
     monkeypatch.setenv("WANDB_MODE", "online")
     assert composed()["tracker"]["mode"] == "online"
-    assert composed("tracker=files")["tracker"]["mode"] == "disabled"

@@ -362,11 +362,24 @@ def test_a_root_alone_is_a_folder_or_file_of_the_users_own(
     assert kept.images.name == name
 
 
-def test_a_root_for_the_samples_that_were_asked_for_is_refused(say: Callable[..., Ended]) -> None:
-    for words in (("images=samples", "images.root=x"), ("images.root=x", "images=samples")):
-        ended = say(*GOOD, *words, stage="stage_of_the_test")
-        assert ended.line.startswith("images.root='x' has no effect on images=samples")
-        assert ended.code == 2
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("images=samples images.root=x", "images.root is a setting of images=folder or images=im"),
+        ("images.root=x images=samples", "images.root is a setting of images=folder or images=im"),
+        ("images.labels=x", "images.labels is a setting of images=folder or images=imagenet_sam"),
+        ("model.path=x", "model.path is a setting of model=file. Leave it out, or add model=file."),
+        ("ascent=maco ascent.decay=2", "ascent.decay is a setting of ascent=fourier. Leave it out"),
+        ("+model.path=x", "There is no setting 'model.path'. model has kind, name and weights."),
+        ("model.kind=files", "model.kind='files' does not fit. It takes packaged, application or"),
+    ],
+)
+def test_a_setting_of_another_option_is_told_whose_it_is(
+    words: str, told: str, say: Callable[..., Ended]
+) -> None:
+    ended = say(*GOOD, *words.split(), stage="stage_of_the_test")
+    assert ended.line.startswith(told)
+    assert ended.code == 2
 
 
 def test_a_run_leaves_its_folder_and_names_it_last(shell: Shell) -> None:

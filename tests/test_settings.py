@@ -204,23 +204,22 @@ def test_ascent_settings_outside_their_ranges_are_refused(
         read(AscentSettings, ASCENT | {name: value}, "ascent")
 
 
-def test_a_folder_of_images_needs_its_root_and_the_samples_take_none() -> None:
-    images = {
-        "name": "samples", "root": None, "size": 224, "fit": "crop", "batch": 8, "labels": None,
-    }  # fmt: skip
-    assert read(ImageSettings, images, "images").size == 224
+def test_each_kind_of_photographs_has_settings_of_its_own() -> None:
+    images = {"name": "samples", "size": 224, "fit": "crop", "batch": 8}
+    made = read(ImageSettings, images, "images")
+    assert (made.side, made.root, made.labels) == (224, None, None)
+    with pytest.raises(ValueError, match=r"^There is no setting 'images\.root'\. images has name,"):
+        read(ImageSettings, images | {"root": "/x"}, "images")
     with pytest.raises(ValueError, match=r"^images\.root is missing\. Add images\.root="):
         read(ImageSettings, images | {"name": "folder"}, "images")
-    with pytest.raises(ValueError, match=r"^images\.root='/x' has no effect on images=samples"):
-        read(ImageSettings, images | {"root": "/x"}, "images")
-    with pytest.raises(ValueError, match=r"^images\.labels='/x' has no effect on images=samples"):
-        read(ImageSettings, images | {"labels": "/x"}, "images")
+    own = {"root": "/x", "labels": "/y", "fit": "squash"}
     for name in ("folder", "imagenet_samples"):
-        own = images | {"name": name, "root": "/x", "labels": "/y", "fit": "squash"}
-        assert read(ImageSettings, own, "images").labels == "/y"
+        assert read(ImageSettings, images | own | {"name": name}, "images").labels == "/y"
     assert read(ImageSettings, images | {"name": "imagenet_samples"}, "images").root is None
     with pytest.raises(ValueError, match=r"^images\.batch=0 is too small"):
         read(ImageSettings, images | {"batch": 0}, "images")
+    with pytest.raises(ValueError, match=r"^images\.name='foldr' does not .* mean 'folder'\?$"):
+        read(ImageSettings, images | {"name": "foldr"}, "images")
 
 
 def test_the_tracker_knows_three_modes() -> None:

@@ -16,7 +16,17 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from convscope.text import listed, meant
 
@@ -56,82 +66,71 @@ Share = Annotated[float, Range(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
-class ModelSettings:
-    """Which network is looked at, and where its weights come from.
+class Model:
+    """What is said of any network: the kind of place it comes from, and its name in results."""
 
-    Attributes:
-        kind: packaged, one of keras.applications, or a file of the user's own.
-        name: of the network, as it stands in results; of a file, None takes the file's own.
-        weights: a file, or what the kind has a word for; None: the packaged file.
-        path: of the user's own network.
-        preprocess: what such a network takes.
-        labels: where the classes of such a network stand.
-        custom: whether code inside of such a file may run.
-    """
-
-    kind: Literal["packaged", "application", "file"]
+    kind: str
     name: str | None
-    weights: str | None
-    path: str | None
-    preprocess: Literal["none", "unit", "byte", "tf", "torch", "caffe"] | None
-    labels: str | None
-    custom: bool
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a value that is missing, or without effect on the kind."""
-        if self.kind == "file":
-            for name, what in (
-                ("path", "PATH (your own .keras file)"),
-                ("preprocess", "none, byte, tf, torch or caffe (what the network takes; --help)"),
-            ):
-                if getattr(self, name) is None:
-                    raise ValueError(f"{name} is missing. Add model.{name}={what}.")
-            if self.weights is not None:
-                raise ValueError(
-                    f"weights={self.weights!r} has no effect on model=file, whose file holds them."
-                    " Leave it out."
-                )
-            return
-        if not self.name:
-            raise ValueError("name is missing. Add model.name=..., like model.name=VGG16.")
-        for name in ("path", "preprocess", "labels", "custom"):
-            if value := getattr(self, name):
-                raise ValueError(
-                    f"{name}={value} has an effect on model=file alone. Leave it out, or add"
-                    " model=file."
-                )
 
     @property
     def called(self) -> str:
         """What the network is called in results, which is known before it is loaded."""
-        return self.name or Path(str(self.path)).stem
+        return str(self.name)
 
 
 @dataclass(frozen=True)
-class ImageSettings:
-    """Which photographs are shown to the network, at which size and how many at a time."""
+class PackagedModel(Model):
+    """A network that a package brings along; `weights` is a copy of its file, if there is one."""
 
-    name: Literal["samples", "folder", "imagenet_samples"]
-    root: str | None
+    kind: Literal["packaged"]
+    name: str
+    weights: str | None
+
+
+@dataclass(frozen=True)
+class ApplicationModel(Model):
+    """A network of keras.applications; `weights` are imagenet (None too), random, or a file."""
+
+    kind: Literal["application"]
+    name: str
+    weights: str | None
+
+
+@dataclass(frozen=True)
+class FileModel(Model):
+    """A network of the user's own.
+
+    Attributes:
+        name: None takes the name of the file.
+        path: of the file.
+        preprocess: what the network takes.
+        labels: where its classes stand.
+        custom: whether code inside of the file may run.
+    """
+
+    kind: Literal["file"]
+    path: str
+    preprocess: Literal["none", "unit", "byte", "tf", "torch", "caffe"]
+    labels: str | None
+    custom: bool
+
+    @property
+    def called(self) -> str:
+        """What the network is called in results, which is known before it is loaded."""
+        return self.name or Path(self.path).stem
+
+
+ModelSettings = PackagedModel | ApplicationModel | FileModel
+
+
+@dataclass(frozen=True)
+class Images:
+    """At which size photographs are shown to the network, and how many at a time."""
+
+    name: str
     size: Annotated[int, Range(ge=1, le=LARGEST_VIEW)] | Literal["auto"]
     fit: Literal["crop", "squash", "pad", "center"]
     batch: Count
-    labels: str | None
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a root or labels that do not fit."""
-        if self.name == "folder" and not self.root:
-            raise ValueError("root is missing. Add images.root=... (a folder with photographs).")
-        if self.name == "samples" and self.root is not None:
-            raise ValueError(
-                f"root={self.root!r} has no effect on images=samples, which brings its own"
-                " photographs. Add images=folder to use yours."
-            )
-        if self.name == "samples" and self.labels is not None:
-            raise ValueError(
-                f"labels={self.labels!r} has no effect on images=samples, whose photographs have"
-                " no classes. Add images=folder to use yours."
-            )
 
     @property
     def side(self) -> int:
@@ -146,19 +145,46 @@ class ImageSettings:
 
 
 @dataclass(frozen=True)
-class AscentSettings:
+class SampleImages(Images):
+    """The photographs that ship with scikit-image."""
+
+    name: Literal["samples"]
+    root: ClassVar[None] = None  # they lie in no folder of the user's
+    labels: ClassVar[None] = None  # and have no classes
+
+
+@dataclass(frozen=True)
+class FolderImages(Images):
+    """A folder of photographs, or a single one, and the table of their classes, if there is one."""
+
+    name: Literal["folder"]
+    root: str
+    labels: str | None
+
+
+@dataclass(frozen=True)
+class ImagenetImages(Images):
+    """One photograph of each class of ImageNet, from a copy in `root` or else fetched."""
+
+    name: Literal["imagenet_samples"]
+    root: str | None
+    labels: str | None
+
+
+ImageSettings = SampleImages | FolderImages | ImagenetImages
+
+
+@dataclass(frozen=True)
+class Ascent:
     """How the image that excites a unit most is searched for."""
 
-    parameterization: Literal["fourier", "pixel", "maco"]
+    parameterization: str
     start: str
     size: Count | Literal["auto"] | tuple[Count, ...]
     steps: Count
     optimizer: Literal["rmsprop", "normalized"]
     schedule: Literal["cosine", "constant"]
     learning_rate: Positive
-    decay: NotNegative
-    deviation: Positive
-    spectrum: Literal["natural", "photographs"]
     jitter: NotNegative
     scale: Annotated[float, Range(ge=0, lt=1)]
     rotate: NotNegative
@@ -197,14 +223,52 @@ class AscentSettings:
 
 
 @dataclass(frozen=True)
-class TrackerSettings:
-    """Where results go beside the files: Weights & Biases, offline or online, or nowhere."""
+class FourierAscent(Ascent):
+    """The free numbers are the image's Fourier coefficients, high frequencies damped."""
 
-    name: Literal["wandb", "files"]
+    parameterization: Literal["fourier"]
+    decay: NotNegative
+    deviation: Positive
+
+
+@dataclass(frozen=True)
+class PixelAscent(Ascent):
+    """The free numbers are the pixels themselves."""
+
+    parameterization: Literal["pixel"]
+    deviation: Positive
+
+
+@dataclass(frozen=True)
+class MacoAscent(Ascent):
+    """The free numbers are phases; the magnitudes are those of photographs."""
+
+    parameterization: Literal["maco"]
+    spectrum: Literal["natural", "photographs"]
+
+
+AscentSettings = FourierAscent | PixelAscent | MacoAscent
+
+
+@dataclass(frozen=True)
+class FilesTracker:
+    """Results are files alone."""
+
+    name: Literal["files"]
+
+
+@dataclass(frozen=True)
+class WandbTracker:
+    """Results are files, and shown to Weights & Biases: offline, online, or not at all."""
+
+    name: Literal["wandb"]
     project: str
     mode: Literal["offline", "online", "disabled"]
     group: str | None
     tags: tuple[str, ...]
+
+
+TrackerSettings = FilesTracker | WandbTracker
 
 
 def read(kind: type[T], values: object, place: str = "") -> T:
@@ -331,7 +395,8 @@ def _chosen(hint: Any, values: object) -> Any:
 def _hints(hint: Any, values: object) -> dict[str, Any]:
     """Return the types of the fields of the dataclass that values choose."""
     kind = _chosen(hint, values)
-    return get_type_hints(kind, include_extras=True) if kind else {}
+    hints = get_type_hints(kind, include_extras=True) if kind else {}
+    return {field.name: hints[field.name] for field in fields(kind)} if kind else {}
 
 
 def _item(hint: Any) -> Any:

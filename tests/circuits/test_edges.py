@@ -21,7 +21,7 @@ from convscope.data import dataset, photograph
 from convscope.models.linear import linear
 from convscope.models.network import inputs_of, tap
 from convscope.models.zoo import checkpoints
-from convscope.settings import ImageSettings
+from convscope.settings import FolderImages
 from convscope.stages import circuit as stage
 from convscope.stages.circuit import CircuitSettings, Settings
 from convscope.tracking.tracker import Tracker
@@ -250,7 +250,7 @@ def settings_for(folder, layer, filter, size=48, canvas="auto"):
         seed=0,
         stage=CircuitSettings("circuit", "channel", None, False, "l2", 3, 1, 64, 0.2, 0.05, 1, 5),
         model=asked.model("vgg16"),
-        images=ImageSettings("folder", str(folder), size, "crop", 2, None),
+        images=FolderImages("folder", size, "crop", 2, str(folder), None),
         ascent=ascent(size=canvas, steps=1, precision="float32", chunk=1, attempts=1),
         hypothesis=asked.hypothesis(),
     )

@@ -13,12 +13,12 @@ from convscope.models.network import build
 from convscope.models.zoo import checkpoints, registry
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.models.zoo.registry import _drawn, outline
-from convscope.settings import ImageSettings
+from convscope.settings import FolderImages, ImagenetImages, SampleImages
 from convscope.stages import checks, launch, resume
 from convscope.unit import Unit
 
 VGG16 = asked.model("vgg16")
-SAMPLES = ImageSettings("samples", None, 64, "crop", 8, None)
+SAMPLES = SampleImages("samples", 64, "crop", 8)
 SHA256 = checkpoints.PACKAGED["vgg16"].sha256
 OPTIMA = """\
 layer,filter,sample,objective,size,steps,activation_start,activation,activation_mean,quantile,\
@@ -95,9 +95,9 @@ def test_a_size_at_which_a_network_cannot_add_its_maps_is_refused_with_one_that_
     )
 
 
-def folder_of(root: Path, labels: Path | None = None) -> ImageSettings:
+def folder_of(root: Path, labels: Path | None = None) -> FolderImages:
     """Settings for a folder of photographs, or a single one."""
-    return ImageSettings("folder", str(root), 64, "pad", 8, str(labels) if labels else None)
+    return FolderImages("folder", 64, "pad", 8, str(root), str(labels) if labels else None)
 
 
 def photograph(path: Path) -> Path:
@@ -147,7 +147,7 @@ def test_the_fetched_set_lies_in_the_cache_or_where_the_user_keeps_it(tmp_path, 
     own = photograph(tmp_path / "own" / "n02130308_cheetah.JPEG")
     monkeypatch.setattr(imagenet_samples, "imagenet_samples", lambda: cached.parent)
     monkeypatch.setattr(imagenet_samples, "home", lambda: cached.parent)
-    mine = ImageSettings("imagenet_samples", None, 64, "crop", 8, None)
+    mine = ImagenetImages("imagenet_samples", 64, "crop", 8, None, None)
     assert dataset.photographs(mine) == (cached,) and dataset.root(mine) == cached.parent
     assert dataset.labels(mine, [cached]).names == {"n01440764": "tench"}
     given = replace(mine, root=str(own.parent))
@@ -160,7 +160,7 @@ def test_a_set_that_cannot_be_fetched_is_refused(monkeypatch):
         raise ValueError("images=imagenet_samples could not be fetched")
 
     monkeypatch.setattr(imagenet_samples, "imagenet_samples", offline)
-    mine = ImageSettings("imagenet_samples", None, 64, "crop", 8, None)
+    mine = ImagenetImages("imagenet_samples", 64, "crop", 8, None, None)
     with pytest.raises(ValueError, match="could not be fetched"):
         checks.check_photographs(mine, VGG16, "block4_conv3")
 
@@ -182,7 +182,7 @@ def test_the_provenance_names_weights_photographs_and_processor(vgg16, monkeypat
     assert found["images"]["fit"] == "crop" and found["images"]["commit"] is None
     assert found["precision"] == "float32"
     monkeypatch.setattr(imagenet_samples, "commit", lambda folder: f"of {folder}")
-    mine = ImageSettings("imagenet_samples", "/copy", 64, "crop", 8, None)
+    mine = ImagenetImages("imagenet_samples", 64, "crop", 8, "/copy", None)
     found = launch.provenance(vgg16, mine, paths, 0, "float32")
     assert found["images"]["commit"] == "of /copy"
 

@@ -17,13 +17,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 from wandb_reader import OfflineRun
 
-from convscope.settings import TrackerSettings
+from convscope.settings import FilesTracker, WandbTracker
 from convscope.stages.launch import summarize
 from convscope.tracking.multirun import read
 from tests.test_run import SUMMARY, Ended, Shell
 
-FILES = TrackerSettings("files", "p", "disabled", None, ())
-ONLINE = TrackerSettings("wandb", "p", "online", None, ())
+FILES = FilesTracker("files")
+ONLINE = WandbTracker("wandb", "p", "online", None, ())
 ROOT = Path(__file__).resolve().parents[2]
 CHEAP = ("stage=maximize", "layer=block1_conv2", "filter=3", "ascent.steps=2", "ascent.size=32")
 
@@ -117,7 +117,7 @@ def test_a_multirun_of_a_single_job_is_summed_up_too(shell: Shell) -> None:
 
 
 def test_whatever_its_spelling_what_all_jobs_share_is_not_swept(shell: Shell) -> None:
-    shared = ("++seed=3", "tracker.tags=[a, b]", "images.root=null", "outputs='my outputs'")
+    shared = ("++seed=3", "ascent.size=[9, 7]", "ascent.view=null", "outputs='my outputs'")
     ended = shell("-m", "stage=circuit", "layer=block1", "filter=3", "tracker=files", *shared,
                   "ascent.jitter=2,1.5")  # fmt: skip
     assert ended.code == 0, ended.err
@@ -125,7 +125,7 @@ def test_whatever_its_spelling_what_all_jobs_share_is_not_swept(shell: Shell) ->
     sweep = read(folder)
     assert sweep.values == {"ascent.jitter": (2, 1.5)}
     assert sweep.fixed["seed"] == "3"
-    assert sweep.fixed["tracker.tags"] == "[a, b]"
+    assert sweep.fixed["ascent.size"] == "[9, 7]"
 
 
 def test_each_job_tells_wandb_its_swept_values_and_one_run_tells_of_all(shell: Shell) -> None:

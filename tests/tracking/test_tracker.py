@@ -21,14 +21,14 @@ import pytest
 from PIL import Image
 from wandb_reader import OfflineRun
 
-from convscope.settings import TrackerSettings
+from convscope.settings import FilesTracker, TrackerSettings, WandbTracker
 from convscope.tracking import tracker as tracker_module
 from convscope.tracking import wandb
 from convscope.tracking.tracker import Tracker, track
 from convscope.tracking.wandb import has_exit_record
 
-FILES = TrackerSettings("files", "p", "disabled", None, ())
-OFFLINE = TrackerSettings("wandb", "convscope-test", "offline", None, ("own",))
+FILES = FilesTracker("files")
+OFFLINE = WandbTracker("wandb", "convscope-test", "offline", None, ("own",))
 
 
 def opened(folder: Path, settings: TrackerSettings = FILES, **changed: Any) -> Any:
@@ -564,27 +564,29 @@ def test_the_run_goes_on_when_the_process_of_wandb_dies(
 
 
 def test_without_a_key_an_online_run_does_not_start(tmp_path: Path, home: Path) -> None:
-    online = TrackerSettings("wandb", "p", "online", None, ())
+    online = WandbTracker("wandb", "p", "online", None, ())
     with pytest.raises(ConnectionError, match=r"^W&B did not start: No API key .*tracker=files\.$"):
         opened(tmp_path / "run", online).__enter__()
     assert not (tmp_path / "run" / "summary.json").exists()
 
 
 def test_a_tag_that_wandb_does_not_take_is_told_in_one_line(tmp_path: Path, home: Path) -> None:
-    empty = TrackerSettings("wandb", "p", "offline", None, ("",))
+    empty = WandbTracker("wandb", "p", "offline", None, ("",))
     with pytest.raises(ConnectionError, match=r"^W&B did not start: .*Tag at index 1 is empty"):
         opened(tmp_path / "run", empty).__enter__()
 
 
-@pytest.mark.parametrize("name", ["wandb", "files"])
-def test_a_tracker_of_files_never_imports_wandb(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "settings", ['FilesTracker("files")', 'WandbTracker("wandb", "p", "disabled", None, ())']
+)
+def test_a_tracker_of_files_never_imports_wandb(settings: str, tmp_path: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from convscope.settings import TrackerSettings
-from convscope.tracker import track
-settings = TrackerSettings({name!r}, "p", "disabled", None, ())
-with track(Path("run"), settings, config={{}}, stage="s", name="n", group=None, tags=[]) as tracker:
+from convscope.settings import FilesTracker, WandbTracker
+from convscope.tracking.tracker import track
+names = {{"stage": "s", "name": "n", "group": None, "tags": []}}
+with track(Path("run"), {settings}, config={{}}, **names) as tracker:
     tracker.log({{"a": 1.0}}, step=0)
     tracker.summarize({{"b": 2}})
 print({{"wandb", "matplotlib", "tensorflow"}} & set(sys.modules))

@@ -22,7 +22,7 @@ from convscope.optvis.optimizers import OPTIMIZERS, SCHEDULES
 from convscope.optvis.parameterization import Parameterization, fourier, maco, pixel
 from convscope.optvis.penalties import Penalty, blur_decay, l1, l2, total_variation
 from convscope.optvis.transforms import Transform, affine, blur, crops, noise
-from convscope.settings import AscentSettings
+from convscope.settings import AscentSettings, MacoAscent, PixelAscent
 from convscope.unit import Unit
 
 Spectrum = Callable[[int, int], np.ndarray]
@@ -79,9 +79,9 @@ def recipe(
 
 def parameterization(settings: AscentSettings, magnitudes: Spectrum) -> Parameterization:
     """Return how free numbers become images."""
-    if settings.parameterization == "pixel":
+    if isinstance(settings, PixelAscent):
         return pixel(settings.deviation)
-    if settings.parameterization == "maco":
+    if isinstance(settings, MacoAscent):
         return maco(magnitudes)
     return fourier(settings.decay, settings.deviation)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convscope.data import dataset
 from convscope.data.dataset import record
 from convscope.models.precision import device, resolve
-from convscope.settings import ImageSettings, TrackerSettings
+from convscope.settings import FilesTracker, ImageSettings, TrackerSettings
 from convscope.tracking import multirun
 from convscope.tracking.multirun import Sweep
 
@@ -32,7 +32,7 @@ def summarize(sweep: Sweep, settings: TrackerSettings) -> str:
     from convscope.tracking.tracker import track
 
     pictures, why = sweeps.pictures(sweep), ""
-    for chosen in (settings, replace(settings, name="files")):
+    for chosen in (settings, FilesTracker("files")):
         try:
             with track(
                 sweep.folder,

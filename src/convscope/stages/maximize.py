@@ -17,6 +17,7 @@ from convscope.settings import (
     AscentSettings,
     Count,
     ImageSettings,
+    MacoAscent,
     ModelSettings,
     NotNegative,
 )
@@ -96,12 +97,16 @@ class Settings:
         return checks.choose(self.model, self.layer, self.filter)
 
     @property
+    def measured(self) -> bool:
+        """Whether the magnitudes of the images are measured on the photographs."""
+        return isinstance(self.ascent, MacoAscent) and self.ascent.spectrum == "photographs"
+
+    @property
     def request(self) -> dict[str, Any]:
         """What a run must share with another to take up its images."""
         every = asdict(self)
         stage = {key: value for key, value in every["stage"].items() if key != "resume"}
         ascent = {key: value for key, value in every["ascent"].items() if key != "chunk"}
-        natural = self.ascent.spectrum == "natural"
         given = [self.stage.image, self.ascent.picture]
         pictures = [Path(name).expanduser() for name in given if name]
         asked = {
@@ -113,7 +118,7 @@ class Settings:
             "seed": self.seed,
             "stage": stage,
             "ascent": ascent,
-            "images": None if natural else every["images"],
+            "images": every["images"] if self.measured else None,
             "pictures": dataset.fingerprint(pictures) if pictures else None,
         }
         plain: dict[str, Any] = json.loads(json.dumps(asked))
@@ -257,7 +262,7 @@ def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
 
     stage, size = settings.stage, recipe.canvas_size(settings.ascent, network, settings.layer)
     magnitudes: Callable[[int, int], np.ndarray] = parameterization.natural
-    if settings.ascent.spectrum == "photographs":
+    if settings.measured:
         paths, shown = dataset.photographs(settings.images), settings.images
         batches = dataset.batches(paths, shown.side, shown.batch, shown.fit)
         magnitudes = parameterization.of_photographs(

@@ -310,12 +310,11 @@ def track(
     directory.mkdir(parents=True, exist_ok=True)
     with _wandb_within(directory, settings) as start:
         run = start(
-            project=settings.project,
             config=dict(config),
             job_type=stage,
             name=name,
-            group=settings.group or group,
-            tags=[*(tag[:64] for tag in tags), *settings.tags],  # W&B takes no longer ones
+            group=group,
+            tags=tags,
         )
         tracker = Tracker(directory, run, flat)
         code = 1

@@ -9,12 +9,12 @@ import os
 import shlex
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from convscope.settings import TrackerSettings
+from convscope.settings import FilesTracker, TrackerSettings
 from convscope.text import one_line
 from convscope.tracking.files import relative
 
@@ -24,31 +24,39 @@ SECONDS_TO_CONNECT = 30.0  # then W&B is taken to be out of reach
 @contextmanager
 def _wandb_within(directory: Path, settings: TrackerSettings) -> Iterator[Callable[..., Any]]:
     """Yield the function that starts a W&B run whose every file lies in `directory`."""
-    if settings.name == "files" or settings.mode == "disabled":
+    if isinstance(settings, FilesTracker) or settings.mode == "disabled":
         yield lambda **_: None
         return
+    mode = settings.mode
     home = directory.resolve() / "wandb"
     # Pictures of tables are staged in the data folder, by default in HOME, and uploaded from there.
     folders = {"WANDB_DATA_DIR": str(home / "data"), "WANDB_CACHE_DIR": str(home / "cache")}
     ours = {key: os.environ.get(key) or folder for key, folder in folders.items()}
     # Set here and not only as arguments, for the parts of W&B that read nothing else.
-    ours |= {"WANDB_MODE": settings.mode, "WANDB_SILENT": "true"}
+    ours |= {"WANDB_MODE": mode, "WANDB_SILENT": "true"}
     before = {key: os.environ.get(key) for key in ours}
     os.environ.update(ours)
     try:
         import wandb  # takes most of a second
 
-        def start(**arguments: Any) -> Any:
+        def start(*, group: str | None, tags: Sequence[str], **arguments: Any) -> Any:
             # Made anew for each run: the id of the run stays in it.
             quiet = wandb.Settings(
-                mode=settings.mode,
+                mode=mode,
                 silent=True,
                 console="off",
                 init_timeout=SECONDS_TO_CONNECT,
                 x_transaction_log_flush_interval=2,
             )
             try:
-                return wandb.init(dir=directory, settings=quiet, **arguments)
+                return wandb.init(
+                    dir=directory,
+                    settings=quiet,
+                    project=settings.project,
+                    group=settings.group or group,
+                    tags=[*(tag[:64] for tag in tags), *settings.tags],  # W&B takes no longer ones
+                    **arguments,
+                )
             except ValueError as error:  # of pydantic: some value is not to W&B's taste
                 details = [str(item["msg"]) for item in getattr(error, "errors", list)()]
                 raise ConnectionError(

@@ -119,12 +119,12 @@ def test_a_command_says_which_network_is_meant(settings, words):
         (
             "file",
             {"path": None, "preprocess": "tf"},
-            r"^model\.path is missing\. Add model\.path=PATH",
+            r"^model\.path is missing\. Add model\.path=\.\.\. \(text\)",
         ),
         ("file", {"path": "a", "preprocess": None}, r"^model\.preprocess is missing\. Add"),
-        ("file", {"path": "a", "preprocess": "tf", "weights": "b"}, "has no effect on model=file"),
-        ("vgg16", {"labels": "a"}, r"^model\.labels=a has an effect on model=file alone"),
-        ("application", {"name": None}, r"^model\.name is missing\. Add model\.name=\.\.\.,"),
+        ("file", {"path": "a", "preprocess": "tf", "weights": "b"}, r"no setting 'model\.weights'"),
+        ("vgg16", {"labels": "a"}, r"no setting 'model\.labels'\. model has"),
+        ("application", {"name": None}, r"^model\.name is missing\. Add model\.name=\.\.\."),
     ],
 )
 def test_settings_of_a_model_that_do_not_belong_together_are_refused(option, changed, message):

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from convscope.models.zoo import checkpoints
 from convscope.models.zoo.checkpoints import Provenance
-from convscope.settings import AscentSettings, ModelSettings
+from convscope.settings import (
+    ApplicationModel,
+    AscentSettings,
+    FileModel,
+    ModelSettings,
+    PackagedModel,
+)
 from convscope.unit import Unit
 from convscope.unit import check as check_unit
 
@@ -58,7 +64,7 @@ def outline(model: ModelSettings) -> Outline:
         ValueError, FileNotFoundError: there is no such network, or its weights are missing or
             damaged.
     """
-    if model.kind != "packaged":
+    if not isinstance(model, PackagedModel):
         return _drawn(network(model))
     name = packaged_name(model)
     checkpoint = checkpoints.PACKAGED[name]
@@ -82,37 +88,38 @@ def network(model: ModelSettings) -> Network:
         ValueError, FileNotFoundError: there is no such network, or its weights are missing or
             damaged.
     """
-    files = [Path(name).expanduser() for name in (model.path, model.weights) if name]
-    found = [path.stat() for path in files if path.is_file()]
-    return _loaded(model, tuple((stat.st_mtime_ns, stat.st_size) for stat in found))
+    given = model.path if isinstance(model, FileModel) else model.weights
+    file = Path(given).expanduser() if given else None
+    found = file.stat() if file and file.is_file() else None
+    return _loaded(model, found and (found.st_mtime_ns, found.st_size))
 
 
 @lru_cache(maxsize=1)
 def _loaded(model: ModelSettings, _: object) -> Network:
     """Load a network; a file that has changed since is loaded again."""
-    if model.kind == "packaged":
+    if isinstance(model, PackagedModel):
         from convscope.models.zoo.packaged import LOADERS
 
         return LOADERS[packaged_name(model)](weight_file(model))
-    if model.kind == "application":
+    if isinstance(model, ApplicationModel):
         from convscope.models.zoo.applications import application
 
-        return application(str(model.name), model.weights or "imagenet")
+        return application(model.name, model.weights or "imagenet")
     from convscope.models.zoo.keras_files import keras_file
 
-    path = Path(str(model.path)).expanduser()
-    return keras_file(path, str(model.preprocess), model.called, model.labels, model.custom)
+    path = Path(model.path).expanduser()
+    return keras_file(path, model.preprocess, model.called, model.labels, model.custom)
 
 
-def packaged_name(model: ModelSettings) -> str:
+def packaged_name(model: PackagedModel) -> str:
     """Return the name of a packaged network.
 
     Raises:
         ValueError: no such network is packaged.
     """
     if model.name in checkpoints.PACKAGED:
-        return str(model.name)
-    near = difflib.get_close_matches(str(model.name), checkpoints.PACKAGED, 1)
+        return model.name
+    near = difflib.get_close_matches(model.name, checkpoints.PACKAGED, 1)
     raise ValueError(
         f"model.name={model.name} is no packaged network. Those are"
         f" {', '.join(checkpoints.PACKAGED)}; others come with model=application model.name=VGG16"
@@ -122,21 +129,20 @@ def packaged_name(model: ModelSettings) -> str:
 
 def asked(model: ModelSettings) -> list[str]:
     """Return what a command says to choose a network; nothing for the usual one."""
-    if model.kind == "packaged":
-        said = [] if model.name == USUAL else [f"model={model.name}"]
-    elif model.kind == "application":
-        said = ["model=application", f"model.name={model.name}"]
-    else:
+    if isinstance(model, FileModel):
         said = ["model=file", f"model.path={model.path}", f"model.preprocess={model.preprocess}"]
         said += [f"model.name={model.name}"] if model.name else []
         said += [f"model.labels={model.labels}"] if model.labels else []
-        said += ["model.custom=true"] if model.custom else []
-    if model.weights not in (None, "imagenet"):
-        said.append(f"model.weights={model.weights}")
-    return said
+        return [*said, "model.custom=true"] if model.custom else said
+    if isinstance(model, ApplicationModel):
+        said = ["model=application", f"model.name={model.name}"]
+    else:
+        said = [] if model.name == USUAL else [f"model={model.name}"]
+    usual = model.weights in (None, "imagenet")
+    return said if usual else [*said, f"model.weights={model.weights}"]
 
 
-def weight_file(model: ModelSettings) -> Path | None:
+def weight_file(model: PackagedModel) -> Path | None:
     """Return the file that the weights of a packaged network come from; None: the packaged one."""
     return Path(model.weights).expanduser() if model.weights else None
 
@@ -192,7 +198,7 @@ def positions(model: ModelSettings, layer: str, size: tuple[int, int]) -> tuple[
     Raises:
         ValueError: the image is too small.
     """
-    if model.kind == "packaged":
+    if isinstance(model, PackagedModel):
         made = checkpoints.PACKAGED[packaged_name(model)].maps[layer]
         return made.rows(size[0]), made.rows(size[1])
     from convscope.models.graph import sizes
@@ -228,9 +234,9 @@ def check_linear(layer: str, model: ModelSettings) -> None:
 
 def plain(model: ModelSettings) -> bool:
     """Return whether a network is packaged and has convolutions and pools alone."""
-    return (
-        model.kind == "packaged" and checkpoints.PACKAGED[packaged_name(model)].classifier is None
-    )
+    if not isinstance(model, PackagedModel):
+        return False
+    return checkpoints.PACKAGED[packaged_name(model)].classifier is None
 
 
 def check_units(model: ModelSettings, units: Sequence[Unit]) -> None:
@@ -250,7 +256,7 @@ def check_weights(model: ModelSettings) -> None:
     Raises:
         ValueError, FileNotFoundError: they are missing or damaged.
     """
-    if model.kind == "packaged":
+    if isinstance(model, PackagedModel):
         checkpoint = checkpoints.PACKAGED[packaged_name(model)]
         checkpoints.verify(checkpoint, weight_file(model) or checkpoints.locate(checkpoint))
 
