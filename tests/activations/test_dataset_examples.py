@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.activations.dataset_examples import CROP, WHOLE, Hit, cut, examples
+from convscope.activations.dataset_examples import CROP, WHOLE, Bin, Hit, bins, cut, examples
 from convscope.data import dataset, photograph, views
 from convscope.models.receptive_field import Axis, ReceptiveField
 
@@ -127,3 +127,81 @@ def test_no_hits_give_no_examples():
 def test_a_photograph_that_is_gone_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"gone\.png was ranked but cannot be shown: no such file"):
         cut(tmp_path / "gone.png", [(0, 0)], FIELD, 32)
+
+
+def names(found: tuple[Bin, ...]) -> list[str]:
+    return [one.name for one in found]
+
+
+def test_bins_of_many_photographs_lie_where_their_names_say():
+    values = np.random.default_rng(0).permutation(10_000).astype(float)
+    found = bins(values, 5)
+    assert names(found) == ["top 0.1 %", "around 99 %", "around 90 %", "around 50 %", "bottom"]
+    shown = [[values[place] for place in one.places] for one in found]
+    assert shown[0] == [9999, 9997, 9995, 9992, 9990]  # spread over the ten of the top 0.1 %
+    assert shown[1] == [9901, 9900, 9899, 9898, 9897]
+    assert shown[2] == [9001, 9000, 8999, 8998, 8997]
+    assert shown[3] == [5001, 5000, 4999, 4998, 4997]
+    assert shown[4] == [9, 7, 5, 2, 0]
+    assert [one.count for one in found] == [10, 5, 5, 5, 10]
+    assert found[0].quantiles == pytest.approx((0.999, 1))
+    assert (found[0].low, found[0].high) == (9990, 9999)
+    assert found[1].range == "quantiles 98.97 to 99.02 %"
+    assert not any(one.note for one in found)
+
+
+@pytest.mark.parametrize("count", [*range(1, 60), 206, 999, 1000, 1001, 5000])
+@pytest.mark.parametrize("each", [1, 4, 9])
+def test_no_photograph_is_in_two_bins_and_the_extremes_are_in_one(count, each):
+    values = np.random.default_rng(count).normal(size=count)
+    found = bins(values, each)
+    places = [place for one in found for place in one.places]
+    assert len(set(places)) == len(places)
+    assert values.argmax() in found[0].places
+    assert values.argmin() in found[-1].places
+    assert all(len(one.places) <= each for one in found)
+    scores = [values[place] for place in places]
+    assert scores == sorted(scores, reverse=True)
+    assert all(one.low <= values[place] <= one.high for one in found for place in one.places)
+
+
+def test_few_photographs_leave_bins_out_and_say_that_the_top_is_one():
+    assert names(bins(np.array([3.0]), 4)) == ["top 0.1 %"]
+    assert names(bins(np.array([3.0, 5.0]), 4)) == ["top 0.1 %", "bottom"]
+    assert names(bins(np.arange(3.0), 4)) == ["top 0.1 %", "around 50 %", "bottom"]
+    found = bins(np.arange(206.0), 6)
+    assert found[0].places == (205,)
+    assert found[0].note == "0.1 % is less than one photograph: this is the strongest."
+    assert found[0].range == "quantiles 99.5 to 100.0 %"
+    assert found[1].places == (204, 203, 202, 201, 200, 199)
+    assert found[1].range == "quantiles 96.6 to 99.5 %"
+    assert bins(np.arange(1000.0), 6)[0].note == ""
+
+
+def test_photographs_without_a_score_are_left_out_and_ties_keep_their_order():
+    found = bins(np.array([np.nan, 1, np.nan, 1, 1, np.nan]), 3)
+    assert [one.places for one in found] == [(1,), (3,), (4,)]
+
+
+def test_shares_of_all_excitation_add_up_scores_above_zero():
+    values = np.zeros(1000)
+    values[:10], values[10:100], values[100:200] = 30, 5, -50
+    found = {one.name: one.share for one in bins(values, 3)}
+    assert found == {
+        "top 0.1 %": 30 / 750, "around 99 %": 300 / 750, "around 90 %": 1, "around 50 %": 1,
+        "bottom": 1,
+    }  # fmt: skip
+    few = {one.name: one.share for one in bins(np.arange(50.0), 3)}
+    assert few["top 0.1 %"] is None
+    assert few["around 99 %"] is None
+    assert few["around 90 %"] == pytest.approx((45 + 46 + 47 + 48 + 49) / 1225)
+    assert {one.share for one in bins(-np.ones(5000), 3)} == {None}
+
+
+@pytest.mark.parametrize(
+    ("values", "each", "received"),
+    [([], 3, "0 photographs, 3 for each bin"), ([np.nan], 3, "0 photographs"), ([1.0], 0, "0 for")],
+)
+def test_bins_of_nothing_are_refused(values, each, received):
+    with pytest.raises(ValueError, match=f"Received: .*{received}"):
+        bins(np.array(values), each)

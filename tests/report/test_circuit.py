@@ -58,21 +58,21 @@ def changed(dossier, **circuit):
     return replace(dossier, findings=findings)
 
 
-def test_a_portrait_shows_the_optimum_and_the_strongest_photographs(dossier):
-    portrait = dossier.root
-    assert portrait.name == "b:1"
-    assert portrait.alive
-    assert portrait.optimum.shape == (8, 8, 3)
-    assert len(portrait.crops) == 2
-    assert portrait.crop_activations[0] >= portrait.crop_activations[1]
+def test_a_unit_is_shown_by_the_optimum_and_the_strongest_photographs(dossier):
+    shown = dossier.root
+    assert shown.name == "b:1"
+    assert shown.alive
+    assert shown.optimum.shape == (8, 8, 3)
+    assert len(shown.crops) == 2
+    assert shown.crop_activations[0] >= shown.crop_activations[1]
 
 
 def test_an_optimum_that_is_not_alive_is_never_shown_and_is_named_below(dossier):
     silent = dossier.circuit.edges[0].source
     optima = {**dossier.optima, silent: replace(dossier.optima[silent], activation=-1.0)}
     found = replace(dossier, optima=optima)
-    assert found.portrait(silent).optimum is None
-    assert found.portrait(silent).alive is False
+    assert found.pictures(silent).optimum is None
+    assert found.pictures(silent).alive is False
     assert any(
         note.startswith("Not alive from any start") and str(silent) in note
         for note in found.notes()
@@ -81,7 +81,7 @@ def test_an_optimum_that_is_not_alive_is_never_shown_and_is_named_below(dossier)
 
 
 def test_the_rows_are_the_edges_strongest_first(dossier):
-    assert [row.portrait.name for row in dossier.rows] == ["a:2", "a:1"]
+    assert [row.unit.name for row in dossier.rows] == ["a:2", "a:1"]
     assert [row.label for row in dossier.rows] == ["inhibitory", "mixed"]
 
 

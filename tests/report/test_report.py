@@ -1,7 +1,7 @@
 """The HTML page of a circuit run."""
 
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from PIL import Image
 
 from convscope.report.circuit import circuit_page, evidence
 from convscope.report.figures.canvas import kernel_colours, kernel_tile
-from convscope.report.figures.explorer import InputRow, Portrait
+from convscope.report.figures.explorer import InputRow, UnitPictures
 from convscope.text import number
 from tests.circuits.test_findings import FOUND
 
@@ -52,10 +52,12 @@ def parts(count: int, shape: tuple[int, int] = (3, 3), shown: int = 10, side: in
         if index < shown:
             crops = (photograph(generator, side), photograph(generator, side))
             optimum = photograph(generator, side)
-            unit = Portrait(entry["name"], optimum, 9.0 + index, 1.0, True, crops, (7.0, 6.5))
-            keys = ("l2", "sign_index", "label", "mostly", "share", "mean")
-            rows.append(InputRow(unit, kernel.astype(np.float32), *(entry[key] for key in keys)))
-    unit = replace(rows[0].portrait, name="block4_conv3:17", optimum=photograph(generator, 224))
+            unit = UnitPictures(entry["name"], optimum, 9.0 + index, 1.0, True, crops, (7.0, 6.5))
+            edge = dict.fromkeys(field.name for field in fields(InputRow)) | {"effect": ""}
+            edge |= {name: entry[name] for name in
+                     ("l2", "sign_index", "label", "mostly", "share", "mean")}  # fmt: skip
+            rows.append(InputRow(**edge | {"unit": unit, "kernel": kernel.astype(np.float32)}))
+    unit = replace(rows[0].unit, name="block4_conv3:17", optimum=photograph(generator, 224))
     return {
         "unit": unit, "rows": rows, "table": table, "limit": limit,
         "tiles": [kernel_tile(kernel, limit, 24) for kernel in kernels],
@@ -66,7 +68,7 @@ def parts(count: int, shape: tuple[int, int] = (3, 3), shown: int = 10, side: in
     }  # fmt: skip
 
 
-def without(unit: Portrait, **other: Any) -> Portrait:
+def without(unit: UnitPictures, **other: Any) -> UnitPictures:
     """Return `unit` as a colour input: nothing to ascend, nothing to crop."""
     empty: dict[str, Any] = {
         "optimum": None,
@@ -137,9 +139,7 @@ def test_hostile_names_are_shown_and_not_run():
     given = parts(12)
     hostile = '"><script>alert(1)</script>'
     given["unit"] = replace(given["unit"], name=hostile)
-    given["rows"][0] = replace(
-        given["rows"][0], portrait=replace(given["rows"][0].portrait, name=hostile)
-    )
+    given["rows"][0] = replace(given["rows"][0], unit=replace(given["rows"][0].unit, name=hostile))
     given["table"][0]["name"] = given["facts"]["model"] = hostile
     given["notes"] = given["settings"][hostile] = [hostile]
     given["optima"][0]["layer"] = hostile
@@ -153,7 +153,7 @@ def test_an_input_that_is_not_alive_has_a_placeholder_and_no_image():
     given = parts(12, shown=2)
     first = given["rows"][0]
     before = circuit_page(**given).count("data:image")
-    given["rows"][0] = replace(first, portrait=replace(first.portrait, alive=False))
+    given["rows"][0] = replace(first, unit=replace(first.unit, alive=False))
     page = circuit_page(**given)
     assert page.count("data:image") == before - 1
     assert '<span class="picture absent">not alive</span>' in page
@@ -165,7 +165,7 @@ def test_colour_inputs_are_shown_as_their_colours():
     given = parts(3, shown=3)
     names = ("image:red", "image:green", "image:blue")
     given["rows"] = [
-        replace(row, portrait=without(row.portrait, name=name), mean=None)
+        replace(row, unit=without(row.unit, name=name), mean=None)
         for row, name in zip(given["rows"], names, strict=True)
     ]
     for entry in given["table"]:
@@ -191,8 +191,8 @@ def test_three_crops_one_crop_and_none_are_all_shown():
     given = parts(12, shown=3)
     for index, count in enumerate((3, 1, 0)):
         crops = (np.full((5, 5, 3), 40 * index, np.uint8),) * count
-        unit = replace(given["rows"][index].portrait, crops=crops, crop_activations=(1.0,) * count)
-        given["rows"][index] = replace(given["rows"][index], portrait=unit)
+        unit = replace(given["rows"][index].unit, crops=crops, crop_activations=(1.0,) * count)
+        given["rows"][index] = replace(given["rows"][index], unit=unit)
     page = circuit_page(**given)
     assert len(re.findall(r'class="picture pixels"', page)) == 4
     assert page.count("no photograph") == 1
@@ -348,8 +348,8 @@ def test_the_rows_come_in_another_order_in_a_browser(tmp_path):
 def test_nothing_runs_over_the_edge_of_a_narrow_page(tmp_path, measure):
     given = measure(parts(24, side=24))
     given["facts"]["weights"] = "sha256:" + "4f5d7e2a" * 8
-    unit = replace(given["rows"][0].portrait, name="conv4_block23_concat:1023")
-    given["rows"][0] = replace(given["rows"][0], portrait=unit)
+    unit = replace(given["rows"][0].unit, name="conv4_block23_concat:1023")
+    given["rows"][0] = replace(given["rows"][0], unit=unit)
     given["table"][0]["name"] = unit.name
     widths = (390, 820, 1280)
     assert overflow(circuit_page(**given), widths, tmp_path) == fits(widths)

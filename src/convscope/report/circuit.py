@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ from convscope.models.network import Network
 from convscope.optvis.ascent import Optimum
 from convscope.report.figures import canvas
 from convscope.report.figures.canvas import kernel_tile
-from convscope.report.figures.charts import chart
+from convscope.report.figures.charts import faithfulness_chart
 from convscope.report.figures.explorer import (
     Arrow,
     Column,
     InputRow,
     Node,
-    Portrait,
+    UnitPictures,
     diagram,
     explorer,
 )
@@ -80,11 +80,11 @@ class Dossier:
         """The unit with its inputs."""
         return self.findings.circuit
 
-    def portrait(self, unit: Unit) -> Portrait:
+    def pictures(self, unit: Unit) -> UnitPictures:
         """Return one unit as it is shown: no picture where its optimum is not alive."""
         best, crops = self.optima.get(unit), self.album.crops(unit, self.crops)
         seen = self.case.witnesses.get(unit) if self.case else None
-        return Portrait(
+        return UnitPictures(
             name=str(unit),
             optimum=best.image if best and best.alive else None,
             activation=best.activation if best else None,
@@ -97,17 +97,15 @@ class Dossier:
         )
 
     @cached_property
-    def root(self) -> Portrait:
+    def root(self) -> UnitPictures:
         """The unit itself."""
-        return self.portrait(self.circuit.root)
+        return self.pictures(self.circuit.root)
 
     @cached_property
     def rows(self) -> tuple[InputRow, ...]:
         """Its strongest inputs, strongest first."""
-        names = [field.name for field in fields(InputRow)[1:]]
         return tuple(
-            InputRow(self.portrait(edge.source), **{name: getattr(edge, name) for name in names})
-            for edge in self.circuit.edges
+            InputRow(**vars(edge), unit=self.pictures(edge.source)) for edge in self.circuit.edges
         )
 
     def picture(self) -> np.ndarray:
@@ -324,7 +322,7 @@ COLUMNS = (
 
 def circuit_page(
     *,
-    unit: Portrait,
+    unit: UnitPictures,
     rows: Sequence[InputRow],
     table: Sequence[Mapping[str, object]],
     limit: float,
@@ -635,7 +633,7 @@ def evidence(found: Findings) -> dict[str, object]:
     most = f"Left out alone, {words} more to the strong responses than the other inputs do"
     return {
         "sentence": found.sentence.replace(" %", "\N{NO-BREAK SPACE}%"),
-        "chart": chart(curves, circuit.by),
+        "chart": faithfulness_chart(curves, circuit.by),
         "count": found.counted.capitalize(),
         "needed": f"{most} (p < {SIGNIFICANT:g} after Holm)." if needed else "",
         "rankings": [_ranking(found, name) for name in TITLES if name in curves.curves],

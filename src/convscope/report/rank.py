@@ -14,7 +14,7 @@ import numpy as np
 from convscope.activations.dataset_examples import CROP, WHOLE, Bin, Example, shrunk
 from convscope.activations.statistics import firing
 from convscope.data.splits import LEVEL
-from convscope.report.figures.charts import distribution_picture, spread
+from convscope.report.figures.charts import distribution, distribution_picture
 from convscope.report.figures.grids import quilt_picture, top_picture
 from convscope.report.html import data_uri, flat, picture, render
 from convscope.text import aligned, number
@@ -226,8 +226,8 @@ def rank_page(
         score=score,
         several=len({example.path for example in examples}) < len(examples),
         drawings={
-            "broad": spread(histogram, scores, optimum, WIDE),
-            "slim": spread(histogram, scores, optimum, NARROW),
+            "broad": distribution(histogram, scores, optimum, WIDE),
+            "slim": distribution(histogram, scores, optimum, NARROW),
         },
         selectivity=selectivity,
         labelled=selectivity.discovery + selectivity.confirmation > 0,

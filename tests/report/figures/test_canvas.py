@@ -1,12 +1,13 @@
-"""Kernel tiles and the words for numbers."""
+"""Kernel tiles, colours and the page that pictures are drawn on."""
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from convscope import text
 from convscope.report.figures import canvas
 from convscope.report.figures.canvas import kernel_tile
-from convscope.text import number
 
 WHITE = (255, 255, 255)
 
@@ -90,23 +91,26 @@ def test_what_is_no_kernel_is_refused(kernel, limit, message):
         kernel_tile(kernel, limit)
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [(0.0123456, "0.0123"), (-4.2, "\N{MINUS SIGN}4.20"), (1234.5, "1234"), (-0.0, "0"),
-     (None, "\N{EN DASH}"), (float("nan"), "\N{EN DASH}"), (2.5e-7, "2.50e\N{MINUS SIGN}07")],
-)  # fmt: skip
-def test_numbers_have_three_significant_digits(value, words):
-    assert number(value) == words
-
-
-def test_a_small_negative_index_is_no_minus_zero():
-    assert text.fixed(-0.001) == "+0.00"
-    assert text.fixed(-0.25) == "\N{MINUS SIGN}0.25"
-
-
 def test_every_effect_is_legible_as_words_and_under_white_words():
     for colour in canvas.EFFECTS.values():
         share = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
         linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
         luminance = linear @ [0.2126, 0.7152, 0.0722]
         assert 1.05 / (luminance + 0.05) >= 4.5  # WCAG 2.2, 1.4.3
+
+
+def test_drawing_leaves_neither_figures_nor_pyplot_behind():
+    code = """
+import gc, sys
+from convscope.report.figures.canvas import Page
+assert "matplotlib" not in sys.modules
+page = Page(9, 7, 2)
+page.text(1, 1, "one", fit=9)
+assert page.array().shape == (14, 18, 3)
+assert "matplotlib.pyplot" not in sys.modules
+del page
+gc.collect()
+from matplotlib.figure import Figure
+assert not [thing for thing in gc.get_objects() if isinstance(thing, Figure)]
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

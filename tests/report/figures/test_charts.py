@@ -1,30 +1,37 @@
-"""How a unit's preactivation is spread, laid out so that nothing is hidden."""
-
-import subprocess
-import sys
+"""The charts of a unit: nothing is hidden, every corner inside its panel, and their pictures."""
 
 import numpy as np
 import pytest
 from histograms import histogram, preactivations
+from parts import part, random_part
 
 from convscope.activations.statistics import cells
-from convscope.report.figures.charts import Spread, spread
+from convscope.report.figures.charts import (
+    HEIGHT,
+    TOP,
+    Distribution,
+    distribution,
+    distribution_picture,
+    faithfulness_chart,
+    faithfulness_picture,
+)
+from tests.circuits.test_faithfulness import curves_of
 
 
-def drawn(values: np.ndarray, scores: np.ndarray, **given: object) -> Spread:
-    return spread(histogram(values), scores, **given)
+def drawn(values: np.ndarray, scores: np.ndarray, **given: object) -> Distribution:
+    return distribution(histogram(values), scores, **given)
 
 
-def inside(made: Spread) -> bool:
+def inside(made: Distribution) -> bool:
     """Return whether all that is drawn lies inside of the drawing."""
     points = [
         point
         for panel in (made.positions, made.photographs)
-        for _, outline in panel.outlines
+        for _, outline in panel.areas
         for point in outline
     ]
-    points += [(mark.across, made.label(mark)) for mark in made.marks]
-    points += [(across, 0) for across, _ in made.values]
+    points += [(mark.across, mark.down) for mark in made.marks]
+    points += [(across, 0) for across, _ in made.positions.across]
     return all(0 <= x <= made.width and 0 <= y <= made.height for x, y in points)
 
 
@@ -61,17 +68,17 @@ def test_an_optimum_far_to_the_right_stands_behind_a_gap():
     near, far = (drawn(values, values[:99], optimum=optimum) for optimum in (60.0, 2500.0))
     assert near.gap is None
     strongest, optimum = (mark for mark in far.marks if mark.kind in ("strongest", "optimum"))
-    assert strongest.across < far.gap < optimum.across < far.right
+    assert strongest.across < far.gap < optimum.across < far.positions.right
     assert optimum.label == "optimum 2500"
     assert max(float(label.replace(",", "").replace("\N{MINUS SIGN}", "-"))
-               for _, label in far.values) < 100  # fmt: skip
+               for _, label in far.positions.across) < 100  # fmt: skip
 
 
 def test_an_outline_is_as_high_as_the_density_on_a_logarithmic_axis():
     values = np.concatenate([np.full(1000, 1.0), np.full(10, 9.0)])
     made = drawn(values, np.array([9.0]))
-    ticks = {label: down for down, label in made.positions.ticks}
-    ((_, silent), (_, firing_)) = made.positions.outlines
+    ticks = {label: down for down, label in made.positions.down}
+    ((_, silent), (_, firing_)) = made.positions.areas
     assert silent == ()
     decade = ticks["10"] - ticks["100"]
     heights = sorted({down for _, down in firing_})[:2]
@@ -81,13 +88,13 @@ def test_an_outline_is_as_high_as_the_density_on_a_logarithmic_axis():
     assert heights[1] - heights[0] == pytest.approx(decade * apart, abs=0.3)
 
 
-def overlapping(made: Spread) -> list[tuple[str, str]]:
+def overlapping(made: Distribution) -> list[tuple[str, str]]:
     """Return the labels that cover each other, letters taken as 6.6 units wide."""
     spans = []
     for mark in made.marks:
         wide = 6.6 * len(mark.label)
         start = mark.across - 6 - wide if mark.before else mark.across + 6
-        spans.append((mark.level, start, start + wide, mark.label))
+        spans.append((mark.down, start, start + wide, mark.label))
     return [
         (one[3], other[3])
         for at, one in enumerate(spans)
@@ -109,6 +116,55 @@ def test_a_distribution_needs_a_score():
         drawn(preactivations(), np.array([np.nan, np.inf]))
 
 
-def test_numbers_need_no_drawing_library():
-    code = "import convscope.report.figures.charts, sys; assert 'matplotlib' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+@pytest.mark.parametrize("optimum", [None, 30.0, 4000.0], ids=str)
+def test_the_picture_is_as_large_as_the_drawing_and_marks_the_optimum(optimum):
+    values = preactivations()
+    made = distribution_picture("block4_conv3:17", histogram(values), values[:99], optimum)
+    plan = distribution(histogram(values), values[:99], optimum)
+    assert made.shape[1] == 2 * (plan.width + 48)
+    purple = (made == (0x7A, 0x1F, 0xA2)).all(-1).any(0)
+    assert purple.any() == (optimum is not None)
+
+
+@pytest.mark.parametrize("inputs", [1, 3, 40, 700])
+def test_every_corner_lies_inside_its_panel(inputs):
+    _, found = curves_of(random_part(inputs=inputs), min(10, inputs), 20)
+    drawn = faithfulness_chart(found)
+    assert [name for name, _ in drawn.names] == ["l2", "top_shift", "greedy", "best", "random"]
+    for panel in drawn.panels:
+        for _, points in (*panel.lines, *panel.areas):
+            across, down = np.array(points).T
+            assert panel.left <= across.min() and across.max() <= panel.right
+            assert down.min() >= TOP and down.max() <= TOP + HEIGHT
+        assert panel.left <= panel.mark <= panel.right
+        assert panel.across[0][1] == str(inputs)
+        assert [label for _, label in panel.down if label in ("0 %", "100 %")]
+
+
+def test_a_line_stands_where_its_values_say():
+    _, found = curves_of(part([[0, 0, 0], [0, 0, 0], [0, 0, 0], [1, 4, 5]]), 1)
+    panel = faithfulness_chart(found).panels[0]
+    (line,) = [points for name, points in panel.lines if name == "l2"]
+    down = [round(1 - (y - TOP) / HEIGHT, 3) for _, y in line]
+    assert down == pytest.approx([0, 0.1, 0.5, 1], abs=0.002)
+    assert line[0][0] == panel.left and line[-1][0] == panel.right
+    assert panel.mark == line[1][0]
+
+
+def test_the_ranking_shown_is_drawn_whatever_it_is():
+    _, found = curves_of(random_part(), 10, 20)
+    drawn = faithfulness_chart(found, "covariance")
+    assert drawn.names[-1] == ("covariance", "covariance")
+    assert [name for name, _ in drawn.panels[0].areas] == ["random", "covariance"]
+
+
+def test_the_picture_is_8_bit_colour_and_repeats_itself():
+    _, found = curves_of(random_part(), 10, 20)
+    picture = faithfulness_picture("b:1", found)
+    assert picture.dtype == np.uint8 and picture.shape[-1] == 3 and picture.std() > 0
+    assert np.array_equal(picture, faithfulness_picture("b:1", found))
+
+
+def test_a_filter_that_never_varies_is_drawn_without_lines():
+    _, found = curves_of(part(np.ones((9, 2))), 1)
+    assert faithfulness_picture("b:1", found).shape[-1] == 3

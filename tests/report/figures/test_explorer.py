@@ -8,17 +8,24 @@ import pytest
 
 from convscope.report.figures.canvas import kernel_tile
 from convscope.report.figures.explorer import (
+    GRAPH_WIDTH,
     HEAD,
     MEAN,
     OPTIMUM,
     PICTURE,
     ROW,
+    SCALE,
     STRENGTH,
     TILE,
+    Arrow,
+    Column,
     InputRow,
-    Portrait,
+    Node,
+    UnitPictures,
+    diagram,
     explorer,
 )
+from convscope.unit import Unit
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -26,24 +33,28 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def portrait(name: str = "block4_conv2:133", **other: Any) -> Portrait:
+def shown(name: str = "block4_conv2:133", **other: Any) -> UnitPictures:
     """Return a unit with everything it can have."""
     crops = (noise(31, 31, 1), noise(31, 31, 2))
-    unit = Portrait(name, noise(40, 40), 41.5, 3.25, True, crops, (12.0, 9.5))
+    unit = UnitPictures(name, noise(40, 40), 41.5, 3.25, True, crops, (12.0, 9.5))
     return replace(unit, **other)
 
 
 def row(kernel: np.ndarray, label: str = "excitatory", **other: Any) -> InputRow:
     """Return an input whose strength is that of `kernel`."""
-    l2 = float(np.sqrt((kernel**2).sum()))
-    return replace(
-        InputRow(portrait(), kernel, l2, 0.5, label, "mostly excitatory", 0.1, 0.25), **other
-    )
+    edge = {
+        "source": Unit("block4_conv2", 133), "channel": 133, "rank": 1, "kernel": kernel,
+        "l2": float(np.sqrt((kernel**2).sum())), "share": 0.1, "sign_index": 0.5, "label": label,
+        "mostly": "mostly excitatory", "pattern": "other", "angle": None, "mean": 0.25,
+        "top_shift": 0.0, "drive": 0.0, "release": 0.0, "ablation": 0.0, "ablation_top": 0.0,
+        "effect": label, "functional_sign": 0.5, "confidence": 1.0, "unit": shown(),
+    }  # fmt: skip
+    return InputRow(**edge | other)
 
 
-def draw(*rows: InputRow, unit: Portrait | None = None) -> np.ndarray:
+def draw(*rows: InputRow, unit: UnitPictures | None = None) -> np.ndarray:
     """Return the explorer of `rows` with a limit of 1."""
-    unit = unit or portrait("block4_conv3:17")
+    unit = unit or shown("block4_conv3:17")
     return explorer(unit, rows, title="Title", subtitle="Subtitle", limit=1.0)
 
 
@@ -73,28 +84,28 @@ def test_the_explorer_draws_every_shape_and_label(shape, label):
 
 def test_the_explorer_draws_inputs_without_optimum_crops_or_strength():
     colours = [
-        portrait(f"image:{name}", optimum=None, activation=None, activation_mean=None,
+        shown(f"image:{name}", optimum=None, activation=None, activation_mean=None,
                  alive=None, crops=(), crop_activations=())
         for name in ("red", "green", "blue")
     ]  # fmt: skip
-    page = draw(*(row(np.zeros((3, 3)), portrait=unit, mean=None) for unit in colours))
+    page = draw(*(row(np.zeros((3, 3)), unit=unit) for unit in colours))
     middle = 2 * (OPTIMUM + 50), 2 * (HEAD + 60)
     shown = [tuple(page[middle[1] + 2 * index * ROW, middle[0]]) for index in range(3)]
     assert shown == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 
 
 def test_a_unit_that_is_not_alive_is_never_shown_as_a_result():
-    dead = portrait(alive=False)
+    dead = shown(alive=False)
     assert dead.picture is None
     assert dead.absence == "not alive"
     empty = replace(dead, optimum=None)
     kernel = np.ones((3, 3))
-    assert np.array_equal(draw(row(kernel, portrait=dead)), draw(row(kernel, portrait=empty)))
+    assert np.array_equal(draw(row(kernel, unit=dead)), draw(row(kernel, unit=empty)))
     assert np.array_equal(draw(row(kernel), unit=dead), draw(row(kernel), unit=empty))
 
 
 def test_names_are_drawn_as_they_are_and_made_to_fit():
-    page = draw(row(np.ones((3, 3)), portrait=portrait(r"conv_$\frac{" + "x" * 90 + ":1023")))
+    page = draw(row(np.ones((3, 3)), unit=shown(r"conv_$\frac{" + "x" * 90 + ":1023")))
     left, right = 2 * (STRENGTH - 20), 2 * STRENGTH - 4
     assert (page[2 * HEAD + 20 : -60, left:right][:60] == 255).all()
 
@@ -107,4 +118,42 @@ def test_what_an_input_does_is_drawn_below_what_its_weights_say():
     middle = 2 * (HEAD + 8 + PICTURE // 2 + 22 + 16 + 4)
     assert (full[middle, 2 * (STRENGTH + 75) + 4 : 2 * (STRENGTH + 150) - 4] == (176, 11, 26)).all()
     assert (full[middle, 2 * MEAN + 4 : 2 * (MEAN + 75) - 4] == (24, 83, 198)).all()
-    assert (plain[middle, 2 * MEAN :][:100] == 255).all()
+    assert not (plain[middle, 2 * MEAN + 4 : 2 * (MEAN + 75) - 4] == (24, 83, 198)).any()
+
+
+RED, BLUE = (176, 11, 26), (24, 83, 198)
+
+
+def graph(value):
+    inputs = tuple(Node(f"a:{at}", np.zeros((9, 9, 3), np.uint8)) for at in range(4))
+    columns = [
+        Column("two back", (Node("x:0"), Node("x:1")),
+               (Arrow("x:0", "a:0", value), Arrow("x:1", "a:0", value)), True),
+        Column("inputs", inputs, tuple(Arrow(it.name, "b:0", value) for it in inputs)),
+        Column("unit", (Node("b:0", remark="the unit"),), (Arrow("b:0", "c:7", value),)),
+        Column("read by", (Node("c:7", kernel=np.ones((3, 3)) * value),)),
+    ]  # fmt: skip
+    return diagram(columns, "title", "subtitle")
+
+
+def has(page, colour):
+    return bool((page == colour).all(axis=-1).any())
+
+
+def test_what_raises_is_red_and_what_lowers_is_blue():
+    up, down = graph(2.0), graph(-2.0)
+    assert up.dtype == np.uint8 and up.shape[1] == SCALE * GRAPH_WIDTH
+    assert has(up, RED) and not has(up, BLUE)
+    assert has(down, BLUE) and not has(down, RED)
+
+
+def test_an_arrow_of_no_size_and_a_column_without_units_can_be_graph():
+    page = diagram(
+        [Column("none", ()), Column("one", (Node("a:0"),), (Arrow("a:0", "b:0", 0.0),)),
+         Column("two", (Node("b:0"),))], "title", "subtitle",
+    )  # fmt: skip
+    assert page.shape[1] == SCALE * GRAPH_WIDTH
+
+
+def test_the_same_graph_is_the_same_picture():
+    np.testing.assert_array_equal(graph(1.0), graph(1.0))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,23 +83,38 @@ def legend_bar(width: int, height: int) -> np.ndarray:
     return kernel_tile(np.linspace(-1, 1, width)[None], 1.0, pixels=width).repeat(height, axis=0)
 
 
+def round_step(least: float, parts: Sequence[float] = (1, 2, 5, 10)) -> float:
+    """Return the smallest of `parts` times a power of ten that is no smaller than `least`."""
+    power = math.floor(math.log10(least))
+    steps = (float(f"{part}e{power}") for part in parts)
+    return next(step for step in steps if step >= least * (1 - 1e-9))
+
+
+def multiples(step: float, low: float, high: float) -> list[float]:
+    """Return the multiples of a step from `low` to `high`: the ticks of an axis."""
+    return [step * at for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
 class Page:
-    """A white page in units of `scale` pixels, (0, 0) at the top left.
+    """A white page in units of `scale` pixels, (0, 0) at its `origin`, usually the top left.
 
     Lines and words are drawn by matplotlib's objects, without pyplot's global state; images are
     pasted afterwards, so that their pixels reach the page as they are.
     """
 
-    def __init__(self, width: int, height: int, scale: int) -> None:
+    def __init__(
+        self, width: int, height: int, scale: int, origin: tuple[int, int] = (0, 0)
+    ) -> None:
         """Begin an empty page of `width` by `height` units."""
         # Imported here: it takes a third of a second, and reports use this module without it.
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        size = (width / 100, height / 100)
+        (left, top), size = origin, (width / 100, height / 100)
         figure = Figure(figsize=size, dpi=100 * scale, facecolor=PAPER, edgecolor=PAPER)
-        self.canvas, self.scale = FigureCanvasAgg(figure), scale
-        self.axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        self.canvas, self.scale, self.origin = FigureCanvasAgg(figure), scale, origin
+        self.axes = figure.add_axes((0, 0, 1, 1))
+        self.axes.set(xlim=(-left, width - left), ylim=(height - top, -top))
         self.axes.set_axis_off()
         self.pasted: list[tuple[int, int, np.ndarray]] = []
 
@@ -117,25 +132,22 @@ class Page:
         text = self.axes.text(left, top, words, size=0.72 * size, parse_math=False, **look)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of letters that the font lacks: a box stands for them
-            self._fit(text, size, fit)
+            # Letters keep to whole pixels, so the width does not follow the size exactly.
+            for _ in range(8 if fit else 0):
+                width = text.get_window_extent().width / self.scale
+                if not fit or width <= fit:
+                    break
+                size *= 0.98 * fit / width
+                text.set_fontsize(0.72 * size)
 
-    def _fit(self, text: Any, size: float, fit: float | None) -> None:
-        """Make words smaller until they are no wider than `fit`."""
-        # Letters keep to whole pixels, so the width does not follow the size exactly.
-        for _ in range(8):
-            width = text.get_window_extent().width / self.scale if fit else 0
-            if not fit or width <= fit:
-                break
-            size *= 0.98 * fit / width
-            text.set_fontsize(0.72 * size)
-
-    def shape(self, points: Sequence[tuple[float, float]], colour: str, edge: str = "none") -> None:
-        """Fill a polygon."""
+    def shape(self, points: Iterable[tuple[float, float]], colour: str, **how: Any) -> None:
+        """Fill a polygon; `how` is matplotlib's, such as the colour of its edge."""
         across, down = zip(*points, strict=True)
-        self.axes.fill(across, down, facecolor=colour, edgecolor=edge, linewidth=0.72)
+        how = {"edgecolor": "none", "linewidth": 0.72, **how}
+        self.axes.fill(across, down, facecolor=colour, **how)
 
     def line(
-        self, points: Sequence[tuple[float, float]], colour: str, width: float = 2, **how: Any
+        self, points: Iterable[tuple[float, float]], colour: str, width: float = 2, **how: Any
     ) -> None:
         """Draw a line through points; `how` is matplotlib's, such as a style of dashes."""
         across, down = zip(*points, strict=True)
@@ -156,11 +168,14 @@ class Page:
         how = Image.Resampling.NEAREST if factor >= 4 else Image.Resampling.LANCZOS
         if (down, across) != (rows, columns):
             image = np.asarray(Image.fromarray(image).resize((across, down), how))
-        x = left * self.scale + (width * self.scale - across) // 2
-        y = top * self.scale + (height * self.scale - down) // 2
-        unit = self.scale
+        unit, x, y = (
+            self.scale,
+            (width * self.scale - across) // 2,
+            (height * self.scale - down) // 2,
+        )
+        x, y = x + left * unit, y + top * unit
         self.box(x / unit - 1, y / unit - 1, across / unit + 2, down / unit + 2, RULE)
-        self.pasted.append((x, y, image))
+        self.pasted.append((x + self.origin[0] * unit, y + self.origin[1] * unit, image))
 
     def array(self) -> np.ndarray:
         """Return the finished page, uint8 `(height, width, 3)`."""

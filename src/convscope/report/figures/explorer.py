@@ -1,4 +1,4 @@
-"""The explorer: one drawing of a unit, its strongest inputs and what each of them does to it."""
+"""The circuit in two drawings: the explorer of a unit's inputs, and a graph of units and arrows."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convscope.circuits.edges import Edge
 from convscope.report.figures.canvas import (
     EFFECTS,
-    INK,
     PAPER,
     QUIET,
     RULE,
@@ -26,8 +26,66 @@ WIDTH, HEAD, ROW, PICTURE = 1400, 452, 142, 108
 OPTIMUM, ARROW, TILE, WORDS, STRENGTH, MEAN, CROPS = 76, 204, 352, 492, 764, 948, 1136
 
 
+@dataclass(frozen=True)
+class UnitPictures:
+    """What one unit is shown by: its optimum and its dataset examples.
+
+    Attributes:
+        name: such as `block4_conv2:133`; for the inputs of the first layer `image:red`.
+        optimum: the image that excites it most, uint8 `(height, width, 3)`; None: there is none.
+        activation: peak preactivation on that image, as saved.
+        activation_mean: mean preactivation on that image.
+        alive: whether the ascent started; None where no optimum applies (colour inputs).
+        crops: receptive fields cut from photographs, uint8, strongest first.
+        crop_activations: preactivation at each crop.
+        evidence: whether the image says what the unit does on photographs; None: not examined.
+        standing: why, in a sentence.
+    """
+
+    name: str
+    optimum: np.ndarray | None
+    activation: float | None
+    activation_mean: float | None
+    alive: bool | None
+    crops: tuple[np.ndarray, ...]
+    crop_activations: tuple[float, ...]
+    evidence: bool | None = None
+    standing: str = ""
+
+    @property
+    def picture(self) -> np.ndarray | None:
+        """The optimum, unless the unit is not alive: that image would be no result."""
+        return None if self.alive is False else self.optimum
+
+    @property
+    def absence(self) -> str:
+        """Why there is no picture, in plain words."""
+        return {False: "not alive", None: "colour input", True: "no optimum"}[self.alive]
+
+
+@dataclass(frozen=True)
+class InputRow(Edge):
+    """One input of the unit, a row of the explorer: its edge of the circuit and its pictures."""
+
+    unit: UnitPictures
+
+    @property
+    def sign(self) -> str:
+        """The side of zero that the weights lean to: excitatory or inhibitory."""
+        return self.mostly.removeprefix("mostly ")
+
+    @property
+    def layout(self) -> str:
+        """How the weights are laid out, in words; "" where there is nothing to say."""
+        if self.pattern in ("", "other", "uniform"):
+            return ""
+        if self.angle is None:
+            return self.pattern
+        return f"{self.pattern}, positive towards {self.angle:.0f}\N{DEGREE SIGN}"
+
+
 def explorer(
-    unit: Portrait, rows: Sequence[InputRow], *, title: str, subtitle: str, limit: float
+    unit: UnitPictures, rows: Sequence[InputRow], *, title: str, subtitle: str, limit: float
 ) -> np.ndarray:
     """Return the unit's optimum above one line for each of its inputs, 2800 pixels wide.
 
@@ -47,7 +105,7 @@ def explorer(
     _legend(page, limit)
     _head(page, unit)
     largest = {
-        name: max((abs(getattr(row, name) or 0) for row in rows), default=0) or 1.0
+        name: max((abs(getattr(row, name)) for row in rows), default=0) or 1.0
         for name in ("l2", "mean", "top_shift", "ablation")
     }
     for index, row in enumerate(rows):
@@ -55,7 +113,7 @@ def explorer(
     return page.array()
 
 
-def _portrait(page: Page, unit: Portrait, left: int, top: int, side: int) -> None:
+def _optimum(page: Page, unit: UnitPictures, left: int, top: int, side: int) -> None:
     """Draw the optimum of `unit`, or an empty field that says why there is none."""
     if unit.picture is not None:
         page.paste(unit.picture, left, top, side, side)
@@ -67,7 +125,7 @@ def _portrait(page: Page, unit: Portrait, left: int, top: int, side: int) -> Non
         page.text(left + side / 2, top + side / 2, unit.absence, 13, ha="center", color=QUIET)
 
 
-def _crops(page: Page, unit: Portrait, left: int, top: int, width: int, side: int) -> None:
+def _crops(page: Page, unit: UnitPictures, left: int, top: int, width: int, side: int) -> None:
     """Draw the crops of `unit` side by side, as large as `width` allows, activations below."""
     if not unit.crops:
         # A colour input is the photograph itself: nothing is missing there.
@@ -83,9 +141,9 @@ def _crops(page: Page, unit: Portrait, left: int, top: int, width: int, side: in
         page.text(across + side / 2, top + side + 13, words, 12, ha="center", color=QUIET)
 
 
-def _head(page: Page, unit: Portrait) -> None:
+def _head(page: Page, unit: UnitPictures) -> None:
     """Draw the unit in the middle, its photographs to the right, the titles of the columns."""
-    _portrait(page, unit, 572, 112, 256)
+    _optimum(page, unit, 572, 112, 256)
     words = f"optimum of {unit.name}"
     page.text(700, 386, words, 14, ha="center", weight="bold", fit=400)
     measured = f"peak {number(unit.activation)}, mean {number(unit.activation_mean)}"
@@ -138,10 +196,10 @@ def _line(
     page: Page, top: int, rank: int, row: InputRow, limit: float, largest: Mapping[str, float]
 ) -> None:
     """Draw one input between `top` and `top + ROW`."""
-    unit, top = row.portrait, top + 8
+    unit, top = row.unit, top + 8
     middle = top + PICTURE // 2
     page.text(52, middle, str(rank), 15, ha="center", color=QUIET)
-    _portrait(page, unit, OPTIMUM, top, PICTURE)
+    _optimum(page, unit, OPTIMUM, top, PICTURE)
     if unit.picture is not None:
         words = f"peak {number(unit.activation)}"
         page.text(OPTIMUM + PICTURE / 2, top + PICTURE + 13, words, 12, ha="center", color=QUIET)
@@ -151,8 +209,8 @@ def _line(
     page.text(WORDS, middle - 30, unit.name, 16, weight="bold", fit=STRENGTH - WORDS - 24)
     page.text(WORDS, middle - 4, row.mostly, 14, color=EFFECTS[row.sign])
     chip = {"facecolor": EFFECTS[row.label], "edgecolor": "none", "boxstyle": "round,pad=0.35"}
-    if row.effect and row.effect != row.label:
-        words = f"by its effect {row.effect}, {fixed(row.functional_sign or 0)}"
+    if row.effect != row.label:
+        words = f"by its effect {row.effect}, {fixed(row.functional_sign)}"
         page.text(WORDS, middle + 50, words, 12, color=EFFECTS[row.effect])
     page.text(WORDS + 6, middle + 25, row.label, 11, color=PAPER, weight="bold", bbox=chip)
     words = f"sign index {fixed(row.sign_index)}"
@@ -164,27 +222,23 @@ def _line(
 
 def _numbers(page: Page, middle: int, row: InputRow, largest: Mapping[str, float]) -> None:
     """Write what is measured, each with a bar that is full for the largest of all rows."""
-    up, down = (middle - 36, middle + 22) if row.effect else (middle - 12, None)
+    up, down = middle - 36, middle + 22
     page.text(STRENGTH, up, f"{number(row.l2)}  ({100 * row.share:.1f} %)", 14)
     page.box(STRENGTH, up + 16, 150, 8, VOID)
     page.box(STRENGTH, up + 16, 150 * row.l2 / largest["l2"], 8, EFFECTS[row.label])
-    _signed(page, MEAN, up, "", row.mean, largest["mean"])
-    if down is not None:
-        _signed(page, STRENGTH, down, "top shift", row.top_shift, largest["top_shift"])
-        _signed(page, MEAN, down, "ablation", row.ablation, largest["ablation"])
-
-
-def _signed(
-    page: Page, left: int, top: int, name: str, value: float | None, largest: float
-) -> None:
-    """Write a value above or below zero, with a bar that begins in the middle."""
-    page.text(left, top, number(value, signed=True), 14)
-    page.text(left + 150, top, name, 12, ha="right", color=QUIET)
-    page.box(left, top + 16, 150, 8, VOID)
-    size = value or 0.0
-    side = EFFECTS["excitatory" if size > 0 else "inhibitory"]
-    page.box(left + 75, top + 16, 75 * size / largest, 8, side)
-    page.box(left + 75, top + 12, 1, 16, QUIET)
+    # Above or below zero: their bars begin in the middle.
+    for name, left, top in (
+        ("mean", MEAN, up), ("top_shift", STRENGTH, down), ("ablation", MEAN, down),
+    ):  # fmt: skip
+        value = getattr(row, name)
+        page.text(left, top, number(value, signed=True), 14)
+        if top == down:
+            words = name.replace("_", " ")
+            page.text(left + 150, top, words, 12, ha="right", color=QUIET)
+        page.box(left, top + 16, 150, 8, VOID)
+        side = EFFECTS["excitatory" if value > 0 else "inhibitory"]
+        page.box(left + 75, top + 16, 75 * value / largest[name], 8, side)
+        page.box(left + 75, top + 12, 1, 16, QUIET)
 
 
 GRAPH_WIDTH, TOP, SCALE = 1560, 130, 2
@@ -252,24 +306,22 @@ def diagram(columns: Sequence[Column], title: str, subtitle: str) -> np.ndarray:
     page.text(40, 68, subtitle, 14, color=QUIET, fit=GRAPH_WIDTH - 80)
     space = (GRAPH_WIDTH - 80) / len(columns)
     wide = min(0.62 * space, 250)
-    places: dict[int, dict[str, float]] = {}
-    for at in reversed(range(len(columns))):
-        beside = places.get(at + 1, {})
-        places[at] = _places(columns[at], beside, height)
-    for at, column in enumerate(columns):
+    following, beside = 0.0, dict[str, float]()  # where the next column and its units stand
+    for at, column in reversed([*enumerate(columns)]):
         left = 40 + at * space + (space - wide) * at / max(len(columns) - 1, 1)
+        places = _places(column, beside, height)
         page.text(left, TOP - 26, column.title, 13, color=QUIET, fit=space - 10)
-        following = 40 + (at + 1) * space + (space - wide) * (at + 1) / max(len(columns) - 1, 1)
         largest = max((abs(arrow.value) for arrow in column.arrows), default=0.0) or 1.0
-        ends = _ends(column.arrows, places[at], places.get(at + 1, {}))
+        ends = _ends(column.arrows, places, beside)
         for arrow in sorted(column.arrows, key=lambda it: abs(it.value)):
-            start = left + wide + GAP, places[at][arrow.source]
+            start = left + wide + GAP, places[arrow.source]
             end = following - GAP, ends[arrow.source, arrow.target]
             _graph_arrow(page, start, end, arrow.value / largest)
-        limit = max((float(np.abs(node.kernel).max()) for node in column.nodes
-                     if node.kernel is not None), default=0.0)  # fmt: skip
+        kernels = [node.kernel for node in column.nodes if node.kernel is not None]
+        limit = max((float(np.abs(kernel).max()) for kernel in kernels), default=0.0)
         for node in column.nodes:
-            _node(page, node, left, places[at][node.name], wide, limit)
+            _node(page, node, left, places[node.name], wide, limit)
+        following, beside = left, places
     return page.array()
 
 
@@ -281,54 +333,44 @@ def _places(column: Column, beside: Mapping[str, float], height: float) -> dict[
     """Return the middle of each unit of a column, beside what it leads to if it may move."""
     nodes = list(column.nodes)
     if column.sorted:
-        pulls = {node.name: [beside[it.target] for it in column.arrows if it.source == node.name]
-                 for node in nodes}  # fmt: skip
+        pulls: dict[str, list[float]] = {node.name: [] for node in nodes}
+        for arrow in column.arrows:
+            pulls[arrow.source].append(beside[arrow.target])
         nodes.sort(key=lambda node: float(np.mean(pulls[node.name] or [height])))
-    used = sum(_height(node) for node in nodes)
-    spare = (height - TOP - 40 - used) / len(nodes)
-    found, down = {}, float(TOP)
-    for node in nodes:
-        step = _height(node) + spare
-        found[node.name] = down + step / 2
-        down += step
-    return found
+    steps = np.array([_height(node) for node in nodes], float)
+    steps += (height - TOP - 40 - steps.sum()) / len(nodes)
+    middles = TOP + np.cumsum(steps) - steps / 2
+    return dict(zip((node.name for node in nodes), middles.tolist(), strict=True))
 
 
 def _ends(
     arrows: Sequence[Arrow], sources: Mapping[str, float], targets: Mapping[str, float]
 ) -> dict[tuple[str, str], float]:
     """Return where each arrow ends: those of one target below each other, as their sources are."""
-    found = {}
-    for target in dict.fromkeys(arrow.target for arrow in arrows):
-        own = sorted(
-            (it for it in arrows if it.target == target), key=lambda it: sources[it.source]
-        )
-        step = min(APART, (GRAPH_ROW - 22) / len(own))
-        for place, arrow in enumerate(own):
-            middle = place - (len(own) - 1) / 2
-            found[arrow.source, target] = targets[target] + step * middle
-    return found
+    own: dict[str, list[str]] = {}
+    for arrow in sorted(arrows, key=lambda it: sources[it.source]):
+        own.setdefault(arrow.target, []).append(arrow.source)
+    return {
+        (source, target): targets[target]
+        + min(APART, (GRAPH_ROW - 22) / len(names)) * (place - (len(names) - 1) / 2)
+        for target, names in own.items()
+        for place, source in enumerate(names)
+    }
 
 
 def _node(page: Page, node: Node, left: float, middle: float, wide: float, limit: float) -> None:
     """Draw a unit between `left` and `left + wide` around the height `middle`."""
-    side = _height(node) - 10
-    start = left
-    if node.picture is not None:
-        page.paste(node.picture, round(start), round(middle - side / 2), side, side)
-        start += side + 10
-    elif node.kernel is not None:
-        page.paste(kernel_tile(node.kernel, limit, 4 * side), round(start),
-                   round(middle - side / 2), side, side)  # fmt: skip
-        start += side + 10
+    side, picture = _height(node) - 10, node.picture
+    if picture is None and node.kernel is not None:
+        picture = kernel_tile(node.kernel, limit, 4 * side)
+    if picture is not None:
+        page.paste(picture, round(left), round(middle - side / 2), side, side)
     else:
         page.box(left, middle - side / 2, 2, side, RULE)
-        start += 10
+    start = left + 10 + side * (picture is not None)
     room = left + wide - start
-    up = 8 if node.remark else 0
-    page.text(start, middle - up, node.name, 14, fit=room, color=INK, weight="bold")
-    if node.remark:
-        page.text(start, middle + 9, node.remark, 11, fit=room, color=QUIET)
+    page.text(start, middle - 8 * bool(node.remark), node.name, 14, fit=room, weight="bold")
+    page.text(start, middle + 9, node.remark, 11, fit=room, color=QUIET)
 
 
 def _graph_arrow(
@@ -340,107 +382,9 @@ def _graph_arrow(
     tip = 6 + 0.9 * width
     neck = end[0] - tip
     along = np.linspace(0, 1, 40)
-    smooth = along**2 * (3 - 2 * along)
-    points = zip(start[0] + (neck - start[0]) * along, start[1] + (end[1] - start[1]) * smooth,
-                 strict=True)  # fmt: skip
-    page.line(list(points), colour, width, alpha=0.35 + 0.5 * abs(share), solid_capstyle="butt")
+    across = start[0] + (neck - start[0]) * along
+    down = start[1] + (end[1] - start[1]) * along**2 * (3 - 2 * along)
+    look = {"alpha": 0.35 + 0.5 * abs(share), "solid_capstyle": "butt"}
+    page.line(zip(across, down, strict=True), colour, width, **look)
     half = 3 + 0.75 * width
     page.shape([(neck, end[1] - half), end, (neck, end[1] + half)], colour)
-
-
-@dataclass(frozen=True)
-class Portrait:
-    """One unit as it is shown.
-
-    Attributes:
-        name: such as `block4_conv2:133`; for the inputs of the first layer `image:red`.
-        optimum: the image that excites it most, uint8 `(height, width, 3)`; None: there is none.
-        activation: peak preactivation on that image, as saved.
-        activation_mean: mean preactivation on that image.
-        alive: whether the ascent started; None where no optimum applies (colour inputs).
-        crops: receptive fields cut from photographs, uint8, strongest first.
-        crop_activations: preactivation at each crop.
-        evidence: whether the image says what the unit does on photographs; None: not examined.
-        standing: why, in a sentence.
-    """
-
-    name: str
-    optimum: np.ndarray | None
-    activation: float | None
-    activation_mean: float | None
-    alive: bool | None
-    crops: tuple[np.ndarray, ...]
-    crop_activations: tuple[float, ...]
-    evidence: bool | None = None
-    standing: str = ""
-
-    @property
-    def picture(self) -> np.ndarray | None:
-        """The optimum, unless the unit is not alive: that image would be no result."""
-        return None if self.alive is False else self.optimum
-
-    @property
-    def absence(self) -> str:
-        """Why there is no picture, in plain words."""
-        if self.alive is False:
-            return "not alive"
-        return "colour input" if self.alive is None else "no optimum"
-
-
-@dataclass(frozen=True)
-class InputRow:
-    """One input of the unit: a row of the explorer.
-
-    Attributes:
-        portrait: the input unit.
-        kernel: its slice of the weights, float32 `(height, width)`.
-        l2: root of the summed squared weights.
-        sign_index: (P - N) / (P + N), from -1 to 1.
-        label: excitatory, inhibitory, mixed or negligible.
-        mostly: "mostly excitatory" or "mostly inhibitory", also where the label is mixed.
-        share: part of the summed squared L2 of all inputs, from 0 to 1.
-        mean: expected contribution over the photographs; None: not measured, as below.
-        top_shift: how much more it contributes to strong responses.
-        drive: the part of the shift above zero.
-        release: the part below zero.
-        ablation: what the mean output loses with the contribution held at its mean.
-        ablation_top: the same at strong responses.
-        effect: like `label`, by what the input does; "" where not measured.
-        functional_sign: like `sign_index`, of the contributions.
-        confidence: the share of draws of photographs in which `effect` is the same.
-        pattern: how the weights are laid out: uniform, opponent, centre-surround or other.
-        angle: of an opponent kernel, in degrees counterclockwise from the right.
-    """
-
-    portrait: Portrait
-    kernel: np.ndarray
-    l2: float
-    sign_index: float
-    label: str
-    mostly: str
-    share: float
-    mean: float | None
-    top_shift: float | None = None
-    drive: float | None = None
-    release: float | None = None
-    ablation: float | None = None
-    ablation_top: float | None = None
-    effect: str = ""
-    functional_sign: float | None = None
-    confidence: float | None = None
-    pattern: str = ""
-    angle: float | None = None
-
-    @property
-    def sign(self) -> str:
-        """The side of zero that the weights lean to: excitatory or inhibitory."""
-        return "inhibitory" if self.mostly.endswith("inhibitory") else "excitatory"
-
-    @property
-    def layout(self) -> str:
-        """How the weights are laid out, in words; "" where there is nothing to say."""
-        if self.pattern in ("", "other", "uniform"):
-            return ""
-        if self.angle is None:
-            return self.pattern
-        return f"{self.pattern}, positive towards {self.angle:.0f}\N{DEGREE SIGN}"
