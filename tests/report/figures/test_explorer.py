@@ -33,7 +33,7 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def shown(name: str = "block4_conv2:133", **other: Any) -> UnitPictures:
+def pictures(name: str = "block4_conv2:133", **other: Any) -> UnitPictures:
     """Return a unit with everything it can have."""
     crops = (noise(31, 31, 1), noise(31, 31, 2))
     unit = UnitPictures(name, noise(40, 40), 41.5, 3.25, True, crops, (12.0, 9.5))
@@ -47,14 +47,14 @@ def row(kernel: np.ndarray, label: str = "excitatory", **other: Any) -> InputRow
         "l2": float(np.sqrt((kernel**2).sum())), "share": 0.1, "sign_index": 0.5, "label": label,
         "mostly": "mostly excitatory", "pattern": "other", "angle": None, "mean": 0.25,
         "top_shift": 0.0, "drive": 0.0, "release": 0.0, "ablation": 0.0, "ablation_top": 0.0,
-        "effect": label, "functional_sign": 0.5, "confidence": 1.0, "unit": shown(),
+        "effect": label, "functional_sign": 0.5, "confidence": 1.0, "unit": pictures(),
     }  # fmt: skip
     return InputRow(**edge | other)
 
 
 def draw(*rows: InputRow, unit: UnitPictures | None = None) -> np.ndarray:
     """Return the explorer of `rows` with a limit of 1."""
-    unit = unit or shown("block4_conv3:17")
+    unit = unit or pictures("block4_conv3:17")
     return explorer(unit, rows, title="Title", subtitle="Subtitle", limit=1.0)
 
 
@@ -84,7 +84,7 @@ def test_the_explorer_draws_every_shape_and_label(shape, label):
 
 def test_the_explorer_draws_inputs_without_optimum_crops_or_strength():
     colours = [
-        shown(f"image:{name}", optimum=None, activation=None, activation_mean=None,
+        pictures(f"image:{name}", optimum=None, activation=None, activation_mean=None,
                  alive=None, crops=(), crop_activations=())
         for name in ("red", "green", "blue")
     ]  # fmt: skip
@@ -95,7 +95,7 @@ def test_the_explorer_draws_inputs_without_optimum_crops_or_strength():
 
 
 def test_a_unit_that_is_not_alive_is_never_shown_as_a_result():
-    dead = shown(alive=False)
+    dead = pictures(alive=False)
     assert dead.picture is None
     assert dead.absence == "not alive"
     empty = replace(dead, optimum=None)
@@ -105,7 +105,7 @@ def test_a_unit_that_is_not_alive_is_never_shown_as_a_result():
 
 
 def test_names_are_drawn_as_they_are_and_made_to_fit():
-    page = draw(row(np.ones((3, 3)), unit=shown(r"conv_$\frac{" + "x" * 90 + ":1023")))
+    page = draw(row(np.ones((3, 3)), unit=pictures(r"conv_$\frac{" + "x" * 90 + ":1023")))
     left, right = 2 * (STRENGTH - 20), 2 * STRENGTH - 4
     assert (page[2 * HEAD + 20 : -60, left:right][:60] == 255).all()
 
