@@ -72,7 +72,7 @@ class InputRow(Edge):
     @property
     def sign(self) -> str:
         """The side of zero that the weights lean to: excitatory or inhibitory."""
-        return self.mostly.removeprefix("mostly ")
+        return "inhibitory" if self.mostly.endswith("inhibitory") else "excitatory"
 
     @property
     def layout(self) -> str:
