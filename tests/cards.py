@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.report.maximize import Card
+from convscope.report.maximize import OptimumSummary
 
 
 def texture(seed: int, height: int = 24, width: int = 24) -> np.ndarray:
@@ -16,7 +16,7 @@ def texture(seed: int, height: int = 24, width: int = 24) -> np.ndarray:
     return (255 / (1 + np.exp(-1.5 * (bands + noise)))).astype(np.uint8)
 
 
-def card(filter_: int = 17, sample: int = 0, sign: int = 1, **changed: Any) -> Card:
+def card(filter_: int = 17, sample: int = 0, sign: int = 1, **changed: Any) -> OptimumSummary:
     """Return the card of one image of block4_conv3, above all photographs unless changed."""
     slug = f"block4_conv3-{filter_}-{sample}" + "-negative" * (sign < 0)
     given: dict[str, Any] = {
@@ -38,4 +38,4 @@ def card(filter_: int = 17, sample: int = 0, sign: int = 1, **changed: Any) -> C
         "stopped": None,
         "file": f"images/{slug}.png",
     }
-    return Card(**(given | changed))
+    return OptimumSummary(**(given | changed))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.activations.recorder import Album, fill, observer
+from convscope.activations.recorder import Recording, fill, observer
 from convscope.activations.statistics import Observation, Peaks, join
 from convscope.data import dataset, photograph
 from convscope.data.views import View
@@ -103,11 +103,11 @@ def test_what_goes_in_and_how_often_a_filter_fires_is_exact():
     kernel[0, 0, 0, 0], kernel[0, 1, 0, 1] = 1, -1
     pixels = np.zeros((1, 2, 3, 3), np.float32)
     pixels[0, ..., 0] = [[1, 2, 4], [0, 8, 0]]
-    found, sight = observer(detector(kernel), "only", [])(pixels)
+    found, batch = observer(detector(kernel), "only", [])(pixels)
     assert found.count == 4
     assert found.fired.tolist() == [3, 0]
-    np.testing.assert_array_equal(sight.inputs, pixels)
-    np.testing.assert_array_equal(sight.maps[0, ..., 0], [[1, 2], [0, 8]])
+    np.testing.assert_array_equal(batch.inputs, pixels)
+    np.testing.assert_array_equal(batch.maps[0, ..., 0], [[1, 2], [0, 8]])
     np.testing.assert_array_equal(found.lowest, [0, 0, 0])
     np.testing.assert_array_equal(found.firing_rate, [0.75, 0])
 
@@ -130,8 +130,10 @@ def test_joined_observations_are_one_after_the_other():
 
 def test_the_size_of_a_batch_does_not_matter(vgg16):
     def seen(batch):
-        *_, album = fill(vgg16, "block3_conv1", ["block2_conv2"], dataset.samples()[:7], 67, batch)
-        return album
+        *_, recording = fill(
+            vgg16, "block3_conv1", ["block2_conv2"], dataset.samples()[:7], 67, batch
+        )
+        return recording
 
     one, *others = seen(1), seen(3), seen(7)
     for other in others:
@@ -154,20 +156,20 @@ def test_an_album_grows_by_batches_and_sets_the_broken_aside(tmp_path):
     paths[2].write_bytes(b"")
     network = detector(np.ones((1, 1, 3, 1), np.float32))
     sizes = [
-        (len(album.paths), len(album.skipped), album.observation.count)
-        for album in fill(network, "only", [], paths, 10, 1)
+        (len(recording.paths), len(recording.skipped), recording.observation.count)
+        for recording in fill(network, "only", [], paths, 10, 1)
     ]
     assert sizes == [(1, 0, 100), (1, 1, 100), (1, 2, 100), (2, 2, 200), (3, 2, 300)]
     for count in (2, 5):
-        *_, album = fill(network, "only", [], paths, 10, count)
-        assert album.paths == [paths[0], paths[3], paths[4]]
-        assert [view.size for view in album.views] == [(20, 33), (23, 36), (24, 37)]
-        assert [path for path, _ in album.skipped] == paths[1:3]
-        assert [reason for _, reason in album.skipped] == [
+        *_, recording = fill(network, "only", [], paths, 10, count)
+        assert recording.paths == [paths[0], paths[3], paths[4]]
+        assert [view.size for view in recording.views] == [(20, 33), (23, 36), (24, 37)]
+        assert [path for path, _ in recording.skipped] == paths[1:3]
+        assert [reason for _, reason in recording.skipped] == [
             "not a JPEG, PNG, WebP, BMP, GIF or TIFF, or a broken one",
             "an empty file",
         ]
-        assert album.observation.peaks["only"].values.shape == (3, 1)
+        assert recording.observation.peaks["only"].values.shape == (3, 1)
 
 
 def inverted(path: Path, box: tuple[int, int, int, int], *, inside: bool, folder: Path) -> Path:
@@ -186,12 +188,12 @@ def inverted(path: Path, box: tuple[int, int, int, int], *, inside: bool, folder
 def test_a_crop_shows_all_the_pixels_whose_change_changes_the_activation(vgg16, tmp_path, filter):
     size, name = 48, "block3_conv1"
     # The shorter side is the view's: no pixel of the view mixes several of the photograph.
-    *_, album = fill(vgg16, name, [], write(tmp_path, (48, 71), (67, 48), (48, 95)), size, 2)
+    *_, recording = fill(vgg16, name, [], write(tmp_path, (48, 71), (67, 48), (48, 95)), size, 2)
     model = tap(vgg16, [name], pre=True)
-    peaks = album.observation.peaks[name]
-    crops = album.crops(Unit(name, filter), 3)
+    peaks = recording.observation.peaks[name]
+    crops = recording.crops(Unit(name, filter), 3)
     assert len(crops) == 3
-    order = [album.paths.index(crop.path) for crop in crops]
+    order = [recording.paths.index(crop.path) for crop in crops]
     assert sorted(order) == [0, 1, 2]
     assert [crop.activation for crop in crops] == sorted(peaks.values[:, filter], reverse=True)
     for index, crop in zip(order, crops, strict=True):
@@ -218,9 +220,9 @@ def test_a_crop_is_in_pixels_of_the_original_file(tmp_path):
     kernel = np.ones((3, 5, 3, 1), np.float32)
     kernel[1, 2] = 20
     network = detector(kernel, padding="same")
-    *_, album = fill(network, "only", [], [tmp_path / "mark.png"], 30, 1)
-    (crop,) = album.crops(Unit("only", 0), 2)
-    peaks = album.observation.peaks["only"]
+    *_, recording = fill(network, "only", [], [tmp_path / "mark.png"], 30, 1)
+    (crop,) = recording.crops(Unit("only", 0), 2)
+    peaks = recording.observation.peaks["only"]
     assert (peaks.rows.item(), peaks.columns.item()) == (15, 28)
     # Rows 14 to 16 and columns 26 to 29 of the view, 36 to 39 of the whole at its scale: what lies
     # beyond the view counts for nothing. The filter reaches 3 pixels beyond what a pixel covers.
@@ -236,8 +238,10 @@ def test_a_crop_at_the_corner_is_cut_off_at_the_photographs_edges(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "corner.png")
     kernel = np.ones((5, 7, 3, 1), np.float32)
     kernel[2, 3] = 20
-    *_, album = fill(detector(kernel, padding="same"), "only", [], [tmp_path / "corner.png"], 20, 1)
-    (crop,) = album.crops(Unit("only", 0), 1)
+    *_, recording = fill(
+        detector(kernel, padding="same"), "only", [], [tmp_path / "corner.png"], 20, 1
+    )
+    (crop,) = recording.crops(Unit("only", 0), 1)
     assert crop.box == (0, 16, 3, 20)
     np.testing.assert_array_equal(crop.pixels, pixels[0:3, 16:20])
 
@@ -249,36 +253,36 @@ def test_a_crop_of_a_turned_photograph_is_cut_from_it_upright(tmp_path):
     stored[6, 2] = 255  # upright: row 2, column 5
     Image.fromarray(stored).save(tmp_path / "turned.png", exif=exif)
     network = detector(np.ones((1, 1, 3, 1), np.float32))
-    *_, album = fill(network, "only", [], [tmp_path / "turned.png"], 9, 1)
-    (crop,) = album.crops(Unit("only", 0), 1)
-    assert album.views[0].size == (9, 12)
+    *_, recording = fill(network, "only", [], [tmp_path / "turned.png"], 9, 1)
+    (crop,) = recording.crops(Unit("only", 0), 1)
+    assert recording.views[0].size == (9, 12)
     assert crop.box == (2, 5, 3, 6)
     np.testing.assert_array_equal(crop.pixels, [[[255, 255, 255]]])
 
 
 def test_layers_that_were_not_observed_have_no_crops():
-    album = Album(
+    recording = Recording(
         paths=[Path("a.png")],
         views=[View((1, 1), (0, 0), (5, 5), 5)],
         fields={"a": ReceptiveField(Axis(), Axis())},
         pages=[Observation({"a": Peaks(*3 * (np.zeros((1, 1)),))}, *2 * (np.zeros(1),), 1)],
     )
-    assert album.crops(Unit(IMAGE, 0), 2) == ()
-    assert album.crops(Unit("b", 0), 2) == ()
-    assert album.crops(Unit("a", 0), 0) == ()
+    assert recording.crops(Unit(IMAGE, 0), 2) == ()
+    assert recording.crops(Unit("b", 0), 2) == ()
+    assert recording.crops(Unit("a", 0), 0) == ()
 
 
 def test_crops_of_real_photographs_hold_what_the_unit_saw(vgg16, photographs):
     paths = photographs[::29]
-    *_, album = fill(vgg16, "block2_conv2", ["block1_conv1"], paths, 96, 3)
+    *_, recording = fill(vgg16, "block2_conv2", ["block1_conv1"], paths, 96, 3)
     for unit in (Unit("block2_conv2", 5), Unit("block1_conv1", 9)):
-        crops = album.crops(unit, 3)
-        field = album.fields[unit.layer]
+        crops = recording.crops(unit, 3)
+        field = recording.fields[unit.layer]
         activations = [crop.activation for crop in crops]
         assert activations == sorted(activations, reverse=True)
         assert len({crop.path for crop in crops}) == 3
         for crop in crops:
-            view = album.views[album.paths.index(crop.path)]
+            view = recording.views[recording.paths.index(crop.path)]
             top, left, bottom, right = crop.box
             assert 0 <= top < bottom <= view.size[0] and 0 <= left < right <= view.size[1]
             # One and a half pixels of the view on either side are the reach of the filter.

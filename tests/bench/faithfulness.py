@@ -41,25 +41,25 @@ def main() -> None:
     filters = [17, *(int(one) for one in others if one != 17)][: given.filters]
     paths = dataset.folder(given.folder)
     samplers: list[Sampler] = []
-    for album in fill(network, given.layer, [], paths, SIZE, BATCH):
-        if album.sight is None:
+    for recording in fill(network, given.layer, [], paths, SIZE, BATCH):
+        if recording.latest is None:
             continue
         if not samplers:
-            size = album.sight.maps.shape[1:3]
-            inside = album.fields[given.layer].inside(size, (SIZE, SIZE))
+            size = recording.latest.maps.shape[1:3]
+            inside = recording.fields[given.layer].inside(size, (SIZE, SIZE))
             samplers = [
                 Sampler(linear(layer, one), one, POSITIONS, len(paths), 0, inside, size)
                 for one in filters
             ]
         for sampler in samplers:
-            sampler.add(album.sight, album.halves[-len(album.sight.maps) :].tolist())
+            sampler.add(recording.latest, recording.halves[-len(recording.latest.maps) :].tolist())
     late = sum(bool(sampler.missing()) for sampler in samplers)
     rows = []
     for sampler in samplers:
         sample = sampler.sample()
         found, jaccard = measured(sampler, sample)
         rows.append({name: (*row(found, name), jaccard[name]) for name in ORDER})
-    print(f"{len(filters)} filters of {given.layer}, {len(album.paths)} photographs,")
+    print(f"{len(filters)} filters of {given.layer}, {len(recording.paths)} photographs,")
     print(
         f"{time.process_time() - start:.0f} s of processor time, second pass for {late} filters\n"
     )

@@ -99,7 +99,7 @@ def test_means_over_many_positions_keep_their_digits():
 )
 def test_the_contributions_are_those_of_the_real_network(vgg16, layer, before, filters):
     paths, size = dataset.samples()[1:6], 83
-    *_, album = fill(vgg16, layer, [], paths, size, 5)
+    *_, recording = fill(vgg16, layer, [], paths, size, 5)
     pixels = np.stack([dataset.shown(photograph.load(path), size)[0] for path in paths])
     mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     inputs = (pixels - mean) / deviation
@@ -108,7 +108,7 @@ def test_the_contributions_are_those_of_the_real_network(vgg16, layer, before, f
         inputs = front.predict_on_batch(inputs)
     kernels, biases = vgg16.model.get_layer(layer).get_weights()
     whole = tap(vgg16, [layer], pre=True)(pixels)[layer].numpy().astype(np.float64)
-    assert album.observation.count == np.prod(whole.shape[:3])
+    assert recording.observation.count == np.prod(whole.shape[:3])
     for filter in filters:
         kernel = kernels[..., filter]
         brute = np.array(
@@ -117,11 +117,13 @@ def test_the_contributions_are_those_of_the_real_network(vgg16, layer, before, f
                 for c in range(kernel.shape[-1])
             ]
         )
-        found = contributions(album.sight.inputs, linear(vgg16.find(layer), filter))
+        found = contributions(recording.latest.inputs, linear(vgg16.find(layer), filter))
         np.testing.assert_allclose(np.moveaxis(found, -1, 0), brute, rtol=1e-3, atol=1e-3)
         size = np.abs(whole[..., filter]).max()
         error = found.sum(-1, dtype=np.float64) + biases[filter] - whole[..., filter]
         assert np.abs(error).max() < 1e-4 * size
-        np.testing.assert_allclose(album.sight.maps[..., filter], whole[..., filter], atol=1e-3)
+        np.testing.assert_allclose(
+            recording.latest.maps[..., filter], whole[..., filter], atol=1e-3
+        )
         fired = np.mean(whole[..., filter] > 0)
-        np.testing.assert_allclose(album.observation.firing_rate[filter], fired, rtol=1e-3)
+        np.testing.assert_allclose(recording.observation.firing_rate[filter], fired, rtol=1e-3)

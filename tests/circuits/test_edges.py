@@ -272,7 +272,9 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
     sources = inputs_of(vgg16, layer)
     tracker = Tracker(tmp_path)
     settings = settings_for(tmp_path, layer, filter)
-    album, sample = stage.see(settings, vgg16, sources, linear(vgg16.find(layer), filter), tracker)
+    recording, sample = stage.see(
+        settings, vgg16, sources, linear(vgg16.find(layer), filter), tracker
+    )
     kernel, bias = vgg16.model.get_layer(layer).get_weights()
     found = sample.confirmation.center
     assert not sample.apart and sample.error < 1e-5
@@ -282,15 +284,15 @@ def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, t
         slice(inside.columns[0], inside.columns[-1] + 1),
     )
 
-    assert [path.name for path in album.paths] == ["0.png", "1.png", "2.png"]
+    assert [path.name for path in recording.paths] == ["0.png", "1.png", "2.png"]
     (row,) = table_of(tmp_path / "tables" / "skipped.csv")
     assert row["image"].endswith("0-broken.jpg") and row["reason"].startswith("not a JPEG")
     assert "1 file was set aside: see tables/skipped.csv" in (tmp_path / "run.log").read_text()
     observed = {"block1_conv1": ["block1_conv1"], "block3_conv1": ["block3_conv1", "block2_conv2"]}
-    assert list(album.fields) == observed[layer]
-    assert set(album.observation.peaks) == set(observed[layer])
+    assert list(recording.fields) == observed[layer]
+    assert set(recording.observation.peaks) == set(observed[layer])
 
-    pixels = np.stack([dataset.shown(photograph.load(path), 48)[0] for path in album.paths])
+    pixels = np.stack([dataset.shown(photograph.load(path), 48)[0] for path in recording.paths])
     whole = tap(vgg16, [layer], pre=True)(pixels)[layer].numpy().astype(np.float64)
     np.testing.assert_allclose(
         found.sum() + bias[filter], whole[:, rows, columns, filter].mean(), rtol=1e-4

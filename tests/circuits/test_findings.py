@@ -23,7 +23,7 @@ def findings(given, apart=True, by="l2", inputs=10):
     found = Linear(kernel, given.bias, np.arange(count), None)
     places = np.arange(given.photographs)
     sample = Sample(given, given, places, apart, Inside(range(5), range(6)), False, False, 1e-7)
-    album = SimpleNamespace(
+    recording = SimpleNamespace(
         observation=SimpleNamespace(lowest=np.zeros(count)),
         paths=[Path(f"{number}.png") for number in places],
     )
@@ -31,7 +31,7 @@ def findings(given, apart=True, by="l2", inputs=10):
         unit=Unit("b", 1), seed=0,
         stage=SimpleNamespace(mixed=0.2, negligible=0.05, inputs=inputs, by=by),
     )  # fmt: skip
-    return measure(settings, [Unit("a", n) for n in range(count)], found, album, sample)
+    return measure(settings, [Unit("a", n) for n in range(count)], found, recording, sample)
 
 
 FOUND = findings(random_part(), False)

@@ -48,20 +48,20 @@ def found(tmp_path_factory):
     made, files = network(), sorted(folder.iterdir())
     one = linear(made.find("end"), 1)
     sampler = None
-    for album in fill(made, "end", ["second"], files, SIZE, 7):
-        size = album.sight.maps.shape[1:3]
+    for recording in fill(made, "end", ["second"], files, SIZE, 7):
+        size = recording.latest.maps.shape[1:3]
         if sampler is None:
-            inside = album.fields["end"].inside(size, (SIZE, SIZE))
+            inside = recording.fields["end"].inside(size, (SIZE, SIZE))
             sampler = Sampler(one, 1, 8, len(files), 0, inside, size)
-        sampler.add(album.sight, album.halves[-len(album.sight.maps) :].tolist())
+        sampler.add(recording.latest, recording.halves[-len(recording.latest.maps) :].tolist())
     settings = SimpleNamespace(
         unit=ROOT, seed=0, stage=SimpleNamespace(mixed=0.2, negligible=0.05, inputs=2, by="l2")
     )
     sample = sampler.sample()
-    findings = measure(settings, inputs_of(made, "end"), one, album, sample)
+    findings = measure(settings, inputs_of(made, "end"), one, recording, sample)
 
     def at(depth, branches=2):
-        return hops(made, findings.circuit, sample, album.paths, (SIZE, 7, "crop"), depth,
+        return hops(made, findings.circuit, sample, recording.paths, (SIZE, 7, "crop"), depth,
                     branches, (0.2, 0.05), 0)  # fmt: skip
 
     return SimpleNamespace(at=at, findings=findings, sample=sample, network=made)

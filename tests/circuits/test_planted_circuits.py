@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.activations.recorder import Sight, fill
+from convscope.activations.recorder import LayerBatch, fill
 from convscope.circuits import effects, weights
 from convscope.circuits.attribution import Sampler, contributions
 from convscope.models.graph import Window
@@ -22,24 +22,24 @@ KEPT = 10  # inputs of a planted circuit
 @pytest.fixture(scope="module")
 def seen(vgg16, photographs):
     """What goes into the layer on 68 photographs, and comes out."""
-    sights, halves = [], []
-    for album in fill(vgg16, LAYER, [], photographs[::3][:68], SIZE, 8):
-        sights.append(album.sight)
-        halves = album.halves
-    inputs, maps = (np.concatenate([getattr(one, part) for one in sights])
+    seen, halves = [], []
+    for recording in fill(vgg16, LAYER, [], photographs[::3][:68], SIZE, 8):
+        seen.append(recording.latest)
+        halves = recording.halves
+    inputs, maps = (np.concatenate([getattr(one, part) for one in seen])
                     for part in ("inputs", "maps"))  # fmt: skip
-    return inputs, maps, halves, album.fields[LAYER]
+    return inputs, maps, halves, recording.fields[LAYER]
 
 
 @pytest.mark.parametrize("layer", ["block2_conv1", "block4_conv1", "block4_conv3"])
 def test_bias_and_contributions_are_the_preactivation_on_real_photographs(
     vgg16, photographs, layer
 ):
-    *_, album = fill(vgg16, layer, [], photographs[:3], SIZE, 3)
+    *_, recording = fill(vgg16, layer, [], photographs[:3], SIZE, 3)
     for filter in (0, 17, 101):
         found = linear(vgg16.find(layer), filter)
-        z = album.sight.maps[..., filter]
-        error = found.bias + contributions(album.sight.inputs, found).sum(-1) - z
+        z = recording.latest.maps[..., filter]
+        error = found.bias + contributions(recording.latest.inputs, found).sum(-1) - z
         assert np.abs(error).max() < 1e-4 * np.abs(z).max()
 
 
@@ -69,7 +69,7 @@ def sampled(inputs, found, halves, inside, most=32):
     """The sample of one filter that follows from these inputs."""
     maps = contributions(inputs, found).sum(-1, keepdims=True) + found.bias
     made = Sampler(found, 0, most, len(inputs), 0, inside, maps.shape[1:3])
-    made.add(Sight(inputs, maps), halves.tolist())
+    made.add(LayerBatch(inputs, maps), halves.tolist())
     assert made.missing() == []
     return made.sample()
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from convscope.activations.recorder import Sight
+from convscope.activations.recorder import LayerBatch
 from convscope.circuits import attribution
 from convscope.circuits.attribution import Sampler, contributions
 from convscope.models.graph import Window
@@ -27,7 +27,7 @@ def sampler(order=None, batch=5, most=16, first=FIRST, inside=INSIDE):
     made = Sampler(LINEAR, 0, most, len(order), 3, inside, (ROWS, COLUMNS))
     for start in range(0, len(order), batch):
         part = order[start : start + batch]
-        made.add(Sight(INPUTS[part], MAPS[part]), first[part].tolist())
+        made.add(LayerBatch(INPUTS[part], MAPS[part]), first[part].tolist())
     return made
 
 
@@ -68,11 +68,11 @@ def test_strong_positions_passed_over_at_first_are_asked_for_again():
     made = Sampler(LINEAR, 0, 16, PHOTOGRAPHS, 3, INSIDE, (ROWS, COLUMNS))
     for start in range(0, PHOTOGRAPHS, 4):
         part = slice(start, start + 4)
-        made.add(Sight(inputs[part], maps[part]), FIRST[part].tolist())
+        made.add(LayerBatch(inputs[part], maps[part]), FIRST[part].tolist())
     missing = made.missing()
     assert missing and set(missing) <= {0, 1, 2, 3}
     for number in missing:
-        made.again(Sight(inputs[[number]], maps[[number]]), [number])
+        made.again(LayerBatch(inputs[[number]], maps[[number]]), [number])
     assert made.missing() == []
     found = made.sample()
     for part in (found.discovery, found.confirmation):

@@ -12,7 +12,7 @@ from convscope.hypothesis.claims import (
 )
 from convscope.hypothesis.evaluation import KINDS, Finding, arguments
 from convscope.hypothesis.testing import Effect, judge
-from convscope.optvis.reliability import Witness
+from convscope.optvis.reliability import Reliability
 from convscope.unit import Unit
 
 DOGS = GroupSelective("group_selective", ("n02084071",), 0.7)
@@ -67,9 +67,9 @@ def test_a_finding_is_one_sentence_with_its_numbers() -> None:
     [(1.0, 0.9, "for"), (0.99, 0.9, "undecided"), (1.0, 0.2, "undecided")],
 )
 def test_an_optimum_counts_only_as_evidence(below: float, similarity: float, speaks: str) -> None:
-    witness = Witness(Unit("top", 3), 17.0, below, ("low",), np.array([similarity]))
-    assert speaking(witness=witness) == {"feature visualization": speaks}
-    assert witness.reason in arguments(witness=witness)[0].sentence
+    reliability = Reliability(Unit("top", 3), 17.0, below, ("low",), np.array([similarity]))
+    assert speaking(reliability=reliability) == {"feature visualization": speaks}
+    assert reliability.reason in arguments(reliability=reliability)[0].sentence
 
 
 def test_findings_from_elsewhere_fill_what_no_claim_does() -> None:

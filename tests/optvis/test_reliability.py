@@ -14,8 +14,8 @@ from convscope.models.position import receptive_field
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.reliability import (
     COLUMNS,
-    Views,
-    Witness,
+    Patches,
+    Reliability,
     examine,
     profiles,
     rows,
@@ -27,24 +27,24 @@ from convscope.unit import Unit
 L = keras.layers
 
 
-def witness(below: float, *similarity: float) -> Witness:
+def reliability(below: float, *similarity: float) -> Reliability:
     layers = tuple(f"layer{number}" for number in range(len(similarity)))
-    return Witness(Unit("top", 3), 17.0, below, layers, np.array(similarity))
+    return Reliability(Unit("top", 3), 17.0, below, layers, np.array(similarity))
 
 
 @pytest.mark.parametrize(
     ("one", "verdict", "reason"),
     [
-        (witness(0.9995, -0.2, 0.8), "evidence", "similarity to exemplars at layer1 is 0.80."),
-        (witness(0.999, 0.5), "evidence", "It exceeds 99.9 % of positions"),
-        (witness(0.9985, 0.9), "no evidence", "It exceeds 99.85 % of .*, less than 99.9 %."),
-        (witness(0.9995, 0.9, 0.49), "no evidence", "at layer1 is 0.49, below 0.5."),
-        (witness(0.9995, 0.9, math.nan), "no evidence", "no more alike than any photographs"),
-        (witness(1.0), "evidence", "no layer lies between it and the image"),
+        (reliability(0.9995, -0.2, 0.8), "evidence", "similarity to exemplars at layer1 is 0.80."),
+        (reliability(0.999, 0.5), "evidence", "It exceeds 99.9 % of positions"),
+        (reliability(0.9985, 0.9), "no evidence", "It exceeds 99.85 % of .*, less than 99.9 %."),
+        (reliability(0.9995, 0.9, 0.49), "no evidence", "at layer1 is 0.49, below 0.5."),
+        (reliability(0.9995, 0.9, math.nan), "no evidence", "no more alike than any photographs"),
+        (reliability(1.0), "evidence", "no layer lies between it and the image"),
     ],
 )
 def test_the_rule_is_a_quantile_and_a_similarity_at_the_layer_below(
-    one: Witness, verdict: str, reason: str
+    one: Reliability, verdict: str, reason: str
 ) -> None:
     assert one.verdict == verdict
     assert re.search(reason, one.reason)
@@ -81,19 +81,19 @@ def test_profiles_are_means_over_what_feeds_the_position() -> None:
     network = small()
     assert way(network, "c") == ("a", "b") and way(network, "a") == ()
     pixels = np.random.default_rng(0).random((2, 14, 18, 3), np.float32)
-    found = profiles(network, "c", Views(pixels, np.array([[3, 4], [0, 8]])))
+    found = profiles(network, "c", Patches(pixels, np.array([[3, 4], [0, 8]])))
     maps = {name: value.numpy() for name, value in tap(network, ["a", "b"])(pixels).items()}
     assert receptive_field(network, "c").rows.size == 12
     assert np.allclose(found["b"][0], maps["b"][0, 2:5, 3:6].mean(axis=(0, 1)), atol=1e-6)
     assert np.allclose(found["b"][1], maps["b"][1, :2, 7:].mean(axis=(0, 1)), atol=1e-6)
     assert np.allclose(found["a"][0], maps["a"][0, 2:12, 4:14].mean(axis=(0, 1)), atol=1e-6)
     assert np.allclose(found["a"][1], maps["a"][1, :6, 12:].mean(axis=(0, 1)), atol=1e-6)
-    assert profiles(network, "a", Views(pixels, np.array([[3, 4], [0, 8]]))) == {}
+    assert profiles(network, "a", Patches(pixels, np.array([[3, 4], [0, 8]]))) == {}
 
 
 def examined(
     network: Network, layer: str, pixels: np.ndarray, optima: list[tuple[int, np.ndarray]]
-) -> list[Witness]:
+) -> list[Reliability]:
     """What images made for filters of a layer are worth beside photographs."""
     summarize = summarizer(network, layer)
     batches = [pixels[at : at + 32] for at in range(0, len(pixels), 32)]
@@ -111,11 +111,11 @@ def examined(
     low, totals = zip(*(count(batch, np.array(best)) for batch in batches), strict=True)
     random = np.random.default_rng(0)
     some, places = random.permutation(len(pixels))[:40], random.integers(0, row.max() + 1, (40, 2))
-    others, found = profiles(network, layer, Views(pixels[some], places)), []
+    others, found = profiles(network, layer, Patches(pixels[some], places)), []
     for (filter, image), below in zip(optima, np.sum(low, axis=0) / sum(totals), strict=True):
         top = np.argsort(-peak[:, filter])[:20]
         where = np.stack([row[top, filter], column[top, filter]], axis=1)
-        best_views = Views(pixels[top], where)
+        best_views = Patches(pixels[top], where)
         found.append(examine(network, Unit(layer, filter), image, best_views, others, float(below)))
     return found
 

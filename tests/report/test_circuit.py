@@ -36,20 +36,20 @@ def dossier(tmp_path_factory):
     for number in range(3):
         noise = np.random.default_rng(number).integers(0, 255, (20, 31, 3), np.uint8)
         Image.fromarray(noise).save(folder / f"{number}.png")
-    *_, album = fill(network, "b", ["a"], sorted(folder.iterdir()), 16, 2)
+    *_, recording = fill(network, "b", ["a"], sorted(folder.iterdir()), 16, 2)
     found = linear(second, 1)
     sampler = Sampler(found, 1, 8, 3, 0, Inside(range(1, 15), range(1, 14)), (16, 16))
     for seen in fill(network, "b", ["a"], sorted(folder.iterdir()), 16, 2):
-        sampler.add(seen.sight, [True] * len(seen.sight.maps))
+        sampler.add(seen.latest, [True] * len(seen.latest.maps))
     settings = SimpleNamespace(
         unit=ROOT, seed=0, stage=SimpleNamespace(mixed=0.2, negligible=0.05, inputs=2, by="l2")
     )
-    findings = measure(settings, inputs_of(network, "b"), found, album, sampler.sample())
+    findings = measure(settings, inputs_of(network, "b"), found, recording, sampler.sample())
     circuit = findings.circuit
     picture = np.zeros((8, 8, 3), np.uint8)
     units = [ROOT, *(edge.source for edge in circuit.edges)]
     optima = {unit: Optimum(Goal(unit), picture, 2.0, 1.0, 0.0, 1.0, 1) for unit in units}
-    return Dossier(network, findings, album, optima, 2)
+    return Dossier(network, findings, recording, optima, 2)
 
 
 def changed(dossier, **circuit):
@@ -129,11 +129,11 @@ def test_inputs_that_can_be_negative_come_with_a_word_about_their_sign(dossier):
 
 
 def test_maxima_at_the_border_are_told_where_they_are_more_than_their_share(dossier):
-    peaks = dossier.album.observation.peaks["b"]
+    peaks = dossier.recording.observation.peaks["b"]
     rows = np.zeros_like(peaks.rows)
-    observation = replace(dossier.album.observation, peaks={"b": replace(peaks, rows=rows)})
-    album = replace(dossier.album, pages=[observation])
-    notes = " ".join(replace(dossier, album=album).notes())
+    observation = replace(dossier.recording.observation, peaks={"b": replace(peaks, rows=rows)})
+    recording = replace(dossier.recording, pages=[observation])
+    notes = " ".join(replace(dossier, recording=recording).notes())
     assert "On 100 % of the photographs the unit responds most where it sees beyond" in notes
 
 
@@ -148,7 +148,7 @@ def test_the_facts_name_weights_field_and_how_often_it_fires(dossier):
     facts = dossier.facts()
     assert facts["weights"] == "by hand"
     assert facts["receptive field"] == "3 x 4 pixels, a position every 1"
-    rate = dossier.album.observation.firing_rate[1]
+    rate = dossier.recording.observation.firing_rate[1]
     assert facts["measured on"] == "3 of them, 182 positions each"
     assert facts["strong response"].startswith("from ")
     assert facts["fires at"] == f"{100 * rate:.1f} % of positions on the photographs"

@@ -17,18 +17,18 @@ from convscope.hypothesis.claims import (
 from convscope.hypothesis.evaluation import Finding, arguments
 from convscope.hypothesis.preregistration import HypothesisSettings, Registered
 from convscope.hypothesis.testing import Effect, Judged, judge
-from convscope.optvis.reliability import Witness
+from convscope.optvis.reliability import Reliability
 from convscope.report import html
 from convscope.unit import Unit
 
 WRAPPER = """{% extends "page.html" %}
-{% from "claims.html" import claims_table, arguments_table, witness_mark %}
+{% from "claims.html" import claims_table, arguments_table, reliability_mark %}
 {% block title %}Claims{% endblock %}
 {% block style %}{% include "claims.css" %}{% endblock %}
 {% block main %}
 {{ claims_table(judged, record) }}
 {{ arguments_table(arguments) }}
-<p>{{ witness_mark(witness) }}</p>
+<p>{{ reliability_mark(reliability) }}</p>
 {% endblock %}
 """
 CLAIMS = (
@@ -66,13 +66,13 @@ def wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def text(**others: object) -> str:
-    witness = Witness(Unit("top", 3), 17.0, 0.9996, ("low",), np.array([0.3]))
+    reliability = Reliability(Unit("top", 3), 17.0, 0.9996, ("low",), np.array([0.3]))
     use = Finding("for", "Ten filters of block5_conv1 read it.")
     names = {
         "judged": judged(),
         "record": record(),
-        "arguments": arguments(judged(), witness, {"feature use": use}),
-        "witness": witness,
+        "arguments": arguments(judged(), reliability, {"feature use": use}),
+        "reliability": reliability,
     }
     return html.render("test.html", **names | others)
 

@@ -11,7 +11,7 @@ from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
 from cards import card, texture
 from PIL import Image
 
-from convscope.report.maximize import Card, maximize_page
+from convscope.report.maximize import OptimumSummary, maximize_page
 
 FACTS = {"network": "vgg16"}
 SETTINGS = {"layer": "block4_conv3", "ascent": {"steps": 96, "size": None}}
@@ -19,12 +19,12 @@ NOTES = ["Eleven photographs are few."]
 URI = r"data:image/[a-z]+;base64,[\w+/=]+"
 
 
-def page(cards: list[Card], **changed: Any) -> str:
+def page(cards: list[OptimumSummary], **changed: Any) -> str:
     given: dict[str, Any] = {"facts": FACTS, "settings": SETTINGS, "notes": NOTES}
     return maximize_page(cards, **(given | {"positions": 8624} | changed))
 
 
-def layer() -> list[Card]:
+def layer() -> list[OptimumSummary]:
     """Forty filters: 7 is not alive, 11 and 12 are weak, 30 diverged, 5 was not compared."""
     made = [
         card(number, activation=100.0 + 37 * number % 41, seconds=1 + number * 7 % 40)

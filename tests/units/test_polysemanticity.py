@@ -100,20 +100,20 @@ def test_the_share_left_is_that_of_a_plain_two_means():
 
 @pytest.mark.slow
 def test_two_real_filters_added_up_are_two_groups(vgg16, photographs):
-    sights = []
-    for album in fill(vgg16, "block3_conv2", [], photographs, 224, 16):
-        if len(sights) < 3:
-            sights.append(album.sight.inputs)
-    some = np.concatenate(sights)
+    seen = []
+    for recording in fill(vgg16, "block3_conv2", [], photographs, 224, 16):
+        if len(seen) < 3:
+            seen.append(recording.latest.inputs)
+    some = np.concatenate(seen)
     everywhere = Inside(range(some.shape[1]), range(some.shape[2]))
-    seen, position = album.observation, probe(vgg16, "block3_conv2")
+    seen, position = recording.observation, probe(vgg16, "block3_conv2")
     layer, found = vgg16.find("block3_conv2"), []
     for pair in np.random.default_rng(0).choice(256, (20, 2), replace=False).tolist():
         hows = [linear(layer, filter) for filter in pair]
         both = replace(hows[0], kernel=hows[0].kernel + hows[1].kernel)
         crops = [
             gather(
-                vgg16, "block3_conv2", filter, seen.peaks["block3_conv2"], album.paths, 224,
+                vgg16, "block3_conv2", filter, seen.peaks["block3_conv2"], recording.paths, 224,
                 count=24, controls=0,
             ).crops
             for filter in pair

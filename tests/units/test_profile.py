@@ -138,11 +138,11 @@ def test_the_section_says_every_word_with_its_rule(bars):
 @pytest.mark.slow
 def test_exemplars_are_what_excites_the_real_unit(vgg16, photographs):
     paths = photographs[:40]
-    *_, album = fill(vgg16, "block3_conv2", [], paths, 224, 20)
-    peaks = album.observation.peaks["block3_conv2"]
-    keys = labels.of(album.paths, album.paths[0].parent).keys
+    *_, recording = fill(vgg16, "block3_conv2", [], paths, 224, 20)
+    peaks = recording.observation.peaks["block3_conv2"]
+    keys = labels.of(recording.paths, recording.paths[0].parent).keys
     found = gather(
-        vgg16, "block3_conv2", 100, peaks, album.paths, 224, keys=keys, count=14, controls=3
+        vgg16, "block3_conv2", 100, peaks, recording.paths, 224, keys=keys, count=14, controls=3
     )
     assert found.crops.shape == (14, 32, 32, 3) and len(found.keys) == 14
     assert [len(crops) for crops in found.controls.values()] == [2, 2, 2]

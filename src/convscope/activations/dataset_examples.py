@@ -69,26 +69,8 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Example:
-    """A photograph, and the place in it that excites a unit.
-
-    Attributes:
-        rank: see `Hit`, as are path, image, activation, row, column, wnid and label.
-        box: see `Cut`, as are crop, whole and size.
-    """
-
-    rank: int
-    path: Path
-    image: str
-    activation: float
-    row: int
-    column: int
-    wnid: str | None
-    label: str | None
-    box: tuple[int, int, int, int]
-    crop: np.ndarray
-    whole: np.ndarray
-    size: tuple[int, int]
+class Example(Hit, Cut):
+    """A photograph, the place in it that excites a unit, and what the unit sees there."""
 
 
 def cut(
@@ -331,7 +313,7 @@ def gather(
         network: the network.
         layer: the unit's layer.
         filter: its number.
-        peaks: of all filters of the layer on the photographs, as `Album.observation` has them.
+        peaks: of all filters of the layer on the photographs, as `Recording.observation` has them.
         paths: the photographs, in the peaks' order.
         side: pixels of the square view that the network got.
         fit: how the photographs were fitted into it.

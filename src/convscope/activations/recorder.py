@@ -22,7 +22,7 @@ from convscope.unit import Unit
 
 
 @dataclass(frozen=True)
-class Sight:
+class LayerBatch:
     """What went into a layer and came out of it for a batch of photographs, as a whole.
 
     Attributes:
@@ -36,7 +36,7 @@ class Sight:
 
 def observer(
     network: Network, target: str, sources: Sequence[str]
-) -> Callable[[np.ndarray], tuple[Observation, Sight]]:
+) -> Callable[[np.ndarray], tuple[Observation, LayerBatch]]:
     """Return a function from photographs in [0, 1] to what they do, in one compiled pass.
 
     Args:
@@ -64,16 +64,16 @@ def observer(
         peaks = {name: (*_peak(values), _binned(values)) for name, values in maps.items()}
         return peaks, fired, lowest, inputs, maps[target]
 
-    def observe(pixels: np.ndarray) -> tuple[Observation, Sight]:
+    def observe(pixels: np.ndarray) -> tuple[Observation, LayerBatch]:
         found, fired, lowest, inputs, maps = forward(tf.constant(pixels))
         peaks: dict[str, Peaks] = {}
         histograms: dict[str, np.ndarray] = {}
         for name, parts in found.items():
             *peak, histogram = (part.numpy() for part in parts)
             peaks[name], histograms[name] = Peaks(*peak), histogram.astype(np.int64)
-        sight = Sight(inputs.numpy(), maps.numpy())
-        count = int(np.prod(sight.maps.shape[:3]))
-        return Observation(peaks, lowest.numpy(), fired.numpy(), count, histograms), sight
+        batch = LayerBatch(inputs.numpy(), maps.numpy())
+        count = int(np.prod(batch.maps.shape[:3]))
+        return Observation(peaks, lowest.numpy(), fired.numpy(), count, histograms), batch
 
     return observe
 
@@ -233,7 +233,7 @@ class Crop:
 
 
 @dataclass
-class Album:
+class Recording:
     """Photographs as a network sees them, page by page.
 
     Attributes:
@@ -243,7 +243,7 @@ class Album:
         digests: SHA-256 of each file seen so far, 32 bytes.
         fields: {layer: its receptive field}.
         pages: what each batch did.
-        sight: the latest batch as a whole; None where no file of it could be read.
+        latest: the latest batch as a whole; None where no file of it could be read.
     """
 
     paths: list[Path] = field(default_factory=list)
@@ -252,7 +252,7 @@ class Album:
     digests: list[bytes] = field(default_factory=list)
     fields: dict[str, ReceptiveField] = field(default_factory=dict)
     pages: list[Observation] = field(default_factory=list)
-    sight: Sight | None = None
+    latest: LayerBatch | None = None
 
     @property
     def observation(self) -> Observation:
@@ -294,8 +294,8 @@ def fill(
     size: int,
     batch: int,
     fit: Fit = "crop",
-) -> Iterator[Album]:
-    """Show photographs to a network and yield the growing album after each batch.
+) -> Iterator[Recording]:
+    """Show photographs to a network and yield the growing recording after each batch.
 
     Args:
         network: the network, in float32.
@@ -311,14 +311,14 @@ def fill(
     fields = {
         name: receptive_field(network, name, (size, size)) or whole for name in (target, *sources)
     }
-    album = Album(fields=fields)
+    recording = Recording(fields=fields)
     for seen in dataset.batches(paths, size, batch, fit):
-        album.skipped.extend(seen.skipped)
-        album.sight = None
+        recording.skipped.extend(seen.skipped)
+        recording.latest = None
         if seen.paths:
-            album.paths.extend(seen.paths)
-            album.views.extend(seen.views)
-            album.digests.extend(seen.digests)
-            page, album.sight = observe(seen.pixels)
-            album.pages.append(page)
-        yield album
+            recording.paths.extend(seen.paths)
+            recording.views.extend(seen.views)
+            recording.digests.extend(seen.digests)
+            page, recording.latest = observe(seen.pixels)
+            recording.pages.append(page)
+        yield recording

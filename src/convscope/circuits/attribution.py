@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from convscope.activations.recorder import Sight
+from convscope.activations.recorder import LayerBatch
 from convscope.models.graph import Window
 from convscope.models.linear import Linear
 from convscope.models.receptive_field import Inside
@@ -234,31 +234,31 @@ class Sampler:
         room = BYTES // (4 * len(self.linear.channels) * max(self.photographs, 1))
         return max(1, min(self.most, room, self.inside.count))
 
-    def add(self, sight: Sight, first: Sequence[bool]) -> None:
+    def add(self, batch: LayerBatch, first: Sequence[bool]) -> None:
         """Take a batch into the sample.
 
         Args:
-            sight: what went into the layer and came out.
+            batch: what went into the layer and came out.
             first: which of the photographs belong to the discovery half.
         """
         inside, start, count = self.inside, len(self._first), len(first)
-        z = inside.of(sight.maps[..., self.filter])
+        z = inside.of(batch.maps[..., self.filter])
         self._first.extend(first)
         self._z.append(z)
-        self._mean.append(means(sight.inputs, self.linear, inside))
+        self._mean.append(means(batch.inputs, self.linear, inside))
         places = np.stack([
             np.random.default_rng((self.seed, number)).permutation(inside.count)[: self.each]
             for number in range(start, start + count)
         ])  # fmt: skip
         which = np.repeat(np.arange(count), self.each)
         self._places.append(places)
-        self._u.append(self._at(sight, which, places.ravel()))
+        self._u.append(self._at(batch, which, places.ravel()))
         recent = np.concatenate(self._z[-RECENT:])
         chosen = np.array(self._first[-len(recent) :], bool)
         bound = _top(recent[chosen] if chosen.any() else recent, WIDE * TOP)
         self._bounds.extend([bound] * count)
         which, strong = np.nonzero(z >= bound)
-        self._top.append((start + which, strong, self._at(sight, which, strong)))
+        self._top.append((start + which, strong, self._at(batch, which, strong)))
 
     def missing(self) -> list[int]:
         """Return the photographs whose strong responses were not all kept on the way."""
@@ -266,13 +266,13 @@ class Sampler:
         z, bounds = np.concatenate(self._z), np.array(self._bounds)[:, None]
         return np.flatnonzero(((z >= threshold) & (z < bounds)).any(axis=1)).tolist()
 
-    def again(self, sight: Sight, numbers: Sequence[int]) -> None:
+    def again(self, batch: LayerBatch, numbers: Sequence[int]) -> None:
         """Take the strong responses of photographs that were `missing`."""
         threshold, every = self._quantile(TOP), np.concatenate(self._z)
         which, strong = np.nonzero(every[list(numbers)] >= threshold)
         number = np.asarray(numbers)[which]
         rest = np.flatnonzero(every[number, strong] < np.array(self._bounds)[number])
-        found = self._at(sight, which[rest], strong[rest])
+        found = self._at(batch, which[rest], strong[rest])
         self._top.append((number[rest], strong[rest], found))
         for one in numbers:
             self._bounds[one] = min(self._bounds[one], threshold)
@@ -330,9 +330,9 @@ class Sampler:
         """Return the preactivation above which a share of the discovery half's positions lie."""
         return _top(np.concatenate(self._z)[self._halves()], share)
 
-    def _at(self, sight: Sight, which: np.ndarray, places: np.ndarray) -> np.ndarray:
+    def _at(self, batch: LayerBatch, which: np.ndarray, places: np.ndarray) -> np.ndarray:
         rows, columns = self.inside.at(places)
-        return contributions_at(sight.inputs, self.linear, which, rows, columns)
+        return contributions_at(batch.inputs, self.linear, which, rows, columns)
 
 
 def _top(z: np.ndarray, share: float) -> float:

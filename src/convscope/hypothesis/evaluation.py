@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from convscope.activations.recorder import Album
+from convscope.activations.recorder import Recording
 from convscope.circuits import ablation
 from convscope.circuits.edges import Findings
 from convscope.circuits.weights import Client
@@ -41,7 +41,7 @@ from convscope.hypothesis.preregistration import Registered
 from convscope.hypothesis.testing import Judged
 from convscope.models.network import Network
 from convscope.optvis import reliability
-from convscope.optvis.reliability import Witness
+from convscope.optvis.reliability import Reliability
 from convscope.settings import ImageSettings
 from convscope.stats.inference import Game, pairs, play
 from convscope.text import number
@@ -59,7 +59,7 @@ class Case:
         registered: what was claimed, and when.
         judged: each claim with its verdict; the first decides.
         edits: of each claim about an edit, what was foretold and what the edited network did.
-        witnesses: {unit: whether its optimum is evidence}; those not alive are missing.
+        reliabilities: {unit: whether its optimum is evidence}; those not alive are missing.
         arguments: the seven of Zoom In.
         game: how the first claim on groups guesses which of two photographs excites the unit more;
             None: there is none, or too few photographs.
@@ -68,7 +68,7 @@ class Case:
     registered: Registered
     judged: tuple[Judged, ...]
     edits: tuple[Mapping[str, object], ...]
-    witnesses: Mapping[Unit, Witness]
+    reliabilities: Mapping[Unit, Reliability]
     arguments: tuple[Argument, ...]
     game: Game | None = None
 
@@ -79,7 +79,7 @@ class Case:
 
     def tables(self) -> dict[str, tuple[Sequence[str], list[list[object]]]]:
         """Return {name: its columns and rows}."""
-        seen = reliability.rows(list(self.witnesses.values()))
+        seen = reliability.rows(list(self.reliabilities.values()))
         found: dict[str, tuple[Sequence[str], list[list[object]]]] = {}
         if seen:
             found["evidence"] = reliability.COLUMNS, seen
@@ -89,7 +89,7 @@ class Case:
 
     def scalars(self) -> dict[str, object]:
         """Return the figures of the summary."""
-        good = [one.evidence for one in self.witnesses.values()]
+        good = [one.evidence for one in self.reliabilities.values()]
         found: dict[str, object] = {"evidence": sum(good), "no_evidence": len(good) - sum(good)}
         if self.judged:
             found |= {
@@ -115,10 +115,10 @@ def hear(
     registered: Registered,
     network: Network,
     findings: Findings,
-    album: Album,
+    recording: Recording,
     keys: Sequence[str | None],
     shown: ImageSettings,
-    seen: Mapping[Unit, Witness],
+    seen: Mapping[Unit, Reliability],
     *,
     character: Character | None = None,
     others: Mapping[Name, Finding] | None = None,
@@ -129,8 +129,8 @@ def hear(
         registered: what was claimed, before any photograph was looked at.
         network: the network, in float32.
         findings: what was measured of the unit and its inputs.
-        album: the photographs.
-        keys: the class of each photograph of the album; None: unlabelled.
+        recording: the photographs.
+        keys: the class of each photograph of the recording; None: unlabelled.
         shown: how photographs are shown.
         seen: whether the optima are evidence.
         character: what the unit is tuned to and what it ignores; None: not measured.
@@ -138,7 +138,7 @@ def hear(
     """
     circuit, sample = findings.circuit, findings.sample
     unit, places = circuit.root, sample.places.tolist()
-    scores = album.observation.peaks[unit.layer].values[places, unit.filter]
+    scores = recording.observation.peaks[unit.layer].values[places, unit.filter]
     labels = [keys[place] for place in places]
     rest = positions(sample.confirmation, sample.discovery.center, labels)
     most = strong(sample.confirmation, sample.discovery.center)
@@ -325,7 +325,7 @@ class Argument:
 
 def arguments(
     judged: Sequence[Judged] = (),
-    witness: Witness | None = None,
+    reliability: Reliability | None = None,
     others: Mapping[Name, Finding] | None = None,
 ) -> tuple[Argument, ...]:
     """Return the seven arguments, in Zoom In's order.
@@ -333,11 +333,11 @@ def arguments(
     Args:
         judged: claims and what became of them; of several that belong to one argument, the one
             that refutes counts, or else the first that is decided.
-        witness: the filter's optimum and whether it is evidence; None: there is none.
+        reliability: the filter's optimum and whether it is evidence; None: there is none.
         others: findings from elsewhere, such as feature use; they count where no claim does.
     """
     found: dict[Name, Finding] = (
-        {} if witness is None else {"feature visualization": _seen(witness)}
+        {} if reliability is None else {"feature visualization": _seen(reliability)}
     )
     for one in sorted(judged, key=_urgency):
         if type(one.claim) in KINDS and one.verdict != "not tested":
@@ -352,11 +352,11 @@ def arguments(
     )
 
 
-def _seen(witness: Witness) -> Finding:
+def _seen(reliability: Reliability) -> Finding:
     """Return what an optimum says; one that is no evidence is kept out of the argument."""
-    if not witness.evidence:
-        return Finding("undecided", f"Its optimum is no evidence. {witness.reason}")
-    return Finding("for", f"Its optimum is evidence of what it does. {witness.reason}")
+    if not reliability.evidence:
+        return Finding("undecided", f"Its optimum is no evidence. {reliability.reason}")
+    return Finding("for", f"Its optimum is evidence of what it does. {reliability.reason}")
 
 
 def _told(one: Judged) -> Finding:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from convscope.activations.recorder import Album, summarizer
+from convscope.activations.recorder import Recording, summarizer
 from convscope.data.dataset import pixels_of
 from convscope.models.network import Network, layers, mapped, tap
 from convscope.models.position import receptive_field
@@ -36,7 +36,7 @@ SIMILARITY = 0.5
 
 
 @dataclass(frozen=True)
-class Views:
+class Patches:
     """What a unit saw: images, and the position of its map that counts in each.
 
     Attributes:
@@ -49,7 +49,7 @@ class Views:
 
 
 @dataclass(frozen=True)
-class Witness:
+class Reliability:
     """An optimum, and what speaks for and against it.
 
     Attributes:
@@ -109,7 +109,7 @@ def way(network: Network, layer: str) -> tuple[str, ...]:
     return tuple(name for name in spatial if name in own and name != layer)[-WAY:]
 
 
-def profiles(network: Network, layer: str, views: Views, batch: int = 4) -> dict[str, np.ndarray]:
+def profiles(network: Network, layer: str, views: Patches, batch: int = 4) -> dict[str, np.ndarray]:
     """Return the mean activation of all channels within what a position of a layer is fed by.
 
     Args:
@@ -164,10 +164,10 @@ def examine(
     network: Network,
     unit: Unit,
     image: np.ndarray,
-    exemplars: Views,
+    exemplars: Patches,
     others: Mapping[str, np.ndarray],
     below: float,
-) -> Witness:
+) -> Reliability:
     """Return whether an optimum is evidence.
 
     Args:
@@ -181,18 +181,18 @@ def examine(
     pixels = image[None].astype(np.float32) / 255
     peaks = summarizer(network, unit.layer)(pixels)
     place = (int(peaks.row[0, unit.filter]), int(peaks.column[0, unit.filter]))
-    one = profiles(network, unit.layer, Views(pixels, np.array([place])))
+    one = profiles(network, unit.layer, Patches(pixels, np.array([place])))
     best, names = profiles(network, unit.layer, exemplars), way(network, unit.layer)
     found = [similarity(one[name][0], best[name], others[name]) for name in names]
     activation = float(peaks.peak[0, unit.filter])
-    return Witness(unit, activation, below, names, np.array(found))
+    return Reliability(unit, activation, below, names, np.array(found))
 
 
 COLUMNS = ("layer", "filter", "activation", "below", "similarity", "verdict", "reason")
 """Of the table of optima as evidence."""
 
 
-def rows(witnesses: Sequence[Witness]) -> list[list[object]]:
+def rows(reliabilities: Sequence[Reliability]) -> list[list[object]]:
     """Return the rows of the table; the similarity is that at the layer below."""
     return [
         [
@@ -204,7 +204,7 @@ def rows(witnesses: Sequence[Witness]) -> list[list[object]]:
             one.verdict,
             one.reason,
         ]
-        for one in witnesses
+        for one in reliabilities
     ]
 
 
@@ -229,39 +229,39 @@ EXEMPLARS, OTHERS = 20, 40  # photographs that an optimum is compared with, the 
 LEAST = 6  # of either: with fewer, likeness says nothing
 
 
-def witnesses(
+def reliabilities(
     network: Network,
-    album: Album,
+    recording: Recording,
     optima: Mapping[Unit, Optimum],
     shown: ImageSettings,
     seed: int,
-) -> dict[Unit, Witness]:
+) -> dict[Unit, Reliability]:
     """Return of each optimum that is alive whether it is evidence.
 
     Args:
         network: the network, in float32.
-        album: the photographs and what they did.
+        recording: the photographs and what they did.
         optima: the images.
         shown: how photographs are shown.
         seed: of the photographs and positions that stand for any.
     """
-    found: dict[Unit, Witness] = {}
+    found: dict[Unit, Reliability] = {}
     usual: dict[str, Mapping[str, np.ndarray]] = {}
-    if len(album.paths) < 2 * LEAST:
+    if len(recording.paths) < 2 * LEAST:
         return found
     for unit, best in optima.items():
-        peaks = album.observation.peaks.get(unit.layer)
+        peaks = recording.observation.peaks.get(unit.layer)
         if not best.alive or peaks is None or unit.layer == IMAGE:
             continue
         how = _Cut(network, unit.layer, shown, (best.image.shape[0], best.image.shape[1]))
         if unit.layer not in usual:
-            usual[unit.layer] = _any(network, album, unit.layer, how, seed)
-        chosen = peaks.strongest(unit.filter, min(EXEMPLARS, len(album.paths) // 2))
+            usual[unit.layer] = _any(network, recording, unit.layer, how, seed)
+        chosen = peaks.strongest(unit.filter, min(EXEMPLARS, len(recording.paths) // 2))
         places = np.stack(
             [peaks.rows[chosen, unit.filter], peaks.columns[chosen, unit.filter]], axis=1
         )
-        exemplars = how.views([album.paths[place] for place in chosen], places)
-        below = album.observation.below(unit, best.activation)
+        exemplars = how.views([recording.paths[place] for place in chosen], places)
+        below = recording.observation.below(unit, best.activation)
         if exemplars and usual[unit.layer] and below is not None:
             found[unit] = examine(network, unit, best.image, exemplars, usual[unit.layer], below)
     return found
@@ -283,7 +283,7 @@ class _Cut:
     shown: ImageSettings
     size: tuple[int, int]
 
-    def views(self, paths: Sequence[Path], places: np.ndarray) -> Views | None:
+    def views(self, paths: Sequence[Path], places: np.ndarray) -> Patches | None:
         """Return parts of photographs around positions; None where a photograph is gone by now.
 
         They begin whole strides away from where the photograph does, so that their maps are those
@@ -296,7 +296,7 @@ class _Cut:
         side = self.shown.side
         field = receptive_field(self.network, self.layer, (side, side))
         if field is None:
-            return Views(pixels, places)
+            return Patches(pixels, places)
         strides = field.rows.stride, field.columns.stride
         middle = [length // stride // 2 for length, stride in zip(self.size, strides, strict=True)]
         cut = [
@@ -310,7 +310,7 @@ class _Cut:
             )
             for view, place in zip(pixels, places, strict=True)
         ]
-        return Views(np.stack(cut), np.tile(middle, (len(cut), 1)))
+        return Patches(np.stack(cut), np.tile(middle, (len(cut), 1)))
 
 
 def _window(view: np.ndarray, first: Sequence[int], size: tuple[int, int]) -> np.ndarray:
@@ -328,15 +328,15 @@ def _mirrored(places: np.ndarray, length: int) -> np.ndarray:
 
 
 def _any(
-    network: Network, album: Album, layer: str, how: _Cut, seed: int
+    network: Network, recording: Recording, layer: str, how: _Cut, seed: int
 ) -> Mapping[str, np.ndarray]:
     """Return the profiles of any photographs at any positions of a layer."""
     generator = np.random.default_rng(seed)
-    count = min(OTHERS, len(album.paths))
-    chosen = generator.choice(len(album.paths), count, replace=False)
+    count = min(OTHERS, len(recording.paths))
+    chosen = generator.choice(len(recording.paths), count, replace=False)
     # The peaks of any filters lie where something is, as those of this one do.
-    peaks = album.observation.peaks[layer]
+    peaks = recording.observation.peaks[layer]
     filters = generator.integers(0, peaks.rows.shape[1], count)
     places = np.stack([peaks.rows[chosen, filters], peaks.columns[chosen, filters]], axis=1)
-    views = how.views([album.paths[place] for place in chosen], places)
+    views = how.views([recording.paths[place] for place in chosen], places)
     return profiles(network, layer, views) if views else {}

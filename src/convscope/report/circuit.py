@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.activations.recorder import Album
+from convscope.activations.recorder import Recording
 from convscope.circuits import edges as edgess
 from convscope.circuits.attribution import LEAST
 from convscope.circuits.edges import Circuit, Findings
@@ -56,7 +56,7 @@ class Dossier:
     Attributes:
         network: whose unit it is.
         findings: the unit with its inputs, and what was measured of them.
-        album: the photographs and what they did.
+        recording: the photographs and what they did.
         optima: the image that excites each unit most; units without one are missing.
         crops: how many photograph crops each unit is shown with.
         case: what became of a hypothesis, and which optima are evidence.
@@ -67,7 +67,7 @@ class Dossier:
 
     network: Network
     findings: Findings
-    album: Album
+    recording: Recording
     optima: Mapping[Unit, Optimum]
     crops: int
     case: Case | None = None
@@ -82,8 +82,8 @@ class Dossier:
 
     def pictures(self, unit: Unit) -> UnitPictures:
         """Return one unit as it is shown: no picture where its optimum is not alive."""
-        best, crops = self.optima.get(unit), self.album.crops(unit, self.crops)
-        seen = self.case.witnesses.get(unit) if self.case else None
+        best, crops = self.optima.get(unit), self.recording.crops(unit, self.crops)
+        seen = self.case.reliabilities.get(unit) if self.case else None
         return UnitPictures(
             name=str(unit),
             optimum=best.image if best and best.alive else None,
@@ -159,8 +159,8 @@ class Dossier:
 
     def facts(self) -> dict[str, str]:
         """Return what the head of the page states."""
-        root, field = self.circuit.root, self.album.fields[self.circuit.root.layer]
-        rate = self.album.observation.firing_rate[root.filter]
+        root, field = self.circuit.root, self.recording.fields[self.circuit.root.layer]
+        rate = self.recording.observation.firing_rate[root.filter]
         sample = self.findings.sample
         rest = sample.confirmation
         strong = len(set(rest.top_of.tolist()))
@@ -172,7 +172,7 @@ class Dossier:
             "receptive field": field.words,
             "bias": number(self.circuit.bias, signed=True),
             "fires at": f"{100 * rate:.1f} % of positions on the photographs",
-            "photographs": str(len(self.album.paths)),
+            "photographs": str(len(self.recording.paths)),
             "measured on": f"{rest.photographs} of them{halves}, "
             f"{sample.inside.count} positions each",
             "strong response": f"from {number(rest.threshold, signed=True)}: {len(rest.top)} "
@@ -195,7 +195,7 @@ class Dossier:
             )
         said.extend(self._about_inputs())
         said.extend(self._about_photographs())
-        seen = self.case.witnesses if self.case else {}
+        seen = self.case.reliabilities if self.case else {}
         if doubtful := [str(unit) for unit, one in seen.items() if not one.evidence]:
             said.append(
                 f"No evidence of what units do on photographs are the optima of {_some(doubtful)}:"
@@ -207,7 +207,7 @@ class Dossier:
                 f"Not alive from any start, so without a picture: {', '.join(silent)}. That no "
                 "image was found is no proof that there is none."
             )
-        if skipped := len(self.album.skipped):
+        if skipped := len(self.recording.skipped):
             said.append(f"{skipped} files could not be read: tables/skipped.csv lists them.")
         return said
 
@@ -243,7 +243,7 @@ class Dossier:
             )
 
     def _about_photographs(self) -> Iterator[str]:
-        sample, count = self.findings.sample, len(self.album.paths)
+        sample, count = self.findings.sample, len(self.recording.paths)
         if not sample.apart:
             yield (
                 "Ranked and measured on the same photographs, as a half of them would have fewer "
@@ -279,11 +279,11 @@ class Dossier:
     def _outside(self) -> tuple[float, float]:
         """Return the share of strongest positions that see beyond the edge, and of all."""
         root, inside = self.circuit.root, self.findings.sample.inside
-        peaks = self.album.observation.peaks[root.layer]
+        peaks = self.recording.observation.peaks[root.layer]
         rows, columns = peaks.rows[:, root.filter], peaks.columns[:, root.filter]
         within = (rows >= inside.rows[0]) & (rows <= inside.rows[-1])
         within &= (columns >= inside.columns[0]) & (columns <= inside.columns[-1])
-        every = self.album.observation.count / max(len(self.album.paths), 1)
+        every = self.recording.observation.count / max(len(self.recording.paths), 1)
         return float(1 - within.mean()), 1 - inside.count / every
 
 

@@ -37,7 +37,7 @@ ORDERS = (
 
 
 def maximize_page(
-    cards: Sequence[Card],
+    cards: Sequence[OptimumSummary],
     facts: Mapping[str, str],
     settings: Mapping[str, object],
     notes: Sequence[str],
@@ -88,12 +88,12 @@ def maximize_page(
     )
 
 
-def _many(cards: Sequence[Card], units: int) -> str:
+def _many(cards: Sequence[OptimumSummary], units: int) -> str:
     layers = list(dict.fromkeys(card.layer for card in cards))
     return f"{units} filters of {', '.join(layers)}"
 
 
-def _view(card: Card, count: int, positions: int | None) -> dict[str, object]:
+def _view(card: OptimumSummary, count: int, positions: int | None) -> dict[str, object]:
     """Return one card as the template shows it; `count` cards share the page."""
     return {
         "card": card,
@@ -111,7 +111,7 @@ def _view(card: Card, count: int, positions: int | None) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _words(card: Card) -> list[str]:
+def _words(card: OptimumSummary) -> list[str]:
     """Return what a search finds the card by; "dead" since "not alive" has "alive" in it."""
     marks = [mark for mark in card.marks if mark != "not alive"]
     return ["alive" if card.alive else "dead", *marks]
@@ -125,7 +125,7 @@ def _uri(image: np.ndarray, count: int) -> str:
     return data_uri(image, format="WEBP", quality=80, method=4)
 
 
-def _facts(card: Card, positions: int | None) -> dict[str, str]:
+def _facts(card: OptimumSummary, positions: int | None) -> dict[str, str]:
     """Return what is known about a card, label to words."""
     start, end = number(card.activation_start), number(card.activation_mean)
     height, width = card.image.shape[:2]
@@ -141,7 +141,7 @@ def _facts(card: Card, positions: int | None) -> dict[str, str]:
     }
 
 
-def _curve(card: Card) -> dict[str, object] | None:
+def _curve(card: OptimumSummary) -> dict[str, object] | None:
     """Return the drawing of an ascent: a path, its ends in words; None if there is nothing to draw.
 
     Of a long curve every so many points are drawn, the first and the last always.
@@ -180,7 +180,7 @@ FEW = 100  # photographs, below which a quantile is a hint
 
 
 def rows(
-    cards: Sequence[Card], objective: str, size: tuple[int, int], steps: int
+    cards: Sequence[OptimumSummary], objective: str, size: tuple[int, int], steps: int
 ) -> list[dict[str, object]]:
     """Return the rows of `optima.csv`.
 
@@ -214,7 +214,7 @@ def rows(
 
 
 def facts(
-    cards: Sequence[Card], network: Network, objective: str, photographs: int
+    cards: Sequence[OptimumSummary], network: Network, objective: str, photographs: int
 ) -> dict[str, str]:
     """Return what the head of the page states."""
     field = receptive_field(network, cards[0].layer)
@@ -236,7 +236,7 @@ def facts(
     return said
 
 
-def notes(cards: Sequence[Card], network: Network, photographs: int) -> list[str]:
+def notes(cards: Sequence[OptimumSummary], network: Network, photographs: int) -> list[str]:
     """Return what a reader should keep in mind, as far as these findings themselves say so."""
     said = [
         f"These are the weights '{network.weights.source}'. A filter's number means nothing beyond "
@@ -275,7 +275,7 @@ WEAK = 0.999
 
 
 @dataclass(frozen=True)
-class Card:
+class OptimumSummary:
     """One image made for a unit.
 
     Attributes:
@@ -381,13 +381,13 @@ class Card:
         return f"{above} all but {_percent(self.beyond)} of {where}"
 
 
-def by_unit(cards: Sequence[Card]) -> list[list[Card]]:
+def by_unit(cards: Sequence[OptimumSummary]) -> list[list[OptimumSummary]]:
     """Return the cards of each unit, in the units' order; samples count up, positive ones first."""
     places: dict[tuple[str, int], int] = {}
     for card in cards:
         places.setdefault((card.layer, card.filter), len(places))
 
-    def place(card: Card) -> int:
+    def place(card: OptimumSummary) -> int:
         return places[card.layer, card.filter]
 
     ordered = sorted(cards, key=lambda card: (place(card), card.sample, -card.sign))
@@ -398,7 +398,7 @@ def _percent(share: float) -> str:
     return f"{number(100 * share, digits=2)}\N{NO-BREAK SPACE}%"
 
 
-def optima_sheet(cards: Sequence[Card]) -> np.ndarray:
+def optima_sheet(cards: Sequence[OptimumSummary]) -> np.ndarray:
     """Return all images on one page that is about as tall as wide, uint8 `(height, width, 3)`.
 
     The images of a unit stand side by side: its samples in a row, what excites it before what it
@@ -443,7 +443,7 @@ def _arrangement(blocks: int, group: int, longest: int) -> tuple[int, int]:
     return columns, min(max(fitting, 72), max(longest, 176), 512)
 
 
-def _faded(card: Card) -> np.ndarray:
+def _faded(card: OptimumSummary) -> np.ndarray:
     """Return the image, without colour and nearly white if the unit does not respond to it."""
     if card.alive:
         return card.image
@@ -451,7 +451,7 @@ def _faded(card: Card) -> np.ndarray:
     return np.rint(255 - 0.35 * (255 - grey)).astype(np.uint8)
 
 
-def _caption(card: Card, both: bool, samples: bool, marked: bool) -> str:
+def _caption(card: OptimumSummary, both: bool, samples: bool, marked: bool) -> str:
     name = "whole" if card.filter < 0 else str(card.filter)
     name += f"-{card.sample}" if samples else ""
     first = f"{name}\t{number(card.activation, signed=both, digits=4)}"

@@ -26,7 +26,7 @@ from convscope.tracking.tracker import Tracker
 from convscope.unit import IMAGE, Unit
 
 if TYPE_CHECKING:
-    from convscope.activations.recorder import Album
+    from convscope.activations.recorder import Recording
     from convscope.circuits.attribution import Sample
     from convscope.circuits.edges import Circuit, Findings
     from convscope.circuits.multihop import Hops
@@ -130,30 +130,47 @@ def run(settings: Settings, tracker: Tracker) -> None:
     tracker.document("hypothesis", registered.record())
     tracker.array("kernels", kernel=kernel, bias=np.asarray(bias, np.float32))
     with tracker.timer("index"):
-        album, sample = see(settings, network, sources, found, tracker)
+        recording, sample = see(settings, network, sources, found, tracker)
     with tracker.timer("measure"):
-        findings = measure(settings, sources, found, album, sample)
+        findings = measure(settings, sources, found, recording, sample)
     with tracker.timer("hops"):
-        hops = follow(settings, network, findings, album)
+        hops = follow(settings, network, findings, recording)
     circuit = findings.circuit
     record_kernels(circuit, tracker)
     record_findings(findings, tracker)
     record_hops(hops, circuit, tracker)
     shown = [unit, *(edge.source for edge in circuit.edges if edge.source.layer != IMAGE)]
     with tracker.timer("ascend"):
-        optima, made = excite(settings, network, shown, album, tracker)
-    keys = dataset.labels(settings.images, album.paths).keys
-    character, likeness = portray(settings, network, findings, album, keys, tracker)
+        optima, made = excite(settings, network, shown, recording, tracker)
+    keys = dataset.labels(settings.images, recording.paths).keys
+    character, likeness = portray(settings, network, findings, recording, keys, tracker)
     with tracker.timer("case"):
         case = argue(
-            settings, registered, network, findings, album, keys, optima, character, hops, tracker
+            settings,
+            registered,
+            network,
+            findings,
+            recording,
+            keys,
+            optima,
+            character,
+            hops,
+            tracker,
         )
     with tracker.timer("report"):
-        tracker.summarize(summary(settings, network, findings, optima, album))
+        tracker.summarize(summary(settings, network, findings, optima, recording))
         more = case.scalars() | hops.scalars()
         tracker.summarize({f"circuit/{name}": value for name, value in more.items()})
         dossier = Dossier(
-            network, findings, album, optima, settings.stage.crops, case, character, likeness, hops
+            network,
+            findings,
+            recording,
+            optima,
+            settings.stage.crops,
+            case,
+            character,
+            likeness,
+            hops,
         )
         tracker.image("graph", dossier.graph(hops))
         tracker.image("explorer", dossier.picture())
@@ -169,7 +186,7 @@ def see(
     sources: Sequence[Unit],
     found: Linear,
     tracker: Tracker,
-) -> tuple[Album, Sample]:
+) -> tuple[Recording, Sample]:
     """Return the photographs and what the unit gets from its inputs; record the unreadable ones."""
     from convscope.activations.recorder import fill
     from convscope.circuits.attribution import Sampler
@@ -180,35 +197,35 @@ def see(
     ]
     side, sampler = shown.side, None
     with tracker.progress("photographs", len(paths)) as update:
-        for album in fill(network, settings.layer, layers, paths, side, shown.batch, shown.fit):
-            update(len(album.paths) + len(album.skipped))
-            if album.sight is None:
+        for recording in fill(network, settings.layer, layers, paths, side, shown.batch, shown.fit):
+            update(len(recording.paths) + len(recording.skipped))
+            if recording.latest is None:
                 continue
             if sampler is None:
-                size = (album.sight.maps.shape[1], album.sight.maps.shape[2])
-                inside = album.fields[settings.layer].inside(size, (side, side))
+                size = (recording.latest.maps.shape[1], recording.latest.maps.shape[2])
+                inside = recording.fields[settings.layer].inside(size, (side, side))
                 sampler = Sampler(
                     found, settings.filter, settings.stage.positions, len(paths), settings.seed,
                     inside, size,
                 )  # fmt: skip
-            sampler.add(album.sight, album.halves[-len(album.sight.maps) :].tolist())
+            sampler.add(recording.latest, recording.halves[-len(recording.latest.maps) :].tolist())
     if sampler is None:
         raise ValueError("None of the photographs could be read.")
     for start in range(0, len(missing := sampler.missing()), shown.batch):
         part = missing[start : start + shown.batch]
-        files = [album.paths[number] for number in part]
+        files = [recording.paths[number] for number in part]
         *_, seen = fill(network, settings.layer, [], files, side, len(files), shown.fit)
-        if seen.sight is not None and len(seen.paths) == len(part):
-            sampler.again(seen.sight, part)
-    if album.skipped:
-        rows = [(text.spelled(path), reason) for path, reason in album.skipped]
+        if seen.latest is not None and len(seen.paths) == len(part):
+            sampler.again(seen.latest, part)
+    if recording.skipped:
+        rows = [(text.spelled(path), reason) for path, reason in recording.skipped]
         tracker.table("skipped", ("image", "reason"), rows)
         tracker.say(f"{dataset.aside(len(rows))}: see tables/skipped.csv")
-    return album, sampler.sample()
+    return recording, sampler.sample()
 
 
 def measure(
-    settings: Settings, sources: Sequence[Unit], found: Linear, album: Album, sample: Sample
+    settings: Settings, sources: Sequence[Unit], found: Linear, recording: Recording, sample: Sample
 ) -> Findings:
     """Return what each input does, which matter most, and how much of the unit they explain."""
     from convscope.circuits import edges, effects
@@ -227,7 +244,7 @@ def measure(
     if sample.apart:
         known = effects.measure(first, stage.mixed, bootstrap.draws(first.photographs, seed, 1))
     orders = effects.orders(table.l2, known, first, stage.inputs)
-    lowest = album.observation.lowest[found.channels]
+    lowest = recording.observation.lowest[found.channels]
     circuit = edges.trace(
         settings.unit, found.kernel, found.bias, sources, table, reported, orders, lowest, stage.by,
         stage.inputs,
@@ -240,19 +257,19 @@ def measure(
         faithfulness(rest, orders, shown, reported.ablation_top, weights, seed),
         effects.agreements(orders, len(shown)),
         vetoes(rest, inhibitory),
-        tuple(album.paths[place] for place in sample.places),
+        tuple(recording.paths[place] for place in sample.places),
     )
 
 
-def follow(settings: Settings, network: Network, findings: Findings, album: Album) -> Hops:
+def follow(settings: Settings, network: Network, findings: Findings, recording: Recording) -> Hops:
     """Return what lies beyond the unit's inputs: who reads it, and the paths that are asked for."""
     from convscope.circuits import multihop
 
     stage, shown = settings.stage, settings.images
     view = shown.side, shown.batch, shown.fit
     return multihop.hops(
-        network, findings.circuit, findings.sample, album.paths, view, stage.depth, stage.branches,
-        (stage.mixed, stage.negligible), settings.seed,
+        network, findings.circuit, findings.sample, recording.paths, view, stage.depth,
+        stage.branches, (stage.mixed, stage.negligible), settings.seed,
     )  # fmt: skip
 
 
@@ -294,7 +311,7 @@ def portray(
     settings: Settings,
     network: Network,
     findings: Findings,
-    album: Album,
+    recording: Recording,
     keys: Sequence[str | None],
     tracker: Tracker,
 ) -> tuple[Character | None, np.ndarray | None]:
@@ -307,10 +324,10 @@ def portray(
     from convscope.units.profile import study
 
     unit, shown, seed = settings.unit, settings.images, settings.seed
-    peaks = album.observation.peaks[unit.layer]
+    peaks = recording.observation.peaks[unit.layer]
     with tracker.timer("character"), tracker.progress("character", 1) as update:
         exemplars = gather(
-            network, unit.layer, unit.filter, peaks, album.paths, shown.side, shown.fit, keys,
+            network, unit.layer, unit.filter, peaks, recording.paths, shown.side, shown.fit, keys,
             seed=seed,
         )  # fmt: skip
         mean = findings.sample.confirmation.center
@@ -336,7 +353,7 @@ def argue(
     registered: Registered,
     network: Network,
     findings: Findings,
-    album: Album,
+    recording: Recording,
     keys: Sequence[str | None],
     optima: dict[Unit, Optimum],
     character: Character | None,
@@ -345,12 +362,12 @@ def argue(
 ) -> Case:
     """Return what becomes of the hypothesis and which optima are evidence; record both."""
     from convscope.hypothesis.evaluation import hear, used
-    from convscope.optvis.reliability import witnesses
+    from convscope.optvis.reliability import reliabilities
 
     shown = settings.images
-    seen = witnesses(network, album, optima, shown, settings.seed)
+    seen = reliabilities(network, recording, optima, shown, settings.seed)
     case = hear(
-        registered, network, findings, album, keys, shown, seen, character=character,
+        registered, network, findings, recording, keys, shown, seen, character=character,
         others=used(hops.clients.found),
     )  # fmt: skip
     for name, (columns, rows) in case.tables().items():
@@ -360,7 +377,11 @@ def argue(
 
 
 def excite(
-    settings: Settings, network: Network, units: Sequence[Unit], album: Album, tracker: Tracker
+    settings: Settings,
+    network: Network,
+    units: Sequence[Unit],
+    recording: Recording,
+    tracker: Tracker,
 ) -> tuple[dict[Unit, Optimum], list[dict[str, object]]]:
     """Return the image that excites each unit most, and how each was made; record both."""
     from convscope.optvis import recipe
@@ -385,7 +406,7 @@ def excite(
                 kind = "unit" if optimum.unit == settings.unit else "input"
                 if optimum.alive:
                     tracker.image(f"{kind}-{optimum.unit.slug}", optimum.image)
-                below = album.observation.below(optimum.unit, optimum.activation)
+                below = recording.observation.below(optimum.unit, optimum.activation)
                 made[optimum.unit] = _made(optimum, settings, size, seconds, below)
     records = [made[unit] for unit in units]
     tracker.table("optima", list(records[0]), [list(record.values()) for record in records])
@@ -444,7 +465,7 @@ def summary(
     network: Network,
     findings: Findings,
     optima: dict[Unit, Optimum],
-    album: Album,
+    recording: Recording,
 ) -> dict[str, object]:
     """Return every scalar result and the provenance of all of them."""
     from convscope.circuits.weights import LABELS
@@ -457,7 +478,11 @@ def summary(
         "filter": unit.filter,
         "seed": settings.seed,
         **launch.provenance(
-            network, settings.images, album.paths, len(album.skipped), settings.ascent.precision
+            network,
+            settings.images,
+            recording.paths,
+            len(recording.skipped),
+            settings.ascent.precision,
         ),
         "circuit/activation": optima[unit].activation,
         "circuit/activation_mean": optima[unit].activation_mean,
@@ -465,7 +490,7 @@ def summary(
         "circuit/alive": sum(optimum.alive for optimum in optima.values()),
         "circuit/optima": len(optima),
         "circuit/bias": circuit.bias,
-        "circuit/firing_rate": float(album.observation.firing_rate[unit.filter]),
+        "circuit/firing_rate": float(recording.observation.firing_rate[unit.filter]),
         "circuit/inputs": len(circuit.sources),
         "circuit/share_shown": sum(edge.share for edge in circuit.edges),
         **{f"circuit/{word}": labels.count(word) for word in LABELS},

@@ -30,7 +30,7 @@ from convscope.unit import WHOLE, Choice, Unit
 if TYPE_CHECKING:
     from convscope.models.network import Network
     from convscope.optvis.ascent import Ascent, Goal
-    from convscope.report.maximize import Card
+    from convscope.report.maximize import OptimumSummary
 
 
 WHOLE_LAYER = ("layer", "caricature")  # objectives that look at all filters of a layer together
@@ -212,7 +212,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
 
 def make(
     settings: Settings, network: Network, every: Sequence[Goal], tracker: Tracker
-) -> list[Card]:
+) -> list[OptimumSummary]:
     """Return the images of all goals: those an earlier run has finished, and the others made."""
     from convscope.optvis.recipe import batches
     from convscope.stages.optima import Studio
@@ -291,8 +291,8 @@ def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
 
 
 def compare(
-    settings: Settings, network: Network, cards: list[Card], tracker: Tracker
-) -> tuple[list[Card], int, list[Path], int]:
+    settings: Settings, network: Network, cards: list[OptimumSummary], tracker: Tracker
+) -> tuple[list[OptimumSummary], int, list[Path], int]:
     """Return the cards with the share of positions on photographs that lie below each.
 
     Returns:
@@ -315,7 +315,11 @@ def compare(
 
 
 def record(
-    settings: Settings, network: Network, cards: Sequence[Card], photographs: int, tracker: Tracker
+    settings: Settings,
+    network: Network,
+    cards: Sequence[OptimumSummary],
+    photographs: int,
+    tracker: Tracker,
 ) -> tuple[dict[str, str], list[str]]:
     """Write the table of all images; return the facts and what to keep in mind about them."""
     from convscope.optvis.recipe import canvas_size
@@ -333,7 +337,11 @@ def record(
 
 
 def summary(
-    settings: Settings, network: Network, cards: Sequence[Card], seen: Sequence[Path], skipped: int
+    settings: Settings,
+    network: Network,
+    cards: Sequence[OptimumSummary],
+    seen: Sequence[Path],
+    skipped: int,
 ) -> dict[str, object]:
     """Return every scalar result and the provenance of all of them."""
     choice = settings.filter

@@ -15,7 +15,7 @@ from convscope.data.dataset import Batch
 from convscope.models.network import Network
 from convscope.optvis.ascent import Ascent, Goal, Optimum, Step, ascend
 from convscope.optvis.recipe import filled
-from convscope.report.maximize import Card
+from convscope.report.maximize import OptimumSummary
 from convscope.stages import resume
 from convscope.tracking.tracker import Tracker
 
@@ -44,7 +44,7 @@ class Studio:
         seed: int,
         attempts: int,
         animation: bool,
-    ) -> Iterator[Card]:
+    ) -> Iterator[OptimumSummary]:
         """Make the images of each batch, and yield each image when it is kept.
 
         Args:
@@ -72,7 +72,7 @@ class Studio:
                 for goal in batch:
                     yield self._kept(*found[goal], seconds)
 
-    def take(self, folder: Path) -> Iterator[Card]:
+    def take(self, folder: Path) -> Iterator[OptimumSummary]:
         """Keep the finished images of another run here too, and yield each."""
         _, optima = resume.read(folder)
         for values in {values["file"]: values for values in optima}.values():
@@ -81,7 +81,7 @@ class Studio:
                 continue
             curve = np.array([np.nan if score is None else score for score in values["curve"]])
             image = np.asarray(photograph.load(path))
-            card = Card(**{**values, "image": image, "curve": curve})
+            card = OptimumSummary(**{**values, "image": image, "curve": curve})
             if card.animation and (folder / card.animation).is_file():
                 self.tracker.copy(card.animation, folder / card.animation)
             else:
@@ -89,7 +89,7 @@ class Studio:
             self.keep(card)
             yield card
 
-    def keep(self, card: Card) -> None:
+    def keep(self, card: OptimumSummary) -> None:
         """Write the picture of a card, and after it a line in the journal."""
         text = {
             "Title": f"{card.name}, image {card.sample}, {card.side}",
@@ -103,13 +103,13 @@ class Studio:
 
     def _kept(
         self, best: Optimum, curve: np.ndarray, frames: Sequence[np.ndarray], seconds: float
-    ) -> Card:
+    ) -> OptimumSummary:
         """Return an optimum as it is shown, and keep it."""
         goal, moving = best.goal, None
         if frames:
             path = self.tracker.animation(goal.slug, np.stack(frames), MILLISECONDS)
             moving = f"images/{path.name}"
-        card = Card(
+        card = OptimumSummary(
             name=str(goal.unit),
             layer=goal.unit.layer,
             filter=goal.unit.filter,
@@ -170,8 +170,8 @@ def climbed(
 
 
 def judge(
-    network: Network, cards: Sequence[Card], photographs: Iterator[Batch]
-) -> Iterator[tuple[Batch, list[Card], int]]:
+    network: Network, cards: Sequence[OptimumSummary], photographs: Iterator[Batch]
+) -> Iterator[tuple[Batch, list[OptimumSummary], int]]:
     """Yield after each batch of photographs the cards with their quantile, as far as it is known.
 
     Args:

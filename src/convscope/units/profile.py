@@ -95,7 +95,7 @@ def study(
         filter: its number.
         exemplars: what excites it most, see `gather`; 30 or more for facets. None tells only
             what drawn stimuli tell.
-        mean: each input's mean contribution over photographs `(C,)`, as `Album.contributions`
+        mean: each input's mean contribution over photographs `(C,)`, as `Recording.contributions`
             gives it; None takes that on the exemplars of the controls.
         wiring: compare kernels too where the inputs are no colours, which needs the inputs' own
             tuning: about as long again.
