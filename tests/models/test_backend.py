@@ -1,6 +1,7 @@
 """TensorFlow is loaded without its chatter, and nothing else is kept from the reader."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ CHATTER = (
 )
 INSIDE = """
 import os, sys
-from convscope.quiet import quietly
+from convscope.models.backend import quietly
 with quietly():
     os.write(2, {first!r})
     {then}
@@ -48,7 +49,7 @@ def test_importing_the_network_prints_nothing(level):
 
 def test_tracing_many_graphs_prints_nothing_either():
     code = """
-from convscope.backend import tf
+from convscope.models.backend import tf
 for number in range(9):
     tf.function(lambda x: x)(tf.constant(number))
     step = tf.function(lambda x, n=number: x + n)
@@ -59,7 +60,9 @@ for number in range(9):
 
 def test_a_reader_who_asks_for_everything_gets_it():
     lines = stderr("import convscope.models.network", TF_CPP_MIN_LOG_LEVEL="0")
-    assert any("oneDNN custom operations are on" in line for line in lines)
+    assert any(
+        re.match(r"I\d{4} ", line) for line in lines
+    )  # which of them depends on the processor
 
 
 def test_only_the_chatter_is_dropped_and_the_rest_keeps_its_order():

@@ -5,16 +5,25 @@ import pytest
 from asked import ascent as settings
 from PIL import Image
 
+from convscope.optvis.ascent import Goal
+from convscope.optvis.objectives import NAMES, Reading
 from convscope.optvis.recipe import (
+    WORTH,
     aim,
+    batch,
     batch_size,
+    batches,
     canvas_size,
+    filled,
     fitted,
+    goals,
     named,
+    numbers,
     penalties,
     recipe,
     transforms,
 )
+from convscope.unit import Unit
 
 
 def test_what_is_set_to_zero_is_not_there():
@@ -79,3 +88,87 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"a\.png cannot be read: not a JPEG, PNG"):
         fitted(tmp_path / "a.png", (20, 20))
+
+
+A, B = Unit("a", 3), Unit("a", 5)
+
+
+def test_the_images_of_a_unit_follow_one_another():
+    found = goals([A, B], (1, -1), 2)
+    assert [goal.slug for goal in found] == [
+        "a-3-0", "a-3-1", "a-3-0-negative", "a-3-1-negative",
+        "a-5-0", "a-5-1", "a-5-0-negative", "a-5-1-negative",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("count", "together", "group", "lengths"),
+    [
+        (32, 16, 1, [16, 16]),
+        (17, 16, 1, [9, 8]),
+        (5, 16, 1, [5]),
+        (12, 16, 4, [12]),
+        (20, 16, 4, [12, 8]),
+        (6, 2, 3, [3, 3]),
+        (1, 1, 1, [1]),
+    ],
+)
+def test_batches_are_even_and_never_divide_a_group(count, together, group, lengths):
+    every = goals([Unit("a", number) for number in range(count // group)], (1,), group)
+    found = batches(every, together, group)
+    assert [len(batch) for batch in found] == lengths
+    assert [goal for batch in found for goal in batch] == list(every)
+
+
+def test_a_short_batch_is_filled_with_its_own_goals_in_order():
+    batch = goals([A, B], (1,), 2)
+    assert filled(batch, 8) == batch + batch
+    assert filled(batch, 4) == batch
+    assert filled(batch[:2], 4) == (Goal(A, 0), Goal(A, 1)) * 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_has_an_objective_that_reads_its_layer(name):
+    objective = aim(name)("a")
+    assert {reading.layer for reading in objective.readings} == {"a"}
+    assert any(reading.whole for reading in objective.readings) == (
+        name in ("direction", "layer", "caricature")
+    )
+    assert any(reading.reference for reading in objective.readings) == (name == "caricature")
+
+
+def test_diversity_is_read_only_where_several_images_are_made():
+    whole = Reading("a", whole=True)
+    assert whole not in aim("channel", samples=1, diversity=0.5)("a").readings
+    assert whole not in aim("channel", samples=3, diversity=0.0)("a").readings
+    assert whole in aim("channel", samples=3, diversity=0.5)("a").readings
+
+
+GIGABYTE = 2**20  # kilobytes
+
+
+def free(kilobytes):
+    return f"MemTotal: 9 kB\nMemAvailable:   {kilobytes} kB\nBuffers: 1 kB"
+
+
+def test_the_activations_of_an_image_are_counted_up_to_the_layer(vgg16):
+    first, second = 10 * 12 * 64, 5 * 6 * 64
+    assert numbers(vgg16, "block1_conv2", 10, 12) == 10 * 12 * 3 + 2 * first
+    assert numbers(vgg16, "block2_conv1", 10, 12) == 360 + 2 * first + second + 5 * 6 * 128
+
+
+def test_a_batch_is_as_large_as_is_worth_it(vgg16):
+    assert batch(vgg16, "block4_conv3", 96, 96, 1, free(20 * GIGABYTE)) == WORTH
+    assert batch(vgg16, "block4_conv3", 96, 96, 1, "") == WORTH
+
+
+@pytest.mark.parametrize(("size", "views"), [(512, 1), (256, 4)])
+def test_a_batch_shrinks_where_memory_is_short(vgg16, size, views):
+    found = batch(vgg16, "block4_conv3", size, size, views, free(8 * GIGABYTE))
+    each = 12 * views * numbers(vgg16, "block4_conv3", size, size)
+    assert 1 <= found < WORTH
+    assert found * each <= 2 * 2**30 < (found + 1) * each
+
+
+def test_there_is_always_room_for_one(vgg16):
+    assert batch(vgg16, "block4_conv3", 1024, 1024, 1, free(1)) == 1

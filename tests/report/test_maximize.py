@@ -11,7 +11,8 @@ from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
 from cards import card, texture
 from PIL import Image
 
-from convscope.report.maximize import OptimumSummary, maximize_page
+from convscope.report.maximize import OptimumSummary, by_unit, facts, maximize_page, notes, rows
+from convscope.unit import WHOLE
 
 FACTS = {"network": "vgg16"}
 SETTINGS = {"layer": "block4_conv3", "ascent": {"steps": 96, "size": None}}
@@ -429,3 +430,117 @@ def test_a_gallery_inside_another_page_needs_no_address_of_its_own(tmp_path):
     </script><body><iframe srcdoc="{inner}"></iframe></body>"""
     found = browse(outer, "return { told: await told };", tmp_path)
     assert found == {"told": ["block4_conv3:4", True, False]}
+
+
+@pytest.mark.parametrize(
+    ("sign", "quantile", "words"),
+    [
+        (1, 1.0, "above all 8,624 positions"),
+        (1, 1 - 1 / 8624, "above all but 1 of 8,624 positions"),
+        (1, 0.995, "above all but 0.50\N{NO-BREAK SPACE}% of 8,624 positions"),
+        (1, 0.4, "above only 40\N{NO-BREAK SPACE}% of 8,624 positions"),
+        (-1, 0.0, "below all 8,624 positions"),
+        (-1, 3 / 8624, "below all but 3 of 8,624 positions"),
+        (-1, 0.75, "below only 25\N{NO-BREAK SPACE}% of 8,624 positions"),
+        (1, None, "not compared with photographs"),
+    ],
+)
+def test_a_quantile_is_told_in_words(sign, quantile, words):
+    assert card(sign=sign, quantile=quantile).standing(8624) == words
+
+
+def test_without_the_number_of_positions_a_quantile_is_a_share():
+    assert card(quantile=1.0).standing() == "above all positions"
+    assert card(quantile=0.9995).standing() == (
+        "above all but 0.050\N{NO-BREAK SPACE}% of the positions"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "marks"),
+    [
+        ({}, ()),
+        ({"quantile": 0.999}, ()),
+        ({"quantile": 0.9989}, ("weak",)),
+        ({"sign": -1, "quantile": 0.001}, ()),
+        ({"sign": -1, "quantile": 0.0011}, ("weak",)),
+        ({"quantile": None}, ()),
+        ({"alive": False, "quantile": 0.2}, ("not alive",)),
+        ({"alive": False, "stopped": 31}, ("not alive", "diverged")),
+        ({"quantile": 0.5, "stopped": 1}, ("weak", "diverged")),
+    ],
+)
+def test_what_stands_against_an_image_is_marked(changed, marks):
+    assert card(**changed).marks == marks
+    assert len(card(**changed).warnings) == len(marks)
+
+
+def test_warnings_say_what_happened():
+    warned = card(sign=-1, quantile=0.5, stopped=31).warnings
+    assert warned[0].startswith("Weak: photographs inhibit the unit more than this image")
+    assert warned[1].startswith("Diverged at step 31:")
+    assert card(quantile=0.5).warnings[0].startswith("Weak: photographs excite the unit more")
+
+
+def test_a_card_is_named_like_its_file():
+    assert card(3, 1, -1).slug == "block4_conv3-3-1-negative"
+
+
+def test_cards_of_a_unit_stand_together_in_pairs_of_sign():
+    made = [card(9, sample, sign) for sign in (-1, 1) for sample in (1, 0)] + [card(2), card(9, 2)]
+    units = [[(one.filter, one.sample, one.sign) for one in unit] for unit in by_unit(made)]
+    assert units == [
+        [(9, 0, 1), (9, 0, -1), (9, 1, 1), (9, 1, -1), (9, 2, 1)],
+        [(2, 0, 1)],
+    ]
+
+
+COLUMNS = [
+    "layer", "filter", "sample", "objective", "size", "steps", "activation_start", "activation",
+    "activation_mean", "quantile", "alive", "seconds",
+]  # fmt: skip
+
+
+def test_a_row_begins_with_the_columns_that_other_programs_read():
+    (row,) = rows([card()], "channel", (96, 128), 96)
+    assert list(row)[: len(COLUMNS)] == COLUMNS
+    assert row["size"] == "96x128"
+    assert row["objective"] == "channel"
+
+
+def test_a_whole_layer_has_no_filter_number():
+    (row,) = rows([card(filter=WHOLE)], "layer", (96, 96), 96)
+    assert row["filter"] is None
+
+
+def test_the_facts_count_what_is_alive(vgg16):
+    some = [card(layer="block4_conv3", alive=True, activation=10.0), card(alive=False)]
+    some[1] = card(layer="block4_conv3", alive=False, activation=-5.0, filter=9)
+    found = facts(some, vgg16, "channel", 17)
+    assert found["alive"] == "1 of 2"
+    assert found["receptive field"] == "92 x 92 pixels, a position every 8"
+    assert found["activation"].startswith("10.0 on average")
+    assert found["photographs"] == "17"
+    assert "alive" not in facts(some[:1], vgg16, "channel", 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"quantile": 0.5, "alive": True}, "Weak, below 99.9 %"),
+        ({"quantile": 0.5, "alive": False}, "Not alive from any start"),
+    ],
+)
+def test_what_is_no_evidence_is_said_with_its_names(vgg16, values, words):
+    several = [card(name=f"a:{number}", filter=number, **values) for number in range(12)]
+    said = " ".join(notes(several, vgg16, 17))
+    assert words in said
+    assert "a:0, a:1, a:2, a:3, a:4, a:5, a:6, a:7 and 4 more" in said
+    assert "17 photographs are few" in said
+
+
+def test_good_images_of_many_photographs_need_no_warning(vgg16):
+    said = " ".join(notes([card(quantile=1.0, alive=True)], vgg16, 500))
+    assert "Weak" not in said
+    assert "few" not in said
+    assert "Not alive" not in said

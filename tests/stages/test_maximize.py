@@ -172,7 +172,8 @@ def test_several_images_of_both_signs_stand_side_by_side(tmp_path):
 @pytest.mark.parametrize(
     "words",
     [
-        ("stage.objective=neuron", "filter=3", "stage.position=[1,9]"),
+        ("stage.objective=neuron", "filter=3", "stage.position=[1,9]", "ascent.jitter=0",
+         "ascent.scale=0", "ascent.rotate=0"),
         ("stage.objective=direction", "filter=3", "stage.direction={5:1,9:-0.5}"),
         ("stage.objective=layer",),
         ("ascent=pixel", "filter=3", "ascent.start=zero", "ascent.total_variation=0.1"),

@@ -17,11 +17,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 HOLD = 1500  # milliseconds that an animation rests on its last frame
 
@@ -46,6 +47,8 @@ class Folder:
 
         The entries of `text` are kept inside the file, as PNG's text chunks.
         """
+        from PIL.PngImagePlugin import PngInfo  # here: a question to an index needs no pictures
+
         buffer, info = io.BytesIO(), PngInfo()
         for key, value in (text or {}).items():
             # What the format asks of a keyword, without the few letters beyond ASCII.
@@ -157,6 +160,8 @@ def picture(name: str, image: np.ndarray) -> Image.Image:
             f"Image {name!r} is {image.dtype} of shape {image.shape}. It must be uint8 of shape"
             " (height, width, 3)."
         )
+    from PIL import Image
+
     return Image.fromarray(image)
 
 
