@@ -16,7 +16,7 @@ from evidences import BIRDS, DOGS, activations, evidence, photographs
 
 from convscope.activations.dataset_examples import Example, bins
 from convscope.report.figures.charts import distribution_picture
-from convscope.report.figures.grids import quilt_picture, top_picture
+from convscope.report.figures.grids import quantiles_picture, top_picture
 from convscope.report.rank import COLUMNS, Account, Claim, first, rank_page, verdict
 from convscope.unit import Unit
 from convscope.units import selectivity
@@ -102,7 +102,7 @@ def test_the_pictures_are_drawn_from_what_was_found(layer):
         assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
     expected = {
         "top": top_picture("conv:0", made.examples),
-        "quantiles": quilt_picture("conv:0", made.quilt, 33, "peak activation"),
+        "quantiles": quantiles_picture("conv:0", made.quilt, 33, "peak activation"),
         "distribution": distribution_picture("conv:0", made.histogram, made.scores, 44.0),
     }
     for name, picture in expected.items():
@@ -112,7 +112,7 @@ def test_the_pictures_are_drawn_from_what_was_found(layer):
     means = told(replace(layer, score="mean"))
     np.testing.assert_array_equal(
         means.pictures()["quantiles"],
-        quilt_picture("conv:0", means.quilt, 33, "mean activation"),
+        quantiles_picture("conv:0", means.quilt, 33, "mean activation"),
     )
 
 

@@ -11,7 +11,7 @@ from convscope.activations.dataset_examples import Exemplars, gather
 from convscope.activations.recorder import fill
 from convscope.data import labels
 from convscope.report import html
-from convscope.report.figures.tuning import character_figure
+from convscope.report.figures.tuning import tuning_figure
 from convscope.units import profile, properties, stimuli
 from convscope.units.profile import Character, study
 from convscope.units.properties import dimensionality
@@ -80,7 +80,7 @@ def test_without_exemplars_only_drawn_stimuli_speak():
     assert found.natural is None and found.invariance is None
     assert words(found)["orientation-tuned"] is True
     assert "pose-invariant" not in words(found)
-    assert character_figure(found).shape == (1500, 2800, 3)
+    assert tuning_figure(found).shape == (1500, 2800, 3)
 
 
 def test_the_same_seed_gives_the_same_character():
@@ -107,10 +107,10 @@ def test_part_of_a_view_is_mirrored_beyond_its_edges():
 
 
 def test_the_drawing_is_two_thousand_eight_hundred_pixels_wide(bars):
-    drawn = character_figure(bars)
+    drawn = tuning_figure(bars)
     assert drawn.shape == (1500, 2800, 3) and drawn.dtype == np.uint8
     assert (drawn == 255).all(axis=2).mean() > 0.5
-    assert not np.array_equal(drawn, character_figure(replace(bars, invariance=None)))
+    assert not np.array_equal(drawn, tuning_figure(replace(bars, invariance=None)))
 
 
 def section(found: Character) -> str:
@@ -123,7 +123,7 @@ def section(found: Character) -> str:
     environment = html._environment()
     loaders = jinja2.ChoiceLoader([jinja2.DictLoader({"test.html": text}), environment.loader])
     made = environment.overlay(loader=loaders)
-    return made.get_template("test.html").render(character=found, figure=character_figure(found))
+    return made.get_template("test.html").render(character=found, figure=tuning_figure(found))
 
 
 def test_the_section_says_every_word_with_its_rule(bars):

@@ -15,7 +15,7 @@ from convscope.activations.dataset_examples import CROP, WHOLE, Bin, Example, sh
 from convscope.activations.statistics import firing
 from convscope.data.splits import LEVEL
 from convscope.report.figures.charts import distribution, distribution_picture
-from convscope.report.figures.grids import quilt_picture, top_picture
+from convscope.report.figures.grids import quantiles_picture, top_picture
 from convscope.report.html import data_uri, flat, picture, render
 from convscope.text import aligned, number
 from convscope.unit import Unit
@@ -102,7 +102,7 @@ class Account:
         drawn = self.examples[:DRAWN]
         return {
             "top": top_picture(name, drawn, score, len(self.examples) - len(drawn)),
-            "quantiles": quilt_picture(name, self.quilt, seen, score),
+            "quantiles": quantiles_picture(name, self.quilt, seen, score),
             "distribution": distribution_picture(name, self.histogram, self.scores, self.optimum),
         }
 

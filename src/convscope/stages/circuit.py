@@ -319,7 +319,7 @@ def portray(
     if not settings.stage.character:
         return None, None
     from convscope.activations.dataset_examples import gather
-    from convscope.report.figures.tuning import character_figure
+    from convscope.report.figures.tuning import tuning_figure
     from convscope.units import properties
     from convscope.units.profile import study
 
@@ -335,7 +335,7 @@ def portray(
         update(1)
     records = properties.records(character.traits)
     tracker.table("traits", list(records[0]), [list(record.values()) for record in records])
-    likeness = character_figure(character)
+    likeness = tuning_figure(character)
     tracker.image("character", likeness)
     split = character.split
     tracker.summarize(

@@ -14,7 +14,7 @@ from convscope.report.figures.grids import (
     described,
     framed,
     predictions_picture,
-    quilt_picture,
+    quantiles_picture,
     top_picture,
 )
 from convscope.report.maximize import optima_sheet
@@ -174,12 +174,12 @@ def rows(counts: list[int]) -> list[tuple[Bin, list[Example]]]:
 
 @pytest.mark.parametrize("counts", [[1], [1, 6, 6, 6, 6], [1, 12, 12, 12, 12]], ids=str)
 def test_a_quilt_shows_each_crop_and_is_a_page_wide(counts):
-    made = quilt_picture("block4_conv3:17", rows(counts), 206)
+    made = quantiles_picture("block4_conv3:17", rows(counts), 206)
     assert made.dtype == np.uint8
     assert 1500 < made.shape[1] < 2900
     blank = [(row, [example(1, crop=np.full((8, 8, 3), 255, np.uint8)) for _ in inside])
              for row, inside in rows(counts)]  # fmt: skip
-    assert (made != quilt_picture("block4_conv3:17", blank, 206)).any()
+    assert (made != quantiles_picture("block4_conv3:17", blank, 206)).any()
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])
@@ -203,7 +203,7 @@ def test_pictures_of_nothing_are_refused():
     with pytest.raises(ValueError, match=r"at least one example\. Received: none"):
         top_picture("a:1", [])
     with pytest.raises(ValueError, match=r"Received: \[1, 0\]"):
-        quilt_picture("a:1", [(one, inside[:at]) for at, (one, inside) in
+        quantiles_picture("a:1", [(one, inside[:at]) for at, (one, inside) in
                               zip((1, 0), rows([1, 1]), strict=True)], 206)  # fmt: skip
 
 

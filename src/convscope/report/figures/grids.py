@@ -1,4 +1,4 @@
-"""Contact sheets: many images on one page, each above its caption."""
+"""Grids of captioned images: contact sheets, quantiles, top images, predictions, mosaics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from convscope.activations.dataset_examples import CROPS, Bin, Example
-from convscope.activations.predictions import Guess, Prediction
+from convscope.activations.predictions import Prediction
 from convscope.report.figures.canvas import INK, PAPER, QUIET, RULE, VOID, Page
 from convscope.text import number, percent
 
@@ -48,10 +48,8 @@ def contact_sheet(
         received = f"{len(images)} images, {len(captions)} captions, columns={columns}"
         raise ValueError(f"{message} Received: {received}.")
     columns = min(columns, len(images))
-    line, near = (16, gap) if side > 128 else (14, gap)
-    if group > 1:
-        near = max(2, gap // 4)
-    size = 12 if side > 128 else 11
+    line, size = (16, 12) if side > 128 else (14, 11)
+    near = max(2, gap // 4) if group > 1 else gap
     below = 8 + line * max(caption.count("\n") + 1 for caption in captions)
     lefts = [gap + at * (side + near) + at // group * (gap - near) for at in range(columns)]
     tall = side + below + gap
@@ -71,11 +69,11 @@ def contact_sheet(
     return page.array()
 
 
-MARGIN, GAP, LABEL = 32, 12, 248  # units of a page; LABEL: what a row of the quilt begins with
+MARGIN, GAP, LABEL = 32, 12, 248  # units of a page; LABEL: what a row of quantiles begins with
 ACROSS, SIDE = 4, 156  # tiles of the top images in a row, and units of each picture in one
 
 
-def quilt_picture(
+def quantiles_picture(
     name: str,
     rows: Sequence[tuple[Bin, Sequence[Example]]],
     photographs: int,
@@ -94,15 +92,16 @@ def quilt_picture(
     """
     if not rows or not all(examples for _, examples in rows):
         received = [len(examples) for _, examples in rows]
-        raise ValueError(f"A quilt needs examples in each of its bins. Received: {received}.")
+        raise ValueError(
+            f"A picture of quantiles needs examples in each of its bins. Received: {received}."
+        )
     most = max(len(examples) for _, examples in rows)
     side = min(160, max(72, (1360 - 2 * MARGIN - LABEL) // most - GAP))
     wide = max(most * (side + GAP) - GAP, 480)
     page = Page(2 * MARGIN + LABEL + wide, 106 + len(rows) * (side + 58), scale=2)
-    page.text(MARGIN, 40, f"{name} over its range", 22, weight="bold", fit=LABEL + wide)
     many = f"{photographs:,} photograph{'s' * (photographs != 1)}"
     words = f"{many} by their {score}, from the strongest to the weakest"
-    page.text(MARGIN, 70, words, 13, color=QUIET, fit=LABEL + wide)
+    _head(page, f"{name} over its range", words, LABEL + wide)
     ends = min(bin_.low for bin_, _ in rows), max(bin_.high for bin_, _ in rows)
     for index, (bin_, examples) in enumerate(rows):
         top = 98 + index * (side + 58)
@@ -136,10 +135,17 @@ def _bin(page: Page, top: int, bin_: Bin, side: int, ends: tuple[float, float]) 
     page.text(MARGIN, top + 82, words.replace(": ", ":\n"), 12, color=QUIET, va="top", fit=room)
 
 
-def _short(words: str, most: int) -> str:
-    """Return `words` of at most so many letters; of longer ones the middle is left out."""
-    keep = most - 1
-    return words if len(words) <= most else f"{words[: keep - keep // 2]}…{words[-(keep // 2) :]}"
+def _short(words: str, most: int, middle: bool = True) -> str:
+    """Return words of at most so many letters, else without their middle or their end."""
+    keep = (most - 1) // 2 if middle else 0
+    if len(words) <= most:
+        return words
+    return f"{words[: most - 1 - keep]}\N{HORIZONTAL ELLIPSIS}{words[len(words) - keep :]}"
+
+
+def _head(page: Page, title: str, words: str, room: int) -> None:
+    page.text(MARGIN, 40, title, 22, weight="bold", fit=room)
+    page.text(MARGIN, 70, words, 13, color=QUIET, fit=room)
 
 
 def framed(example: Example, side: int) -> np.ndarray:
@@ -181,10 +187,9 @@ def top_picture(
     width = max(2 * MARGIN + columns * (tile + 2 * GAP) - 2 * GAP, 560)
     tall = SIDE + 60
     page = Page(width, 96 + -(-len(examples) // columns) * tall, scale=2)
-    page.text(MARGIN, 40, f"What excites {name} most", 22, weight="bold", fit=width - 2 * MARGIN)
     words = f"the part that the unit saw, the photograph it is from, and its {score}"
     words += f"; {more} more are in the table" * bool(more)
-    page.text(MARGIN, 70, words, 13, color=QUIET, fit=width - 2 * MARGIN)
+    _head(page, f"What excites {name} most", words, width - 2 * MARGIN)
     for index, example in enumerate(examples):
         left = MARGIN + index % columns * (tile + 2 * GAP)
         top = 98 + index // columns * tall
@@ -200,9 +205,9 @@ def top_picture(
     return page.array()
 
 
-# Never by colour alone: a mark stands beside each. They end what figures.EFFECTS begins.
-RIGHT, WRONG = "#17713f", "#b00b1a"
-TINTS = {True: "#bfe5cd", False: "#f3c9c9", None: "#cdd7ea"}
+# Never by colour alone: a mark stands beside each. They end what canvas.EFFECTS begins.
+TRUTH = {True: "#17713f", False: "#b00b1a", None: QUIET}
+TINTS = {True: "#bfe5cd", False: "#cdd7ea"}
 MARKS = {True: "\N{CHECK MARK} ", False: "\N{BALLOT X} ", None: ""}
 BARS = 5  # classes of a photograph that are drawn
 
@@ -243,9 +248,8 @@ def predictions_picture(
         ValueError: there are no photographs.
     """
     if not drawn:
-        raise ValueError(
-            "The picture of predictions needs at least one photograph. Received: none."
-        )
+        message = "The picture of predictions needs at least one photograph."
+        raise ValueError(f"{message} Received: none.")
     columns = min(GUESSES_ACROSS, len(drawn))
     bars = min(BARS, max(len(one.guesses) for one in drawn))
     tall = max(GUESS_SIDE, 26 + LINE * bars) + GUESS_GAP
@@ -264,36 +268,24 @@ def predictions_picture(
         left = GUESS_MARGIN + index % columns * (CELL + GUESS_GAP)
         top = 104 + index // columns * tall
         page.paste(views[one.path], left, top, GUESS_SIDE, GUESS_SIDE)
-        _answer(page, one, left + GUESS_SIDE + 12, top, CELL - GUESS_SIDE - 12)
+        _prediction(page, one, left + GUESS_SIDE + 12, top, CELL - GUESS_SIDE - 12)
     return page.array()
 
 
-def _answer(page: Page, one: Prediction, left: int, top: int, width: int) -> None:
+def _prediction(page: Page, one: Prediction, left: int, top: int, width: int) -> None:
     """Write what a photograph shows, and draw the bars of its classes."""
-    colour = {True: RIGHT, False: WRONG, None: QUIET}[one.correct]
     words = MARKS[one.correct] + "labelled " * (one.correct is False)
-    words += _short_label(one.label or one.image, 42)
+    words += _short(one.label or one.image, 42, middle=False)
     words += ", no class of the network" * (one.state == "unknown")
-    page.text(left, top + 9, words, 13.5, weight="bold", color=colour,
-              fit=width)  # fmt: skip
+    page.text(left, top + 9, words, 13.5, weight="bold", color=TRUTH[one.correct], fit=width)
     for rank, guess in enumerate(one.guesses[:BARS]):
-        _bar(page, guess, left, top + 24 + rank * LINE, width)
-
-
-def _bar(page: Page, guess: Guess, left: int, top: int, width: int) -> None:
-    page.box(left, top, width, LINE - 3, VOID)
-    tint = TINTS[True] if guess.right else TINTS[None]
-    page.box(left, top, max(width * guess.probability, 1.5), LINE - 3, tint)
-    weight = "bold" if guess.right else "normal"
-    name = MARKS[True] * bool(guess.right) + _short_label(guess.name, 40)
-    middle = top + (LINE - 3) / 2
-    page.text(left + 5, middle, name, 12.5, fit=width - 58, weight=weight, color=INK)
-    page.text(left + width - 5, middle, percent(guess.probability), 12.5, ha="right", color=INK)
-
-
-def _short_label(words: str, most: int) -> str:
-    """Return `words` of at most so many letters; of longer ones the end is left out."""
-    return words if len(words) <= most else f"{words[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+        down, right = top + 24 + rank * LINE, bool(guess.right)
+        middle, weight = down + (LINE - 3) / 2, "bold" if right else "normal"
+        page.box(left, down, width, LINE - 3, VOID)
+        page.box(left, down, max(width * guess.probability, 1.5), LINE - 3, TINTS[right])
+        name = MARKS[True] * right + _short(guess.name, 40, middle=False)
+        page.text(left + 5, middle, name, 12.5, fit=width - 58, weight=weight)
+        page.text(left + width - 5, middle, percent(guess.probability), 12.5, ha="right")
 
 
 GRAIN = 4
@@ -301,7 +293,7 @@ GRAIN = 4
 
 
 def mosaic(crops: Sequence[np.ndarray], side: int) -> np.ndarray:
-    """Return up to nine crops as a quilt of three rows, uint8 `(side, side, 3)`.
+    """Return up to nine crops as a square of three rows, uint8 `(side, side, 3)`.
 
     Each fills its square: of one that is longer, as the picture's edge has cut the field short, the
     ends are left out and the middle is kept, where the position that responds is. Crops of a few
@@ -309,15 +301,15 @@ def mosaic(crops: Sequence[np.ndarray], side: int) -> np.ndarray:
 
     Args:
         crops: uint8 `(height, width, 3)` of any size, strongest first.
-        side: pixels of the quilt.
+        side: pixels of the square.
 
     Raises:
         ValueError: there are more than nine crops, or fewer pixels than three.
     """
     if len(crops) > CROPS or side < 3:
-        message = f"A quilt has room for {CROPS} crops on a side of at least 3 pixels."
+        message = f"A mosaic has room for {CROPS} crops on a side of at least 3 pixels."
         raise ValueError(f"{message} Received: {len(crops)} crops, side={side}.")
-    quilt = Image.new("RGB", (side, side), PAPER)
+    square = Image.new("RGB", (side, side), PAPER)
     edges = [round(side * third / 3) for third in range(4)]
     for place, crop in enumerate(crops):
         row, column = divmod(place, 3)
@@ -325,5 +317,5 @@ def mosaic(crops: Sequence[np.ndarray], side: int) -> np.ndarray:
         enlarged = max(size) / min(crop.shape[:2])
         how = Image.Resampling.NEAREST if enlarged >= GRAIN else Image.Resampling.LANCZOS
         fitted = ImageOps.fit(Image.fromarray(crop), size, how)
-        quilt.paste(fitted, (edges[column], edges[row]))
-    return np.asarray(quilt)
+        square.paste(fitted, (edges[column], edges[row]))
+    return np.asarray(square)

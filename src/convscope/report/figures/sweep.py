@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
+from convscope.report.figures.canvas import round_step
 from convscope.tracking.multirun import numbers, spelled
 
 DECADE = 10.0  # the least factor between smallest and largest value on a logarithmic scale
@@ -60,8 +61,16 @@ def axis(name: str, values: Sequence[object], measured: bool = False) -> Axis:
     points = sorted({float(value) for value in given})  # type: ignore[arg-type]
     above = [point for point in points if point > 0]
     log = points[0] >= 0 and _spread(above)
-    few = len(points) <= FEW and not measured
-    marks = points if few else _decades(points) if log else _steps(points[0], points[-1])
+    if len(points) <= FEW and not measured:
+        marks = points
+    elif log:
+        marks = _decades(points[0] == 0, above[0], above[-1])
+    elif points[0] == points[-1]:
+        marks = points[:1]
+    else:  # round numbers, from at most the lowest to at least the highest value
+        step = round_step((points[-1] - points[0]) / 4, (1, 2, 2.5, 5, 10))
+        first, last = math.floor(points[0] / step + 1e-9), math.ceil(points[-1] / step - 1e-9)
+        marks = [step * number for number in range(first, last + 1)]
     ends = [*marks, *points] if measured and not log else points
     low, high = min(ends), max(ends)
     start = ZERO if points[0] == 0 else 0.0
@@ -92,19 +101,14 @@ def line(places: Sequence[float | None], width: float, height: float, upright: b
         if place is None:
             break
         along = _share(number, 0, len(places) - 1)
-        points.append((width * along, height * (1 - place)) if upright else
-                      (width * place, height * along))  # fmt: skip
-    if not points:
-        return ""
-    path = "M{:.1f} {:.1f}".format(*points[0])
-    for (x, y), (across, down) in pairwise(points):
-        bend = 0.4 * ((across - x) if upright else (down - y))
-        first, second = (
-            ((x + bend, y), (across - bend, down))
-            if upright
-            else ((x, y + bend), (across, down - bend))
+        points.append(
+            (width * along, height * (1 - place)) if upright else (width * place, height * along)
         )
-        path += "C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}".format(*first, *second, across, down)
+    path = "".join("M{:.1f} {:.1f}".format(*point) for point in points[:1])
+    for (x, y), (across, down) in pairwise(points):
+        right, under = (0.4 * (across - x), 0) if upright else (0, 0.4 * (down - y))
+        bend = x + right, y + under, across - right, down - under
+        path += "C{:.1f} {:.1f} {:.1f} {:.1f} {:.1f} {:.1f}".format(*bend, across, down)
     return path
 
 
@@ -122,24 +126,12 @@ def _spread(points: Sequence[float]) -> bool:
     return abs(logarithmic - 0.5) < abs(_share(middle, low, high) - 0.5) - 1e-9
 
 
-def _steps(low: float, high: float) -> list[float]:
-    """Return round numbers from at most `low` to at least `high`."""
-    if low == high:
-        return [low]
-    raw = (high - low) / 4
-    size = 10.0 ** math.floor(math.log10(raw))
-    step = next(size * part for part in (1, 2, 2.5, 5, 10) if size * part >= raw)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [step * number for number in range(first, last + 1)]
-
-
-def _decades(points: Sequence[float]) -> list[float]:
-    """Return zero, if it is among the points, and 1, 2 and 5 in each decade between them."""
-    above = [point for point in points if point > 0]
-    low, high = math.floor(math.log10(above[0])), math.ceil(math.log10(above[-1]))
-    parts = (1,) if high - low > 3 else (1, 2, 5)
-    marks = [part * 10.0**power for power in range(low, high + 1) for part in parts]
-    return [0.0] * (points[0] == 0) + [m for m in marks if above[0] <= m <= above[-1]]
+def _decades(zero: bool, low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 in each decade from `low` to `high`, and zero before them if asked."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    parts = (1,) if last - first > 3 else (1, 2, 5)
+    marks = [part * 10.0**power for power in range(first, last + 1) for part in parts]
+    return [0.0] * zero + [mark for mark in marks if low <= mark <= high]
 
 
 def _short(value: float) -> float | int:

@@ -1,8 +1,9 @@
-"""The likeness of a unit: one drawing of what it is tuned to and of what it ignores."""
+"""Tuning and invariance of a unit in one figure: what it is tuned to, and what it ignores."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,32 @@ KINDS = {"mirror": "mirrored", "scale": "scaled", "shift": "shifted", "hue": "ot
          "contrast": "less contrast", "polarity": "negative"}  # fmt: skip
 
 
-def character_figure(character: Character) -> np.ndarray:
+class Angular(NamedTuple):
+    """A curve of responses by angle, and how its panel speaks of it."""
+
+    title: str
+    curve: str  # its name among the tuning's curves
+    axis: tuple[str, str]  # the stimulus and its quantity
+    measure: str  # the measure that is told
+    words: str  # for the measure, and where it is among other units' if that is told
+    nothing: str  # the words where there is no measure
+    vector: tuple[str, str]  # the measures that give direction and length of the mean vector
+
+
+ANGULAR = (
+    Angular("Orientation of bars", "orientation", ("grating", "orientation"), "osi",
+            "OSI {:.2f}{}", "no grating excites it", ("orientation", "osi")),
+    Angular("Edges, by their bright side", "edge", ("edge", "angle"), "polarity",
+            "mean vector {:.2f}", "no edge excites it", ("edge", "polarity")),
+    Angular("Arcs, by the side they open to", "arc", ("arc", "angle"), "curve",
+            "index against lines {:+.2f}", "neither arcs nor lines excite it",
+            ("curve_angle", "curve_r")),
+    Angular("Hues at the same luma", "hue", ("hue", "angle"), "colour",
+            "index against greys {:+.2f}", "neither hues nor greys excite it", ("hue", "hue_r")),
+)  # fmt: skip
+
+
+def tuning_figure(character: Character) -> np.ndarray:
     """Return what a unit is tuned to and ignores, uint8 `(1500, 2800, 3)`.
 
     Above are its responses by angle: to gratings, edges, arcs and hues, each as a share of the
@@ -32,24 +58,16 @@ def character_figure(character: Character) -> np.ndarray:
     """
     page = Page(WIDTH, HEIGHT, scale=2)
     page.text(40, 44, f"What {character.unit} is tuned to, and what it ignores", 25, weight="bold")
-    page.text(40, 76, _reference(character), 14, color=QUIET, fit=WIDTH - 80)
-    for draw, (top, left) in zip(
-        (_orientation, _edge, _arc, _hue, _frequency, _contrast, _rotation, _moves),
-        ((top, left) for top in TOPS for left in LEFTS),
-        strict=True,
-    ):
-        draw(page, character, left, top)
+    words = f"stimuli of {character.size[0]} x {character.size[1]} pixels, what one position sees"
+    words += "; responses above that to mid-grey"
+    if character.natural is not None:
+        words += f", as shares of the mean on its exemplars, {number(character.natural)}"
+    page.text(40, 76, words, 14, color=QUIET, fit=WIDTH - 80)
+    for angular, left in zip(ANGULAR, LEFTS, strict=True):
+        _polar(page, character, angular, left, TOPS[0])
+    for draw, left in zip((_frequency, _contrast, _rotation, _moves), LEFTS, strict=True):
+        draw(page, character, left, TOPS[1])
     return page.array()
-
-
-def _reference(character: Character) -> str:
-    size = f"stimuli of {character.size[0]} x {character.size[1]} pixels, what one position sees"
-    if character.natural is None:
-        return f"{size}; responses above that to mid-grey"
-    return (
-        f"{size}; responses above that to mid-grey, as shares of the mean on its exemplars, "
-        f"{number(character.natural)}"
-    )
 
 
 def _head(page: Page, left: float, top: float, title: str, words: str) -> None:
@@ -57,129 +75,75 @@ def _head(page: Page, left: float, top: float, title: str, words: str) -> None:
     page.text(left, top + 22, words, 12, color=QUIET, fit=SIDE)
 
 
-def _top(character: Character, response: float) -> str:
-    """Return the largest response, as a share of that to exemplars where that is known."""
-    if character.natural:
-        return f"{100 * response / character.natural:.0f} % of exemplars"
-    return f"largest {number(response)}"
-
-
-def _share(character: Character, name: str) -> str:
-    """Return the percentile of a measure, to be put behind its value."""
-    found = character.percentile(name)
-    return "" if found is None else f" (more than {found:.0f} % of filters)"
-
-
-def _polar(
-    page: Page,
-    left: float,
-    top: float,
-    angles: np.ndarray,
-    responses: np.ndarray,
-    best: float | None,
-    length: float | None,
-    degrees: bool = True,
-) -> None:
+def _polar(page: Page, character: Character, angular: Angular, left: float, top: float) -> None:
     """Draw responses around a circle whose rim is the largest, and their mean vector."""
-    across, down = left + SIDE / 2, top + 160
-    ring = np.linspace(0, 2 * np.pi, 121)
+    index, responses = character.measure(angular.measure), character.curve(angular.curve)
+    stimulus, quantity = angular.axis
+    angles, words = character.tuning.axes[stimulus][quantity], angular.nothing
+    if index is not None:
+        found = character.percentile(angular.measure)
+        among = "" if found is None else f" (more than {found:.0f} % of filters)"
+        words = angular.words.format(index, among).replace("-", "\N{MINUS SIGN}")
+        if character.natural:
+            words += f"; {100 * responses.max() / character.natural:.0f} % of exemplars"
+        else:
+            words += f"; largest {number(responses.max())}"
+    _head(page, left, top, angular.title, words)
+
+    def ring(radius: float | np.ndarray, angles: float | np.ndarray) -> tuple[Any, Any]:
+        turn = np.radians(angles)
+        return left + SIDE / 2 + radius * np.cos(turn), top + 160 - radius * np.sin(turn)
+
+    if angular.curve == "hue":
+        reach = (angles[1] - angles[0]) / 2
+        for angle, colour in zip(angles, stimuli.rgb(angles), strict=True):
+            sides = np.array([angle - reach, angle - reach, angle + reach, angle + reach])
+            rim = ring(RADIUS + np.array([2, 9, 9, 2]), sides)
+            shade = "#" + "".join(f"{round(255 * part):02x}" for part in colour)
+            page.shape(zip(*rim, strict=True), shade)
     for part in (0.5, 1.0):
-        x, y = across + part * RADIUS * np.cos(ring), down - part * RADIUS * np.sin(ring)
-        page.axes.plot(x, y, color=RULE, linewidth=0.72)
+        page.axes.plot(*ring(part * RADIUS, np.linspace(0, 360, 121)), color=RULE, linewidth=0.72)
     for turn in range(0, 360, 90):
-        x, y = np.cos(np.radians(turn)), -np.sin(np.radians(turn))
-        page.axes.plot(
-            [across, across + RADIUS * x], [down, down + RADIUS * y], color=VOID, lw=0.72
-        )
-        if degrees:
-            words, away = f"{turn}\N{DEGREE SIGN}", (RADIUS + 18, RADIUS + 13)
-            place = across + away[0] * x, down + away[1] * y
-            page.text(*place, words, 11, ha="center", color=QUIET)
+        page.axes.plot(*ring(np.array([0, RADIUS]), turn), color=VOID, lw=0.72)
+        if angular.curve != "hue":
+            away = RADIUS + (18 if turn % 180 == 0 else 13)
+            page.text(*ring(away, turn), f"{turn}\N{DEGREE SIGN}", 11, ha="center", color=QUIET)
     if responses.max() <= 0:
-        page.text(across, down, "no response", 13, ha="center", color=QUIET)
+        page.text(left + SIDE / 2, top + 160, "no response", 13, ha="center", color=QUIET)
         return
-    far = RADIUS * responses / responses.max()
-    x, y = across + far * np.cos(np.radians(angles)), down - far * np.sin(np.radians(angles))
-    page.axes.fill(x, y, facecolor=BAND, edgecolor=LINE, linewidth=1.4, alpha=0.9, zorder=3)
+    if angular.curve == "orientation":
+        angles, responses = np.concatenate([angles, angles + 180]), np.tile(responses, 2)
+    shape = ring(RADIUS * responses / responses.max(), angles)
+    page.axes.fill(*shape, facecolor=BAND, edgecolor=LINE, linewidth=1.4, alpha=0.9, zorder=3)
+    best, length = map(character.measure, angular.vector)
     if best is not None:
-        far = np.array([0, RADIUS * (length or 0.0)])
-        x, y = across + far * np.cos(np.radians(best)), down - far * np.sin(np.radians(best))
-        page.axes.plot(x, y, color=EFFECTS["excitatory"], linewidth=1.6, zorder=4)
+        vector = ring(np.array([0, RADIUS * (length or 0.0)]), best)
+        page.axes.plot(*vector, color=EFFECTS["excitatory"], linewidth=1.6, zorder=4)
 
 
-def _orientation(page: Page, character: Character, left: float, top: float) -> None:
-    curve, angles = character.curve("orientation"), character.tuning.axes["grating"]["orientation"]
-    osi, best = character.measure("osi"), character.measure("orientation")
-    words = "no grating excites it"
-    if osi is not None:
-        words = f"OSI {osi:.2f}{_share(character, 'osi')}; {_top(character, curve.max())}"
-    _head(page, left, top, "Orientation of bars", words)
-    whole = np.concatenate([angles, angles + 180])
-    _polar(page, left, top, whole, np.tile(curve, 2), best, osi)
+def _line(
+    page: Page,
+    corner: tuple[float, float],
+    ticks: Sequence[tuple[float, str]],
+    across: np.ndarray,
+    values: np.ndarray,
+    natural: float | None = 1.0,
+    band: Sequence[np.ndarray] = (),
+) -> None:
+    """Draw values over shares of the width, in a frame.
 
-
-def _edge(page: Page, character: Character, left: float, top: float) -> None:
-    curve, size = character.curve("edge"), character.measure("polarity")
-    words = "no edge excites it"
-    if size is not None:
-        words = f"mean vector {size:.2f}; {_top(character, curve.max())}"
-    _head(page, left, top, "Edges, by their bright side", words)
-    angles = character.tuning.axes["edge"]["angle"]
-    _polar(page, left, top, angles, curve, character.measure("edge"), size)
-
-
-def _arc(page: Page, character: Character, left: float, top: float) -> None:
-    curve, index = character.curve("arc"), character.measure("curve")
-    words = "neither arcs nor lines excite it"
-    if index is not None:
-        against = f"index against lines {index:+.2f}".replace("-", "\N{MINUS SIGN}")
-        words = f"{against}; {_top(character, curve.max())}"
-    _head(page, left, top, "Arcs, by the side they open to", words)
-    angles = character.tuning.axes["arc"]["angle"]
-    _polar(
-        page,
-        left,
-        top,
-        angles,
-        curve,
-        character.measure("curve_angle"),
-        character.measure("curve_r"),
-    )
-
-
-def _hue(page: Page, character: Character, left: float, top: float) -> None:
-    curve, index = character.curve("hue"), character.measure("colour")
-    angles = character.tuning.axes["hue"]["angle"]
-    words = "neither hues nor greys excite it"
-    if index is not None:
-        against = f"index against greys {index:+.2f}".replace("-", "\N{MINUS SIGN}")
-        words = f"{against}; {_top(character, curve.max())}"
-    _head(page, left, top, "Hues at the same luma", words)
-    across, down, step = left + SIDE / 2, top + 160, angles[1] - angles[0]
-    for angle, colour in zip(angles, stimuli.rgb(angles), strict=True):
-        edge = np.radians(angle + step * np.array([-0.5, 0.5]))
-        rim = [
-            (r, t) for r, t in ((RADIUS + 2, 0), (RADIUS + 9, 0), (RADIUS + 9, 1), (RADIUS + 2, 1))
-        ]
-        points = [(across + r * np.cos(edge[t]), down - r * np.sin(edge[t])) for r, t in rim]
-        page.shape(points, "#" + "".join(f"{round(255 * part):02x}" for part in colour))
-    _polar(
-        page,
-        left,
-        top,
-        angles,
-        curve,
-        character.measure("hue"),
-        character.measure("hue_r"),
-        degrees=False,
-    )
-
-
-def _axes(
-    page: Page, left: float, top: float, ticks: Sequence[tuple[float, str]], highest: float
-) -> tuple[float, float, float, float]:
-    """Draw a frame with ticks at shares of its width, and return it: left, top, width, height."""
-    x, y, wide, tall = left + 34, top + 46, SIDE - 44, 200
+    Args:
+        page: what is drawn on.
+        corner: left and top of the panel.
+        ticks: shares of the width, with words.
+        across: where the values lie, as shares of the width.
+        values: from 0.
+        natural: the response to exemplars, of which values are drawn as shares where it is known.
+        band: lower and upper ends of the values' intervals.
+    """
+    x, y, wide, tall = corner[0] + 34, corner[1] + 46, SIDE - 44, 200
+    values = values / (natural or 1.0)
+    highest = max(1.0 if natural else 1e-9, *(float(each.max()) for each in (values, *band)))
     page.box(x, y + tall, wide, 1, QUIET)
     for share, words in ((0.0, "0"), (0.5, f"{highest / 2:.3g}"), (1.0, f"{highest:.3g}")):
         height = y + tall * (1 - share)
@@ -187,25 +151,11 @@ def _axes(
         page.text(x - 6, height, words, 11, ha="right", color=QUIET)
     for share, words in ticks:
         page.text(x + share * wide, y + tall + 14, words, 11, ha="center", color=QUIET)
-    return x, y, wide, tall
-
-
-def _line(
-    page: Page,
-    frame: tuple[float, float, float, float],
-    across: np.ndarray,
-    values: np.ndarray,
-    highest: float,
-) -> None:
-    x, y, wide, tall = frame
+    if band:
+        low, high = (y + tall * (1 - side / highest) for side in band)
+        page.axes.fill_between(x + wide * across, low, high, color=BAND, linewidth=0)
     down = y + tall * (1 - np.clip(values / highest, 0, 1))
     page.axes.plot(x + wide * across, down, color=LINE, linewidth=1.6, marker="o", markersize=2.6)
-
-
-def _scaled(character: Character, values: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return responses as shares of that to exemplars, if known, and where the axis ends."""
-    shares = values / (character.natural or 1.0)
-    return shares, float(max(shares.max(), 1.0 if character.natural else 1e-9))
 
 
 def _frequency(page: Page, character: Character, left: float, top: float) -> None:
@@ -216,11 +166,9 @@ def _frequency(page: Page, character: Character, left: float, top: float) -> Non
         words += f", {octaves:.1f} octaves" if octaves is not None else ", bandwidth not told"
     _head(page, left, top, "Spatial frequency", words)
     paces = character.tuning.axes["grating"]["frequency"]
-    shares, highest = _scaled(character, character.curve("frequency"))
     across = np.log(paces / paces[0]) / np.log(paces[-1] / paces[0])
-    middle = len(paces) // 2
-    ticks = [(float(across[at]), f"{paces[at]:.3f}") for at in (0, middle, len(paces) - 1)]
-    _line(page, _axes(page, left, top, ticks, highest), across, shares, highest)
+    ticks = [(float(across[at]), f"{paces[at]:.3f}") for at in (0, len(paces) // 2, -1)]
+    _line(page, (left, top), ticks, across, character.curve("frequency"), character.natural)
 
 
 def _contrast(page: Page, character: Character, left: float, top: float) -> None:
@@ -229,9 +177,9 @@ def _contrast(page: Page, character: Character, left: float, top: float) -> None
     if half is not None and ratio is not None:
         words = f"half at {half:.2f}; F1/F0 {ratio:.2f}"
     _head(page, left, top, "Contrast of its best grating", words)
-    shares, highest = _scaled(character, character.contrast)
-    frame = _axes(page, left, top, [(0, "0"), (0.5, "0.5"), (1, "1")], highest)
-    _line(page, frame, character.contrasts, shares, highest)
+    ticks = [(0, "0"), (0.5, "0.5"), (1, "1")]
+    contrasts, responses = character.contrasts, character.contrast
+    _line(page, (left, top), ticks, contrasts, responses, character.natural)
 
 
 def _rotation(page: Page, character: Character, left: float, top: float) -> None:
@@ -248,14 +196,8 @@ def _rotation(page: Page, character: Character, left: float, top: float) -> None
     rows = [(kept.moves[at].value, kept.shares[at], kept.low[at], kept.high[at]) for at in places]
     rows += [(0.0, 1.0, 1.0, 1.0), *((-180.0, *row[1:]) for row in rows if row[0] == 180)]
     angles, shares, low, high = np.array(sorted(rows)).T
-    highest = max(1.0, float(high.max()))
     ticks = [(0.0, "\N{MINUS SIGN}180°"), (0.5, "0°"), (1.0, "180°")]
-    frame = _axes(page, left, top, ticks, highest)
-    x, y, wide, tall = frame
-    across = (angles + 180) / 360
-    rim = [y + tall * (1 - side / highest) for side in (low, high)]
-    page.axes.fill_between(x + wide * across, *rim, color=BAND, linewidth=0)
-    _line(page, frame, across, shares, highest)
+    _line(page, (left, top), ticks, (angles + 180) / 360, shares, band=(low, high))
 
 
 def _moves(page: Page, character: Character, left: float, top: float) -> None:
