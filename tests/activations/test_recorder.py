@@ -235,7 +235,7 @@ def test_joined_observations_are_one_after_the_other():
 def test_the_size_of_a_batch_does_not_matter(vgg16):
     def seen(batch):
         *_, recording = fill(
-            vgg16, "block3_conv1", ["block2_conv2"], dataset.samples()[:7], 67, batch
+            vgg16, ["block3_conv1", "block2_conv2"], dataset.samples()[:7], 67, batch
         )
         return recording
 
@@ -261,11 +261,11 @@ def test_an_album_grows_by_batches_and_sets_the_broken_aside(tmp_path):
     network = detector(np.ones((1, 1, 3, 1), np.float32))
     sizes = [
         (len(recording.paths), len(recording.skipped), recording.observation.count)
-        for recording in fill(network, "only", [], paths, 10, 1)
+        for recording in fill(network, ["only"], paths, 10, 1)
     ]
     assert sizes == [(1, 0, 100), (1, 1, 100), (1, 2, 100), (2, 2, 200), (3, 2, 300)]
     for count in (2, 5):
-        *_, recording = fill(network, "only", [], paths, 10, count)
+        *_, recording = fill(network, ["only"], paths, 10, count)
         assert recording.paths == [paths[0], paths[3], paths[4]]
         assert [view.size for view in recording.views] == [(20, 33), (23, 36), (24, 37)]
         assert [path for path, _ in recording.skipped] == paths[1:3]
@@ -292,7 +292,7 @@ def inverted(path: Path, box: tuple[int, int, int, int], *, inside: bool, folder
 def test_a_crop_shows_all_the_pixels_whose_change_changes_the_activation(vgg16, tmp_path, filter):
     size, name = 48, "block3_conv1"
     # The shorter side is the view's: no pixel of the view mixes several of the photograph.
-    *_, recording = fill(vgg16, name, [], write(tmp_path, (48, 71), (67, 48), (48, 95)), size, 2)
+    *_, recording = fill(vgg16, [name], write(tmp_path, (48, 71), (67, 48), (48, 95)), size, 2)
     model = tap(vgg16, [name], pre=True)
     peaks = recording.observation.peaks[name]
     crops = recording.crops(Unit(name, filter), 3)
@@ -324,7 +324,7 @@ def test_a_crop_is_in_pixels_of_the_original_file(tmp_path):
     kernel = np.ones((3, 5, 3, 1), np.float32)
     kernel[1, 2] = 20
     network = detector(kernel, padding="same")
-    *_, recording = fill(network, "only", [], [tmp_path / "mark.png"], 30, 1)
+    *_, recording = fill(network, ["only"], [tmp_path / "mark.png"], 30, 1)
     (crop,) = recording.crops(Unit("only", 0), 2)
     peaks = recording.observation.peaks["only"]
     assert (peaks.rows.item(), peaks.columns.item()) == (15, 28)
@@ -343,7 +343,7 @@ def test_a_crop_at_the_corner_is_cut_off_at_the_photographs_edges(tmp_path):
     kernel = np.ones((5, 7, 3, 1), np.float32)
     kernel[2, 3] = 20
     *_, recording = fill(
-        detector(kernel, padding="same"), "only", [], [tmp_path / "corner.png"], 20, 1
+        detector(kernel, padding="same"), ["only"], [tmp_path / "corner.png"], 20, 1
     )
     (crop,) = recording.crops(Unit("only", 0), 1)
     assert crop.box == (0, 16, 3, 20)
@@ -357,7 +357,7 @@ def test_a_crop_of_a_turned_photograph_is_cut_from_it_upright(tmp_path):
     stored[6, 2] = 255  # upright: row 2, column 5
     Image.fromarray(stored).save(tmp_path / "turned.png", exif=exif)
     network = detector(np.ones((1, 1, 3, 1), np.float32))
-    *_, recording = fill(network, "only", [], [tmp_path / "turned.png"], 9, 1)
+    *_, recording = fill(network, ["only"], [tmp_path / "turned.png"], 9, 1)
     (crop,) = recording.crops(Unit("only", 0), 1)
     assert recording.views[0].size == (9, 12)
     assert crop.box == (2, 5, 3, 6)
@@ -366,6 +366,8 @@ def test_a_crop_of_a_turned_photograph_is_cut_from_it_upright(tmp_path):
 
 def test_layers_that_were_not_observed_have_no_crops():
     recording = Recording(
+        size=5,
+        fit="crop",
         paths=[Path("a.png")],
         views=[View((1, 1), (0, 0), (5, 5), 5)],
         fields={"a": ReceptiveField(Axis(), Axis())},
@@ -378,7 +380,7 @@ def test_layers_that_were_not_observed_have_no_crops():
 
 def test_crops_of_real_photographs_hold_what_the_unit_saw(vgg16, photographs):
     paths = photographs[::29]
-    *_, recording = fill(vgg16, "block2_conv2", ["block1_conv1"], paths, 96, 3)
+    *_, recording = fill(vgg16, ["block2_conv2", "block1_conv1"], paths, 96, 3)
     for unit in (Unit("block2_conv2", 5), Unit("block1_conv1", 9)):
         crops = recording.crops(unit, 3)
         field = recording.fields[unit.layer]

@@ -41,7 +41,7 @@ def main() -> None:
     filters = [17, *(int(one) for one in others if one != 17)][: given.filters]
     paths = dataset.folder(given.folder)
     samplers: list[Sampler] = []
-    for recording in fill(network, given.layer, [], paths, SIZE, BATCH):
+    for recording in fill(network, [given.layer], paths, SIZE, BATCH):
         if recording.latest is None:
             continue
         if not samplers:

@@ -99,7 +99,7 @@ def test_means_over_many_positions_keep_their_digits():
 )
 def test_the_contributions_are_those_of_the_real_network(vgg16, layer, before, filters):
     paths, size = dataset.samples()[1:6], 83
-    *_, recording = fill(vgg16, layer, [], paths, size, 5)
+    *_, recording = fill(vgg16, [layer], paths, size, 5)
     pixels = np.stack([dataset.shown(photograph.load(path), size)[0] for path in paths])
     mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     inputs = (pixels - mean) / deviation

@@ -48,7 +48,7 @@ def found(tmp_path_factory):
     made, files = network(), sorted(folder.iterdir())
     one = linear(made.find("end"), 1)
     sampler = None
-    for recording in fill(made, "end", ["second"], files, SIZE, 7):
+    for recording in fill(made, ["end", "second"], files, SIZE, 7):
         size = recording.latest.maps.shape[1:3]
         if sampler is None:
             inside = recording.fields["end"].inside(size, (SIZE, SIZE))

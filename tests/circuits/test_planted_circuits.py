@@ -23,7 +23,7 @@ KEPT = 10  # inputs of a planted circuit
 def seen(vgg16, photographs):
     """What goes into the layer on 68 photographs, and comes out."""
     seen, halves = [], []
-    for recording in fill(vgg16, LAYER, [], photographs[::3][:68], SIZE, 8):
+    for recording in fill(vgg16, [LAYER], photographs[::3][:68], SIZE, 8):
         seen.append(recording.latest)
         halves = recording.halves
     inputs, maps = (np.concatenate([getattr(one, part) for one in seen])
@@ -35,7 +35,7 @@ def seen(vgg16, photographs):
 def test_bias_and_contributions_are_the_preactivation_on_real_photographs(
     vgg16, photographs, layer
 ):
-    *_, recording = fill(vgg16, layer, [], photographs[:3], SIZE, 3)
+    *_, recording = fill(vgg16, [layer], photographs[:3], SIZE, 3)
     for filter in (0, 17, 101):
         found = linear(vgg16.find(layer), filter)
         z = recording.latest.maps[..., filter]

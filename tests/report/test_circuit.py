@@ -36,10 +36,10 @@ def dossier(tmp_path_factory):
     for number in range(3):
         noise = np.random.default_rng(number).integers(0, 255, (20, 31, 3), np.uint8)
         Image.fromarray(noise).save(folder / f"{number}.png")
-    *_, recording = fill(network, "b", ["a"], sorted(folder.iterdir()), 16, 2)
+    *_, recording = fill(network, ["b", "a"], sorted(folder.iterdir()), 16, 2)
     found = linear(second, 1)
     sampler = Sampler(found, 1, 8, 3, 0, Inside(range(1, 15), range(1, 14)), (16, 16))
-    for seen in fill(network, "b", ["a"], sorted(folder.iterdir()), 16, 2):
+    for seen in fill(network, ["b", "a"], sorted(folder.iterdir()), 16, 2):
         sampler.add(seen.latest, [True] * len(seen.latest.maps))
     settings = SimpleNamespace(
         unit=ROOT, seed=0, stage=SimpleNamespace(mixed=0.2, negligible=0.05, inputs=2, by="l2")

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from convscope.activations import dataset_examples
 from convscope.activations.dataset_examples import gather
 from convscope.activations.recorder import fill
 from convscope.circuits.attribution import means
@@ -12,6 +13,7 @@ from convscope.data.wordnet import lin, taxonomy
 from convscope.models.linear import linear
 from convscope.models.position import probe
 from convscope.models.receptive_field import Inside
+from convscope.unit import Unit
 from convscope.units import polysemanticity
 from convscope.units.polysemanticity import (
     MONO,
@@ -99,25 +101,21 @@ def test_the_share_left_is_that_of_a_plain_two_means():
 
 
 @pytest.mark.slow
-def test_two_real_filters_added_up_are_two_groups(vgg16, photographs):
+def test_two_real_filters_added_up_are_two_groups(vgg16, photographs, monkeypatch):
+    monkeypatch.setattr(dataset_examples, "EXEMPLARS", 24)
+    monkeypatch.setattr(dataset_examples, "CONTROLS", 0)
     seen = []
-    for recording in fill(vgg16, "block3_conv2", [], photographs, 224, 16):
+    for recording in fill(vgg16, ["block3_conv2"], photographs, 224, 16):
         if len(seen) < 3:
             seen.append(recording.latest.inputs)
     some = np.concatenate(seen)
     everywhere = Inside(range(some.shape[1]), range(some.shape[2]))
-    seen, position = recording.observation, probe(vgg16, "block3_conv2")
+    position = probe(vgg16, "block3_conv2")
     layer, found = vgg16.find("block3_conv2"), []
     for pair in np.random.default_rng(0).choice(256, (20, 2), replace=False).tolist():
         hows = [linear(layer, filter) for filter in pair]
         both = replace(hows[0], kernel=hows[0].kernel + hows[1].kernel)
-        crops = [
-            gather(
-                vgg16, "block3_conv2", filter, seen.peaks["block3_conv2"], recording.paths, 224,
-                count=24, controls=0,
-            ).crops
-            for filter in pair
-        ]  # fmt: skip
+        crops = [gather(vgg16, Unit("block3_conv2", filter), recording).crops for filter in pair]
         usual = means(some, both, everywhere).mean(axis=0)
         found.append(split(position.contributions(np.concatenate(crops), both) - usual, 0).p)
     assert np.mean(np.array(found) <= 0.05) >= 0.8

@@ -12,6 +12,7 @@ from convscope.activations.recorder import fill
 from convscope.data import labels
 from convscope.report import html
 from convscope.report.figures.tuning import tuning_figure
+from convscope.unit import Unit
 from convscope.units import profile, properties, stimuli
 from convscope.units.profile import Character, study
 from convscope.units.properties import dimensionality
@@ -136,14 +137,14 @@ def test_the_section_says_every_word_with_its_rule(bars):
 
 
 @pytest.mark.slow
-def test_exemplars_are_what_excites_the_real_unit(vgg16, photographs):
+def test_exemplars_are_what_excites_the_real_unit(vgg16, photographs, monkeypatch):
     paths = photographs[:40]
-    *_, recording = fill(vgg16, "block3_conv2", [], paths, 224, 20)
+    *_, recording = fill(vgg16, ["block3_conv2"], paths, 224, 20)
     peaks = recording.observation.peaks["block3_conv2"]
     keys = labels.of(recording.paths, recording.paths[0].parent).keys
-    found = gather(
-        vgg16, "block3_conv2", 100, peaks, recording.paths, 224, keys=keys, count=14, controls=3
-    )
+    monkeypatch.setattr(dataset_examples, "EXEMPLARS", 14)
+    monkeypatch.setattr(dataset_examples, "CONTROLS", 3)
+    found = gather(vgg16, Unit("block3_conv2", 100), recording, keys)
     assert found.crops.shape == (14, 32, 32, 3) and len(found.keys) == 14
     assert [len(crops) for crops in found.controls.values()] == [2, 2, 2]
     assert 100 not in found.controls

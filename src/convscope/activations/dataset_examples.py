@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from convscope.activations.statistics import Peaks
+from convscope.activations.recorder import Recording
 from convscope.data import dataset, photograph, views
 from convscope.data.views import Fit
 from convscope.models.network import Network
-from convscope.models.position import probe, receptive_field
-from convscope.models.receptive_field import sees_all
+from convscope.models.position import probe
+from convscope.unit import Unit
 
 if TYPE_CHECKING:
     from convscope.models.receptive_field import ReceptiveField
@@ -277,6 +278,10 @@ def _share(ordered: np.ndarray, beyond: float) -> float | None:
     return float(excited[:strongest].sum() / total)
 
 
+EXEMPLARS = 48  # of a unit, at most
+CONTROLS, EACH = 20, 2  # other filters of its layer, and exemplars of each
+
+
 @dataclass(frozen=True)
 class Exemplars:
     """What excites a unit most, as one position of its layer sees it.
@@ -294,70 +299,56 @@ class Exemplars:
 
 def gather(
     network: Network,
-    layer: str,
-    filter: int,
-    peaks: Peaks,
-    paths: Sequence[Path],
-    side: int,
-    fit: Fit = "crop",
+    unit: Unit,
+    recording: Recording,
     keys: Sequence[str | None] = (),
     *,
-    count: int = 48,
-    controls: int = 20,
-    each: int = 2,
     seed: int = 0,
 ) -> Exemplars:
     """Return what excites a unit most, and the same of other filters of its layer.
 
+    A photograph that does not excite the unit is no exemplar of it.
+
     Args:
         network: the network.
-        layer: the unit's layer.
-        filter: its number.
-        peaks: of all filters of the layer on the photographs, as `Recording.observation` has them.
-        paths: the photographs, in the peaks' order.
-        side: pixels of the square view that the network got.
-        fit: how the photographs were fitted into it.
+        unit: the unit.
+        recording: the photographs and what they did to its layer.
         keys: the class of each photograph, None where unknown; empty: none is known.
-        count: exemplars of the unit, at most; one that does not excite it is none.
-        controls: other filters.
-        each: exemplars of each of those.
         seed: which other filters.
     """
-    random = np.random.default_rng(seed)
-    others = [other for other in range(peaks.values.shape[1]) if other != filter]
-    chosen = random.choice(others, min(controls, len(others)), replace=False).tolist()
-    wanted = {int(one): peaks.strongest(int(one), each) for one in sorted(chosen)}
-    mine = peaks.strongest(filter, count)
-    mine = mine[peaks.values[mine, filter] > 0]
-    views = {
-        int(place): dataset.shown(photograph.load(paths[place]), side, fit)[0]
-        for place in sorted({*map(int, mine), *(int(p) for part in wanted.values() for p in part)})
-    }
-    size = probe(network, layer).size
-    seen = receptive_field(network, layer, (side, side)) or sees_all(side)
+    peaks, size = recording.observation.peaks[unit.layer], probe(network, unit.layer).size
+    others = np.delete(np.arange(peaks.values.shape[1]), unit.filter)
+    count = min(CONTROLS, len(others))
+    chosen = np.random.default_rng(seed).choice(others, count, replace=False)
+    mine = peaks.strongest(unit.filter, EXEMPLARS)
+    mine = mine[peaks.values[mine, unit.filter] > 0]
 
-    def cut(one: int, places: np.ndarray) -> np.ndarray:
-        found = []
-        for place in places:
-            box = seen.box(int(peaks.rows[place, one]), int(peaks.columns[place, one]))
+    @cache
+    def view(place: int) -> np.ndarray:
+        picture = photograph.load(recording.paths[place])
+        return dataset.shown(picture, recording.size, recording.fit)[0]
+
+    def cut(filter: int, places: np.ndarray) -> np.ndarray:
+        crops = np.empty((len(places), *size, 3), np.float32)
+        positions = peaks.positions(places, filter).tolist()
+        for at, (place, position) in enumerate(zip(places.tolist(), positions, strict=True)):
+            box = recording.fields[unit.layer].box(*position)
             middle = (box.top + box.bottom) / 2, (box.left + box.right) / 2
-            found.append(_window(views[int(place)], middle, size))
-        return np.stack(found) if found else np.empty((0, *size, 3), np.float32)
+            first = [round(at - length / 2) for at, length in zip(middle, size, strict=True)]
+            crops[at] = window(view(place), first, size)
+        return crops
 
     return Exemplars(
-        crops=cut(filter, mine),
+        crops=cut(unit.filter, mine),
         keys=tuple(keys[place] for place in mine) if keys else (),
-        controls={one: cut(one, places) for one, places in wanted.items()},
+        controls={one: cut(one, peaks.strongest(one, EACH)) for one in sorted(chosen.tolist())},
     )
 
 
-def _window(view: np.ndarray, middle: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
-    """Return part of a view around a point, mirrored beyond its edges."""
-    first = [round(at - length / 2) for at, length in zip(middle, size, strict=True)]
-    pads = [
-        (max(-start, 0), max(start + length - side, 0))
-        for start, length, side in zip(first, size, view.shape[:2], strict=True)
-    ]
-    padded = np.pad(view, (*pads, (0, 0)), mode="symmetric")
-    top, left = (start + before for start, (before, _) in zip(first, pads, strict=True))
-    return padded[top : top + size[0], left : left + size[1]]
+def window(view: np.ndarray, first: Sequence[int], size: Sequence[int]) -> np.ndarray:
+    """Return part of a view, from row and column `first` on, mirrored beyond its edges."""
+    places = []
+    for start, length, side in zip(first, size, view.shape[:2], strict=True):
+        around = np.arange(start, start + length) % (2 * side)
+        places.append(np.minimum(around, 2 * side - 1 - around))
+    return view[np.ix_(*places)]

@@ -237,20 +237,24 @@ class Recording:
     """Photographs as a network sees them, page by page.
 
     Attributes:
+        size: pixels of the square view that the network got of each.
+        fit: how photographs that are no squares were shown.
+        fields: {layer: its receptive field}.
         paths: the readable photographs seen so far.
         views: how each was cut to the square that the network saw.
         skipped: (file, reason) of the unreadable ones.
         digests: SHA-256 of each file seen so far, 32 bytes.
-        fields: {layer: its receptive field}.
         pages: what each batch did.
         latest: the latest batch as a whole; None where no file of it could be read.
     """
 
+    size: int
+    fit: Fit
+    fields: dict[str, ReceptiveField]
     paths: list[Path] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
-    fields: dict[str, ReceptiveField] = field(default_factory=dict)
     pages: list[Observation] = field(default_factory=list)
     latest: LayerBatch | None = None
 
@@ -276,8 +280,8 @@ class Recording:
             return ()
         found = []
         for index in peaks.strongest(unit.filter, count):
-            place = peaks.rows[index, unit.filter], peaks.columns[index, unit.filter]
-            seen = self.fields[unit.layer].box(*map(int, place))
+            (place,) = peaks.positions(np.array([index]), unit.filter).tolist()
+            seen = self.fields[unit.layer].box(*place)
             box = self.views[index].original(seen.top, seen.left, seen.bottom, seen.right)
             whole = photograph.load(self.paths[index])
             pixels = np.asarray(whole.crop((box[1], box[0], box[3], box[2])))
@@ -288,8 +292,7 @@ class Recording:
 
 def fill(
     network: Network,
-    target: str,
-    sources: Sequence[str],
+    layers: Sequence[str],
     paths: Sequence[Path],
     size: int,
     batch: int,
@@ -299,19 +302,19 @@ def fill(
 
     Args:
         network: the network, in float32.
-        target: the linear layer whose inputs and peaks are observed.
-        sources: layers before it whose peaks are observed too.
+        layers: the linear layer whose inputs and peaks are observed, and layers before it whose
+            peaks are observed too.
         paths: the photographs' files.
         size: pixels of the square view that the network gets.
         batch: photographs at a time.
         fit: how photographs that are no squares are shown.
     """
-    observe = observer(network, target, sources)
-    whole = sees_all(size)
-    fields = {
-        name: receptive_field(network, name, (size, size)) or whole for name in (target, *sources)
-    }
-    recording = Recording(fields=fields)
+    observe = observer(network, layers[0], layers[1:])
+    recording = Recording(
+        size,
+        fit,
+        {name: receptive_field(network, name, (size, size)) or sees_all(size) for name in layers},
+    )
     for seen in dataset.batches(paths, size, batch, fit):
         recording.skipped.extend(seen.skipped)
         recording.latest = None

@@ -100,6 +100,10 @@ class Peaks:
         """Return the photographs with the highest peaks of a filter, strongest first."""
         return np.argsort(-self.values[:, filter], kind="stable")[:count]
 
+    def positions(self, places: np.ndarray, filters: np.ndarray | int) -> np.ndarray:
+        """Return (row, column) of the peak of a filter on each photograph `(places, 2)`."""
+        return np.stack([self.rows[places, filters], self.columns[places, filters]], axis=1)
+
 
 @dataclass(frozen=True)
 class Observation:

@@ -12,18 +12,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
+from convscope.activations.dataset_examples import window
 from convscope.activations.recorder import Recording, summarizer
-from convscope.data.dataset import pixels_of
+from convscope.data import dataset
 from convscope.models.network import Network, layers, mapped, tap
 from convscope.models.position import receptive_field
 from convscope.models.receptive_field import Axis
 from convscope.optvis.ascent import Optimum
-from convscope.settings import ImageSettings
 from convscope.text import number
 from convscope.unit import IMAGE, Unit
 
@@ -230,11 +229,7 @@ LEAST = 6  # of either: with fewer, likeness says nothing
 
 
 def reliabilities(
-    network: Network,
-    recording: Recording,
-    optima: Mapping[Unit, Optimum],
-    shown: ImageSettings,
-    seed: int,
+    network: Network, recording: Recording, optima: Mapping[Unit, Optimum], seed: int
 ) -> dict[Unit, Reliability]:
     """Return of each optimum that is alive whether it is evidence.
 
@@ -242,101 +237,65 @@ def reliabilities(
         network: the network, in float32.
         recording: the photographs and what they did.
         optima: the images.
-        shown: how photographs are shown.
         seed: of the photographs and positions that stand for any.
     """
     found: dict[Unit, Reliability] = {}
     usual: dict[str, Mapping[str, np.ndarray]] = {}
-    if len(recording.paths) < 2 * LEAST:
+    count = len(recording.paths)
+    if count < 2 * LEAST:
         return found
     for unit, best in optima.items():
-        peaks = recording.observation.peaks.get(unit.layer)
-        if not best.alive or peaks is None or unit.layer == IMAGE:
+        layer, observed = unit.layer, recording.observation
+        below = observed.below(unit, best.activation)
+        if not best.alive or below is None or layer == IMAGE:
             continue
-        how = _Cut(network, unit.layer, shown, (best.image.shape[0], best.image.shape[1]))
-        if unit.layer not in usual:
-            usual[unit.layer] = _any(network, recording, unit.layer, how, seed)
-        chosen = peaks.strongest(unit.filter, min(EXEMPLARS, len(recording.paths) // 2))
-        places = np.stack(
-            [peaks.rows[chosen, unit.filter], peaks.columns[chosen, unit.filter]], axis=1
-        )
-        exemplars = how.views([recording.paths[place] for place in chosen], places)
-        below = recording.observation.below(unit, best.activation)
-        if exemplars and usual[unit.layer] and below is not None:
-            found[unit] = examine(network, unit, best.image, exemplars, usual[unit.layer], below)
+        peaks, size = observed.peaks[layer], best.image.shape[:2]
+        if layer not in usual:
+            generator, some = np.random.default_rng(seed), min(OTHERS, count)
+            chosen = generator.choice(count, some, replace=False)
+            # The peaks of any filters lie where something is, as those of this one do.
+            filters = generator.integers(0, peaks.rows.shape[1], some)
+            places = peaks.positions(chosen, filters)
+            others = _patches(network, layer, recording, chosen, places, size)
+            usual[layer] = profiles(network, layer, others) if others else {}
+        chosen = peaks.strongest(unit.filter, min(EXEMPLARS, count // 2))
+        places = peaks.positions(chosen, unit.filter)
+        exemplars = _patches(network, layer, recording, chosen, places, size)
+        if exemplars and usual[layer]:
+            found[unit] = examine(network, unit, best.image, exemplars, usual[layer], below)
     return found
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """How a part of a photograph is shown like an optimum: on a canvas, its position in the middle.
+def _patches(
+    network: Network,
+    layer: str,
+    recording: Recording,
+    chosen: np.ndarray,
+    places: np.ndarray,
+    size: Sequence[int],
+) -> Patches | None:
+    """Return photographs as an optimum is: on a canvas, the position that counts in the middle.
 
-    Attributes:
+    They begin whole strides away from where the photograph does, so that their maps are those of
+    the photograph but for what lies beyond the part. None: a photograph is gone by now.
+
+    Args:
         network: the network.
-        layer: of the position.
-        shown: how photographs are shown.
+        layer: of the positions.
+        recording: the photographs.
+        chosen: which of them.
+        places: (row, column) of the layer's map, for each of those.
         size: (height, width) of the canvas.
     """
-
-    network: Network
-    layer: str
-    shown: ImageSettings
-    size: tuple[int, int]
-
-    def views(self, paths: Sequence[Path], places: np.ndarray) -> Patches | None:
-        """Return parts of photographs around positions; None where a photograph is gone by now.
-
-        They begin whole strides away from where the photograph does, so that their maps are those
-        of the photograph but for what lies beyond the part.
-        """
-        parts = list(pixels_of(paths, self.shown))
-        pixels = np.concatenate(parts) if parts else np.zeros((0, 1, 1, 3))
-        if len(pixels) != len(paths):
-            return None
-        side = self.shown.side
-        field = receptive_field(self.network, self.layer, (side, side))
-        if field is None:
-            return Patches(pixels, places)
-        strides = field.rows.stride, field.columns.stride
-        middle = [length // stride // 2 for length, stride in zip(self.size, strides, strict=True)]
-        cut = [
-            _window(
-                view,
-                [
-                    stride * (at - centre)
-                    for stride, at, centre in zip(strides, place.tolist(), middle, strict=True)
-                ],
-                self.size,
-            )
-            for view, place in zip(pixels, places, strict=True)
-        ]
-        return Patches(np.stack(cut), np.tile(middle, (len(cut), 1)))
-
-
-def _window(view: np.ndarray, first: Sequence[int], size: tuple[int, int]) -> np.ndarray:
-    """Return part of a view, mirrored beyond its edges."""
-    rows, columns = (
-        np.arange(start, start + length) for start, length in zip(first, size, strict=True)
-    )
-    return view[_mirrored(rows, view.shape[0])][:, _mirrored(columns, view.shape[1])]
-
-
-def _mirrored(places: np.ndarray, length: int) -> np.ndarray:
-    """Return places along an axis, those beyond its ends mirrored back."""
-    around: np.ndarray = places % (2 * length)
-    return np.where(around < length, around, 2 * length - 1 - around)
-
-
-def _any(
-    network: Network, recording: Recording, layer: str, how: _Cut, seed: int
-) -> Mapping[str, np.ndarray]:
-    """Return the profiles of any photographs at any positions of a layer."""
-    generator = np.random.default_rng(seed)
-    count = min(OTHERS, len(recording.paths))
-    chosen = generator.choice(len(recording.paths), count, replace=False)
-    # The peaks of any filters lie where something is, as those of this one do.
-    peaks = recording.observation.peaks[layer]
-    filters = generator.integers(0, peaks.rows.shape[1], count)
-    places = np.stack([peaks.rows[chosen, filters], peaks.columns[chosen, filters]], axis=1)
-    views = how.views([recording.paths[place] for place in chosen], places)
-    return profiles(network, layer, views) if views else {}
+    paths, side = [recording.paths[index] for index in chosen], recording.size
+    (batch,) = dataset.batches(paths, side, len(paths), recording.fit)
+    if len(batch.paths) < len(paths):
+        return None
+    field = receptive_field(network, layer, (side, side))
+    if field is None:
+        return Patches(batch.pixels, places)
+    strides = np.array([field.rows.stride, field.columns.stride])
+    middle = np.array(size) // strides // 2
+    firsts = (strides * (places - middle)).tolist()
+    pixels = [window(view, first, size) for view, first in zip(batch.pixels, firsts, strict=True)]
+    return Patches(np.stack(pixels), np.tile(middle, (len(pixels), 1)))

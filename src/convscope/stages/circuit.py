@@ -197,7 +197,9 @@ def see(
     ]
     side, sampler = shown.side, None
     with tracker.progress("photographs", len(paths)) as update:
-        for recording in fill(network, settings.layer, layers, paths, side, shown.batch, shown.fit):
+        for recording in fill(
+            network, [settings.layer, *layers], paths, side, shown.batch, shown.fit
+        ):
             update(len(recording.paths) + len(recording.skipped))
             if recording.latest is None:
                 continue
@@ -214,7 +216,7 @@ def see(
     for start in range(0, len(missing := sampler.missing()), shown.batch):
         part = missing[start : start + shown.batch]
         files = [recording.paths[number] for number in part]
-        *_, seen = fill(network, settings.layer, [], files, side, len(files), shown.fit)
+        *_, seen = fill(network, [settings.layer], files, side, len(files), shown.fit)
         if seen.latest is not None and len(seen.paths) == len(part):
             sampler.again(seen.latest, part)
     if recording.skipped:
@@ -323,13 +325,9 @@ def portray(
     from convscope.units import properties
     from convscope.units.profile import study
 
-    unit, shown, seed = settings.unit, settings.images, settings.seed
-    peaks = recording.observation.peaks[unit.layer]
+    unit, seed = settings.unit, settings.seed
     with tracker.timer("character"), tracker.progress("character", 1) as update:
-        exemplars = gather(
-            network, unit.layer, unit.filter, peaks, recording.paths, shown.side, shown.fit, keys,
-            seed=seed,
-        )  # fmt: skip
+        exemplars = gather(network, unit, recording, keys, seed=seed)
         mean = findings.sample.confirmation.center
         character = study(network, unit.layer, unit.filter, exemplars, mean=mean, seed=seed)
         update(1)
@@ -365,7 +363,7 @@ def argue(
     from convscope.optvis.reliability import reliabilities
 
     shown = settings.images
-    seen = reliabilities(network, recording, optima, shown, settings.seed)
+    seen = reliabilities(network, recording, optima, settings.seed)
     case = hear(
         registered, network, findings, recording, keys, shown, seen, character=character,
         others=used(hops.clients.found),
