@@ -1,110 +1,21 @@
-"""Classes of photographs by names, folders and tables; WordNet's groups by what is known."""
+"""Classes of photographs by names, folders and tables, and of outputs by files of names."""
 
-from graphlib import TopologicalSorter
-from importlib.resources import files
+import json
 from pathlib import Path
 
 import pytest
 
-from convscope.data.labels import Labels, of
-from convscope.data.wordnet import Taxonomy, taxonomy
+from convscope.data.labels import ACCEPTED, Labels, classes, numbered, of, read
+from convscope.data.wordnet import taxonomy
 
 ROOT = Path("/photos")
-CHEETAH, TENCH, DOG = "n02130308", "n01440764", "n02084071"
+CHEETAH, TENCH = "n02130308", "n01440764"
+NAMES = ("tench", "great white shark", "café")
 
 
 def below(*names: str) -> list[Path]:
     """Paths below the root; no file is opened."""
     return [ROOT / name for name in names]
-
-
-@pytest.mark.parametrize(
-    ("wnid", "word", "count"),
-    [
-        (DOG, "dog", 118),
-        ("n01503061", "bird", 59),
-        ("n02121808", "domestic cat", 5),
-        ("n01661091", "reptile", 36),
-        ("n02512053", "fish", 16),
-        ("n13134947", "fruit", 16),
-        ("n04524313", "vehicle", 67),
-        (CHEETAH, "cheetah", 1),
-        ("n00001740", "entity", 1000),
-    ],
-)
-def test_the_classes_below_a_synset_are_as_many_as_is_known(wnid, word, count):
-    known = taxonomy()
-    assert word in known.words[wnid]
-    assert len(known.leaves(wnid)) == count
-
-
-def test_there_are_a_thousand_classes_in_order_and_each_reaches_the_root():
-    known = taxonomy()
-    assert len(set(known.classes)) == 1000 and list(known.classes) == sorted(known.classes)
-    assert known.classes[0] == TENCH and known.classes[999] == "n15075141"
-    assert known.leaves("n00001740") == set(known.classes)
-    assert [wnid for wnid, above in known.hypernyms.items() if not above] == ["n00001740"]
-    assert all(known.leaves(wnid) == {wnid} for wnid in known.classes)
-
-
-def test_the_hypernyms_form_no_cycle_and_name_nothing_unknown():
-    known = taxonomy()
-    TopologicalSorter(known.hypernyms).prepare()
-    assert set(known.hypernyms) == set(known.words)
-    assert {above for many in known.hypernyms.values() for above in many} <= set(known.words)
-    assert all(known.leaves(wnid) for wnid in known.words)
-
-
-def test_a_name_is_the_first_word_and_no_two_classes_share_one():
-    known = taxonomy()
-    assert known.name(CHEETAH) == "cheetah" and known.name(DOG) == "dog"
-    assert known.name("n02012849") == "crane (wading bird)"
-    assert known.name("n03126707") == "crane (lifting device)"
-    assert len({known.name(wnid) for wnid in known.classes}) == 1000
-
-
-# Above a and b stands ab, above it top; c lies below both twice and other; d below top alone.
-SMALL = Taxonomy(
-    classes=("a", "b", "c", "d"),
-    words={name: (name,) for name in ("a", "b", "c", "d", "ab", "above", "twice", "other", "top")},
-    hypernyms={
-        "a": ("ab",), "b": ("ab",), "c": ("twice", "other"), "d": ("top",), "ab": ("above",),
-        "above": ("top",), "twice": ("top",), "other": ("top",), "top": (),
-    },
-)  # fmt: skip
-
-
-def test_synsets_with_the_same_classes_are_one_group_under_the_most_specific():
-    assert SMALL.groups("abcd", least=2, share=0.5) == {"ab": {"a", "b"}}
-    assert SMALL.groups("acd", least=2, share=0.5) == {"ab": {"a"}}
-    # Of a alone, a itself is the most specific; c is deeper than what stands above it.
-    assert SMALL.groups("acd", least=1, share=0.5) == {"a": {"a"}, "c": {"c"}, "d": {"d"}}
-    assert list(SMALL.groups("abcd", least=1, share=0.5)) == ["ab", "a", "b", "c", "d"]
-
-
-def test_a_group_holds_neither_all_nor_none_of_the_classes_present():
-    assert SMALL.groups("ab", least=2, share=1.0) == {}
-    assert SMALL.groups("abc", least=2, share=1.0) == {"ab": {"a", "b"}}
-    assert SMALL.groups(["c", "d", "ab", "unknown"], least=2, share=1.0) == {}
-
-
-def test_the_groups_of_imagenet_are_distinct_and_within_their_sizes():
-    known = taxonomy()
-    found = known.groups(known.classes)
-    assert all(8 <= len(inside) <= 400 for inside in found.values())
-    assert len(set(found.values())) == len(found) > 80
-    assert all(inside == known.leaves(wnid) for wnid, inside in found.items())
-    assert list(map(len, found.values())) == sorted(map(len, found.values()), reverse=True)
-    assert {DOG, "n01503061", "n01661091", "n04524313"} <= set(found)
-    assert "n02121808" not in found and "n00001740" not in found
-    dogs = [wnid for wnid in known.classes if wnid in known.leaves(DOG)][::3]
-    assert known.groups([*dogs, CHEETAH, TENCH])[DOG] == set(dogs)
-
-
-def test_the_table_ships_with_its_licence_and_its_source():
-    text = (files("convscope") / "data" / "WORDNET_LICENSE").read_text("utf-8")
-    assert "WordNet 3.0 Copyright 2006 by Princeton University.  All rights reserved." in text
-    assert "WordNet 3.0\n(https://wordnet.princeton.edu" in text
 
 
 def test_the_names_of_ilsvrcs_files_tell_the_class():
@@ -181,3 +92,169 @@ def test_a_table_names_photographs_below_the_root_and_its_synsets_are_called_by_
     assert found == Labels((CHEETAH, TENCH, None), {CHEETAH: "cheetah", TENCH: "tench"}, str(table))
     with pytest.raises(ValueError, match=r"labels\.csv names none of the 1 photographs\. Its rows"):
         of(below("c.jpg"), ROOT, table)
+
+
+def inside(*names: str) -> list[list[str]]:
+    """Return the parts of paths below the root; no file is opened."""
+    return [name.split("/") for name in names]
+
+
+def table_file(tmp_path: Path, text: str) -> Path:
+    """A table with this content."""
+    (tmp_path / "labels.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    return tmp_path / "labels.csv"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "image,wnid\na.jpg,n02130308\nsub/b.jpg,n01440764\n",
+        "ImageId,PredictionString\na,n02130308 1 2 3 4 n01440764 5 6 7 8\nb,n01440764 9 9 9 9\n",
+        "\ufeffFILE;Synset;more\n./a.jpg;n02130308;x\nb.jpg;n01440764;y\n",
+        "label\tfilename\nn02130308 cheetah\ta.jpg\nn01440764\tb.jpg\n",
+        'name,class\r\n"a.jpg","n02130308"\r\n"other/b.jpg",n01440764\r\nshort\r\n,\r\n',
+        "id,path,label,wnid\n1,a.jpg,x,n02130308\n2,sub\\b.jpg,y,n01440764\n",
+    ],
+)
+def test_a_table_is_matched_by_path_name_or_stem(tmp_path, text):
+    table = table_file(tmp_path, text)
+    found = classes(table, inside("a.jpg", "sub/b.jpg", "c.jpg"))
+    assert found == (CHEETAH, TENCH, None)
+
+
+def test_a_path_decides_before_a_name_and_a_row_is_used_once(tmp_path):
+    table = table_file(tmp_path, "file,label\na/1.jpg,cat\n1.jpg,dog\nb/2.jpg,cow\n")
+    assert classes(table, inside("a/1.jpg", "b/1.jpg", "c/1.png")) == ("cat", "dog", None)
+    assert classes(table, inside("c/2.jpg")) == ("cow",)
+    table = table_file(tmp_path, "file,label\nb/2.jpg,cow\n")
+    assert classes(table, inside("b/2.jpg", "c/2.jpg")) == ("cow", None)
+
+
+def test_names_that_are_no_text_are_matched_too(tmp_path):
+    table = table_file(tmp_path, "file,label\ncaf\udce9.jpg,tea\udce9\n")
+    assert classes(table, inside("caf\udce9.jpg")) == ("tea\\xe9",)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", f"is empty. {ACCEPTED['images.labels']}."),
+        ("a,b\n1,2\n", f"has no column for the file, only 'a, b'. {ACCEPTED['images.labels']}."),
+        (
+            "image,sort\n1,2\n",
+            f"has no column for the class, only 'image, sort'. {ACCEPTED['images.labels']}.",
+        ),
+        (
+            "file,label\na.jpg,cat\na.jpg,dog\n",
+            "gives two classes to 'a.jpg'. Give each photograph one row, with its path below"
+            " images.root.",
+        ),
+        (
+            "file,label\nb.jpg,cat\n",
+            "has one row for several 'b.jpg'. Give each photograph one row, with its path below"
+            " images.root.",
+        ),
+        (
+            "file,label\nz.jpg,cat\n",
+            "names none of the 3 photographs. Its rows give the path below images.root, the file's"
+            " name, or its name without the ending.",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(tmp_path, text, problem):
+    table = table_file(tmp_path, text)
+    with pytest.raises(ValueError) as caught:
+        classes(table, inside("a.jpg", "sub/b.jpg", "other/b.jpg"))
+    assert str(caught.value) == f"images.labels={table} {problem}"
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda path: None, "cannot be read: no such file or directory. The first row names"),
+        (lambda path: path.mkdir(), "cannot be read: is a directory. The first row names"),
+        (lambda path: path.write_text('a,"b\n'), "is no CSV: unexpected end of data. The first"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_why(tmp_path, make, problem):
+    make(tmp_path / "labels.csv")
+    with pytest.raises(ValueError) as caught:
+        classes(tmp_path / "labels.csv", inside("a.jpg"))
+    assert problem in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_rows_that_agree_are_no_contradiction(tmp_path):
+    table = table_file(tmp_path, "file,label\na.jpg,cat\na.jpg,cat\nx/a.jpg,cat\n")
+    assert classes(table, inside("a.jpg")) == ("cat",)
+
+
+def names_file(tmp_path: Path, text: str, suffix: str = ".txt") -> Path:
+    """A file of names with this content."""
+    path = tmp_path / f"names{suffix}"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        (".txt", "tench\n great white shark\r\ncafé\n\n"),
+        ("", "\ufefftench\ngreat white shark\ncafé"),
+        (".json", json.dumps(NAMES)),
+        (".json", '{"1": "great white shark", "0": "tench", "2": "café"}'),
+        (".json", '{"0": ["tench", "x"], "1": ["great white shark", "x"], "2": ["café", "y"]}'),
+        (".csv", "index,name\n2,café\n0,tench\n1,great white shark\n"),
+        (".CSV", 'Name;more;Index\n"tench";a;0\ncafé;b;2\n\ngreat white shark;c;1\n'),
+    ],
+)
+def test_every_form_of_a_file_gives_the_names_in_the_order_of_the_logits(tmp_path, suffix, text):
+    assert read(names_file(tmp_path, text, suffix)) == NAMES
+
+
+def test_imagenet_is_a_word_for_its_thousand_synsets(tmp_path):
+    assert read("imagenet") == taxonomy().classes
+    index = {str(place): [wnid, "a word"] for place, wnid in enumerate(taxonomy().classes)}
+    assert read(names_file(tmp_path, json.dumps(index), ".json")) == taxonomy().classes
+
+
+def test_classes_that_nobody_named_are_numbered():
+    assert numbered(3) == ("class 0", "class 1", "class 2")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text", "problem"),
+    [
+        (".txt", " \n\n", "is empty"),
+        (".txt", "a\nb\na\n", "calls both class 0 and class 2 'a'"),
+        (".txt", "a\n\nb\n", "has no name for class 1"),
+        (".txt", "caf\udce9\n", "is not UTF-8: byte 3 cannot be read"),
+        (".json", "{", "is no JSON: Expecting property name"),
+        (".json", "[" * 100_000, "is no JSON: "),
+        (".json", "7", "holds '7', no list and no object"),
+        (".json", "[]", "holds no names"),
+        (".json", '["a", 7]', "holds '7' where a name should be"),
+        (".json", '{"0": ["a", "b", "c"]}', "holds \"['a', 'b', 'c']\" where a name should be"),
+        (".json", '{"0": "a", "2": "b"}', "has no class 1, but 2; classes count from 0"),
+        (".json", '{"cat": "0"}', "has the number 'cat'; classes count from 0"),
+        (".json", '{"0": "a", "00": "b"}', "has class 0 twice"),
+        (".csv", "name,number\na,0\n", "has no column index, only 'name, number'"),
+        (".csv", "index,name\n0\n", "has the row '0', which is too short"),
+        (".csv", "index,name\n-1,a\n", "has the number '-1'; classes count from 0"),
+        (".csv", "index,name\n", "holds no names"),
+        (".csv", 'index,name\n0,"a\n', "is no CSV: unexpected end of data"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line(tmp_path, suffix, text, problem):
+    path = names_file(tmp_path, text, suffix)
+    with pytest.raises(ValueError) as caught:
+        read(path)
+    message = str(caught.value)
+    assert message.startswith(f"model.classes={path} {problem}")
+    assert message.endswith(f". {ACCEPTED['model.classes']}.") and "\n" not in message
+
+
+def test_a_missing_file_and_a_folder_say_why(tmp_path):
+    with pytest.raises(ValueError, match=r"nowhere\.txt cannot be read: no such file"):
+        read(tmp_path / "nowhere.txt")
+    with pytest.raises(ValueError, match="cannot be read: is a directory"):
+        read(tmp_path)

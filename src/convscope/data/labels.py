@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
@@ -10,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from convscope.data.wordnet import taxonomy
 
@@ -125,10 +125,17 @@ def _names(keys: Iterable[str | None], words: Mapping[str, str]) -> dict[str, st
 # those of ILSVRC's own table of its validation photographs.
 FILE_COLUMNS = ("image", "file", "filename", "path", "name", "imageid", "id")
 CLASS_COLUMNS = ("wnid", "synset", "label", "class", "predictionstring")
-ACCEPTED = (
-    "The first row names the columns: one of image, file, filename, path, name, ImageId and id for"
-    " the file, and one of wnid, synset, label, class and PredictionString for its class"
-)
+# What a file must be that a setting names.
+ACCEPTED = {
+    "images.labels": (
+        "The first row names the columns: one of image, file, filename, path, name, ImageId and id"
+        " for the file, and one of wnid, synset, label, class and PredictionString for its class"
+    ),
+    "model.classes": (
+        "It is imagenet, or a file: a text with a name a line, a JSON list of names, a JSON object"
+        ' {"0": name, ...}, or a CSV with the columns index and name'
+    ),
+}
 
 Parts = Sequence[str]  # of a path: folders, then the file's name
 
@@ -138,84 +145,19 @@ SYNSET = re.compile(r"(?<![0-9A-Za-z])n\d{8}(?!\d)")
 def classes(table: Path, inside: Sequence[Parts]) -> tuple[str | None, ...]:
     """Return the class that a table gives each photograph: a synset, a plain name, or None.
 
+    A row counts for the photograph of its path, else of its file's name, else of its stem.
+
     Args:
         table: a CSV with a column for the file and one for its class.
         inside: the photographs, as parts of their paths below the root.
 
     Raises:
         ValueError: the table cannot be read, lacks a column, or does not say clearly which class a
-            photograph has.
-    """
-    return _look_up(inside, _rows(table), table)
-
-
-def stem(name: str) -> str:
-    """Return a file's name without its ending."""
-    return name.rpartition(".")[0] or name
-
-
-def utf8(text: str) -> str:
-    """Return a name in which bytes that are no UTF-8 are escaped."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def _rows(table: Path) -> list[tuple[Parts, str]]:
-    """Return the (file, class) pairs of a table, those without a class left out.
-
-    Raises:
-        ValueError: it cannot be read, or lacks a column.
-    """
-    try:
-        with table.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            header, *rows = csv.reader(file, delimiter=max(",;\t", key=first.count), strict=True)
-    except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
-        raise ValueError(f"images.labels={table} cannot be read: {reason}. {ACCEPTED}.") from error
-    except csv.Error as error:
-        raise ValueError(f"images.labels={table} is no CSV: {error}. {ACCEPTED}.") from error
-    except ValueError as error:  # not even a header
-        raise ValueError(f"images.labels={table} is empty. {ACCEPTED}.") from error
-    file_at = _column(header, FILE_COLUMNS, "file", table)
-    class_at = _column(header, CLASS_COLUMNS, "class", table)
-    pairs: list[tuple[Parts, str]] = []
-    for row in rows:
-        if len(row) > max(file_at, class_at) and row[file_at].strip() and row[class_at].strip():
-            match = SYNSET.search(row[class_at])
-            steps = row[file_at].strip().replace("\\", "/").split("/")
-            parts = [step for step in steps if step not in ("", ".")]
-            pairs.append((parts, match[0] if match else utf8(row[class_at].strip())))
-    return pairs
-
-
-def _column(header: Sequence[str], known: Sequence[str], what: str, table: Path) -> int:
-    """Return where the best column for the file or the class stands.
-
-    Raises:
-        ValueError: there is none.
-    """
-    titles = [title.strip().lower() for title in header]
-    there = [titles.index(title) for title in known if title in titles]
-    if not there:
-        given = ", ".join(filter(None, (title.strip() for title in header)))
-        raise ValueError(
-            f"images.labels={table} has no column for the {what}, only {given!a}. {ACCEPTED}."
-        )
-    return there[0]
-
-
-def _look_up(
-    inside: Sequence[Parts], rows: Sequence[tuple[Parts, str]], table: Path
-) -> tuple[str | None, ...]:
-    """Return each photograph's class: of its path, else of its file's name, else of its stem.
-
-    Raises:
-        ValueError: two rows give one photograph different classes, one row fits several
+            photograph has: two rows give one photograph different classes, one row fits several
             photographs, or none fits any.
     """
     keys: list[str | None] = [None] * len(inside)
-    waiting, left = list(range(len(inside))), rows
+    waiting, left = list(range(len(inside))), _rows(table)
     for part in ("/".join, lambda parts: parts[-1], lambda parts: stem(parts[-1])):
         given: dict[str, str | None] = {}
         for parts, key in left:
@@ -241,11 +183,35 @@ def _look_up(
     return tuple(keys)
 
 
+def stem(name: str) -> str:
+    """Return a file's name without its ending."""
+    return name.rpartition(".")[0] or name
+
+
+def utf8(text: str) -> str:
+    """Return a name in which bytes that are no UTF-8 are escaped."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _rows(table: Path) -> list[tuple[Parts, str]]:
+    """Return the (file, class) pairs of a table, those without a class left out."""
+    text = _text("images.labels", table, "surrogateescape")
+    header, rows = _csv("images.labels", table, text)
+    file_at, class_at = (
+        _column("images.labels", table, header, known, f"for the {what}")
+        for known, what in ((FILE_COLUMNS, "file"), (CLASS_COLUMNS, "class"))
+    )
+    pairs: list[tuple[Parts, str]] = []
+    for row in rows:
+        if len(row) > max(file_at, class_at) and row[file_at].strip() and row[class_at].strip():
+            match = SYNSET.search(row[class_at])
+            steps = row[file_at].strip().replace("\\", "/").split("/")
+            parts = [step for step in steps if step not in ("", ".")]
+            pairs.append((parts, match[0] if match else utf8(row[class_at].strip())))
+    return pairs
+
+
 IMAGENET = "imagenet"
-ACCEPTED_NAMES = (
-    "It is imagenet, or a file: a text with a name a line, a JSON list of names, a JSON object"
-    ' {"0": name, ...}, or a CSV with the columns index and name'
-)
 
 
 def read(path: str | Path) -> tuple[str, ...]:
@@ -262,15 +228,19 @@ def read(path: str | Path) -> tuple[str, ...]:
     if str(path) == IMAGENET:
         return taxonomy().classes
     file = Path(path).expanduser()
-    text = _text(file)
-    suffix = file.suffix.lower()
-    if suffix == ".json":
-        found = _json(file, text)
-    elif suffix == ".csv":
-        found = _csv(file, text)
-    else:
-        found = [line.strip() for line in text.rstrip().splitlines()]
-    return _checked(file, found)
+    text, suffix = _text("model.classes", file), file.suffix.lower()
+    how = {".json": _json_names, ".csv": _csv_names}.get(suffix)
+    names = how(file, text) if how else [line.strip() for line in text.rstrip().splitlines()]
+    if not names:
+        raise _error("model.classes", file, "holds no names")
+    if "" in names:
+        raise _error("model.classes", file, f"has no name for class {names.index('')}")
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        first = names.index(name)
+        both = f"both class {first} and class {names.index(name, first + 1)}"
+        raise _error("model.classes", file, f"calls {both} {name[:40]!a}")
+    return tuple(names)
 
 
 def numbered(count: int) -> tuple[str, ...]:
@@ -278,116 +248,100 @@ def numbered(count: int) -> tuple[str, ...]:
     return tuple(f"class {index}" for index in range(count))
 
 
-def _text(file: Path) -> str:
-    """Return the text of a file.
+def _json_names(file: Path, text: str) -> list[str]:
+    """Return the names in a JSON list or object, of a pair the synset."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _error("model.classes", file, f"is no JSON: {error}") from error
+    if not isinstance(content, list | dict):
+        problem = f"holds {str(content)[:40]!r}, no list and no object"
+        raise _error("model.classes", file, problem)
+    names = []
+    for entry in content if isinstance(content, list) else content.values():
+        name = entry[0] if isinstance(entry, list) and len(entry) == 2 else entry
+        if not isinstance(name, str):
+            problem = f"holds {str(name)[:40]!r} where a name should be"
+            raise _error("model.classes", file, problem)
+        names.append(name.strip())
+    return names if isinstance(content, list) else _in_order(file, zip(content, names, strict=True))
+
+
+def _csv_names(file: Path, text: str) -> list[str]:
+    """Return the names in a CSV."""
+    header, rows = _csv("model.classes", file, text)
+    index, name = (
+        _column("model.classes", file, header, (title,), title) for title in ("index", "name")
+    )
+    full = [row for row in rows if any(cell.strip() for cell in row)]
+    for row in full:
+        if len(row) <= max(index, name):
+            problem = f"has the row {','.join(row)!a}, which is too short"
+            raise _error("model.classes", file, problem)
+    return _in_order(file, ((row[index], row[name].strip()) for row in full))
+
+
+def _in_order(file: Path, pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Return names in the order of their numbers, of which none is missing or there twice."""
+    found: dict[int, str] = {}
+    for key, name in pairs:
+        digits = key.strip()
+        if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
+            problem = f"has the number {key[:40]!a}; classes count from 0"
+            raise _error("model.classes", file, problem)
+        if int(digits) in found:
+            raise _error("model.classes", file, f"has class {int(digits)} twice")
+        found[int(digits)] = name
+    for number in range(len(found)):
+        if number not in found:
+            problem = f"has no class {number}, but {max(found)}; classes count from 0"
+            raise _error("model.classes", file, problem)
+    return [found[number] for number in range(len(found))]
+
+
+def _text(setting: str, file: Path, errors: str = "strict") -> str:
+    """Return the text of the file that a setting names.
 
     Raises:
         ValueError: it cannot be read, is empty, or is no UTF-8.
     """
     try:
-        text = file.read_text("utf-8-sig")
+        text = file.read_text("utf-8-sig", errors)
     except UnicodeDecodeError as error:
-        raise _error(file, f"is not UTF-8: byte {error.start} cannot be read") from error
+        problem = f"is not UTF-8: byte {error.start} cannot be read"
+        raise _error(setting, file, problem) from error
     except OSError as error:
         why = (error.strerror or type(error).__name__).lower()
-        raise _error(file, f"cannot be read: {why}") from error
+        raise _error(setting, file, f"cannot be read: {why}") from error
     if not text.strip():
-        raise _error(file, "is empty")
+        raise _error(setting, file, "is empty")
     return text
 
 
-def _json(file: Path, text: str) -> list[str]:
-    """Return the names in a JSON list or object.
-
-    Raises:
-        ValueError: it is neither, or holds something else than names.
-    """
+def _csv(setting: str, file: Path, text: str) -> tuple[list[str], list[list[str]]]:
+    """Return the titles and the rows of a CSV, its cells parted by the commonest of three marks."""
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
     try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _error(file, f"is no JSON: {error}") from error
-    if isinstance(content, list):
-        return [_name(file, name) for name in content]
-    if isinstance(content, dict):
-        return _in_order(file, ((key, _name(file, name)) for key, name in content.items()))
-    raise _error(file, f"holds {str(content)[:40]!r}, no list and no object")
+        header, *rows = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+    except csv.Error as error:
+        raise _error(setting, file, f"is no CSV: {error}") from error
+    return [title.strip() for title in header], rows
 
 
-def _name(file: Path, entry: Any) -> str:
-    """Return the class of one entry of a JSON file: a name, or the synset of a pair.
+def _column(setting: str, file: Path, header: list[str], known: Sequence[str], what: str) -> int:
+    """Return where the best of the known columns stands.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: there is none.
     """
-    if isinstance(entry, list) and len(entry) == 2:
-        entry = entry[0]
-    if not isinstance(entry, str):
-        raise _error(file, f"holds {str(entry)[:40]!r} where a name should be")
-    return entry.strip()
+    titles = [title.lower() for title in header]
+    there = [titles.index(title) for title in known if title in titles]
+    if not there:
+        given = ", ".join(filter(None, header))
+        raise _error(setting, file, f"has no column {what}, only {given!a}")
+    return there[0]
 
 
-def _csv(file: Path, text: str) -> list[str]:
-    """Return the names in a CSV.
-
-    Raises:
-        ValueError: it lacks a column.
-    """
-    lines = text.splitlines()
-    try:
-        header, *rows = csv.reader(lines, delimiter=max(",;\t", key=lines[0].count), strict=True)
-    except (csv.Error, ValueError) as error:
-        raise _error(file, f"is no CSV: {error}") from error
-    titles = [title.strip().lower() for title in header]
-    missing = [title for title in ("index", "name") if title not in titles]
-    if missing:
-        raise _error(file, f"has no column {missing[0]}, only {', '.join(titles)!a}")
-    index, name = titles.index("index"), titles.index("name")
-    full = [row for row in rows if any(cell.strip() for cell in row)]
-    short = next((row for row in full if len(row) <= max(index, name)), None)
-    if short is not None:
-        raise _error(file, f"has the row {','.join(short)!a}, which is too short")
-    return _in_order(file, ((row[index], row[name].strip()) for row in full))
-
-
-def _in_order(file: Path, pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Return names in the order of their numbers.
-
-    Raises:
-        ValueError: a number is none, missing, or there twice.
-    """
-    found: dict[int, str] = {}
-    for key, name in pairs:
-        digits = key.strip()
-        if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
-            raise _error(file, f"has the number {key[:40]!a}; classes count from 0")
-        if int(digits) in found:
-            raise _error(file, f"has class {int(digits)} twice")
-        found[int(digits)] = name
-    gap = next((number for number in range(len(found)) if number not in found), None)
-    if gap is not None:
-        raise _error(file, f"has no class {gap}, but {max(found)}; classes count from 0")
-    return [found[number] for number in range(len(found))]
-
-
-def _checked(file: Path, found: list[str]) -> tuple[str, ...]:
-    """Return the names if there are any, and each is one of its own.
-
-    Raises:
-        ValueError: they are not.
-    """
-    if not found:
-        raise _error(file, "holds no names")
-    if "" in found:
-        raise _error(file, f"has no name for class {found.index('')}")
-    name, times = Counter(found).most_common(1)[0]
-    if times > 1:
-        first = found.index(name)
-        raise _error(
-            file, f"calls both class {first} and class {found.index(name, first + 1)} {name[:40]!a}"
-        )
-    return tuple(found)
-
-
-def _error(file: Path, problem: str) -> ValueError:
-    """Return the error for a file of names."""
-    return ValueError(f"model.classes={file} {problem}. {ACCEPTED_NAMES}.")
+def _error(setting: str, file: Path, problem: str) -> ValueError:
+    """Return the error for a file that a setting names."""
+    return ValueError(f"{setting}={file} {problem}. {ACCEPTED[setting]}.")

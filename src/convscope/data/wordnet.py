@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
+from graphlib import TopologicalSorter
 from importlib.resources import files
 
 
@@ -62,11 +63,19 @@ class Taxonomy:
         return {wnid: inside for inside, wnid in ordered}
 
     @cached_property
+    def above(self) -> dict[str, frozenset[str]]:
+        """Each synset with all that stand above it; those above a synset come before it."""
+        found: dict[str, frozenset[str]] = {}
+        for wnid in TopologicalSorter(self.hypernyms).static_order():
+            found[wnid] = frozenset({wnid}).union(*(found[one] for one in self.hypernyms[wnid]))
+        return found
+
+    @cached_property
     def _leaves(self) -> dict[str, frozenset[str]]:
         """The classes at or below each synset."""
         below: dict[str, set[str]] = {wnid: set() for wnid in self.words}
         for leaf in self.classes:
-            for wnid in self._above(leaf):
+            for wnid in self.above[leaf]:
                 below[wnid].add(leaf)
         return {wnid: frozenset(leaves) for wnid, leaves in below.items()}
 
@@ -79,24 +88,9 @@ class Taxonomy:
     def _depths(self) -> dict[str, int]:
         """The most steps from the root to each synset."""
         depths: dict[str, int] = {}
-
-        def depth(wnid: str) -> int:
-            if wnid not in depths:
-                depths[wnid] = 1 + max(map(depth, self.hypernyms[wnid]), default=-1)
-            return depths[wnid]
-
-        for wnid in self.words:
-            depth(wnid)
+        for wnid in self.above:
+            depths[wnid] = 1 + max((depths[one] for one in self.hypernyms[wnid]), default=-1)
         return depths
-
-    def _above(self, wnid: str) -> set[str]:
-        """Return a synset and all that stand above it."""
-        found, waiting = set(), [wnid]
-        while waiting:
-            if (here := waiting.pop()) not in found:
-                found.add(here)
-                waiting += self.hypernyms[here]
-        return found
 
     def _vagueness(self, wnid: str) -> tuple[int, int, str]:
         """Return what sorts the most specific synset first."""
@@ -122,26 +116,12 @@ def lin(one: str, other: str) -> float:
 
     Source: Lin, "An Information-Theoretic Definition of Similarity", 1998.
     """
-    first, second = _information(one), _information(other)
-    if first + second == 0:
-        return 1.0
-    shared = max(map(_information, _above(one) & _above(other)), default=0.0)
-    return 2 * shared / (first + second)
+    known = taxonomy()
 
+    def information(wnid: str) -> float:
+        """Return -log of a synset's share of ImageNet's classes."""
+        return -math.log(max(len(known.leaves(wnid)), 1) / len(known.classes))
 
-@cache
-def _information(wnid: str) -> float:
-    """Return the information of a synset: -log of its share of ImageNet's classes."""
-    leaves = max(len(taxonomy().leaves(wnid)), 1)
-    return -math.log(leaves / len(taxonomy().classes))
-
-
-@cache
-def _above(wnid: str) -> frozenset[str]:
-    """Return a synset and all that stand above it."""
-    found, waiting = set(), [wnid]
-    while waiting:
-        if (here := waiting.pop()) not in found:
-            found.add(here)
-            waiting += taxonomy().hypernyms[here]
-    return frozenset(found)
+    both = information(one) + information(other)
+    shared = max(map(information, known.above[one] & known.above[other]), default=0.0)
+    return 2 * shared / both if both else 1.0
