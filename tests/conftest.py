@@ -17,25 +17,25 @@ PHOTOGRAPHS = Path(__file__).parents[2] / "shared" / "images"
 @pytest.fixture(scope="session")
 def vgg16() -> Network:
     """The real network with its packaged weights; nobody may change it."""
-    from convscope.models.zoo.packaged import vgg16
+    from convscope.models.zoo.packaged import load
 
-    return vgg16()
+    return load("vgg16")
 
 
 @pytest.fixture(scope="session")
 def alexnet() -> Network:
     """The real network with its packaged weights; nobody may change it."""
-    from convscope.models.zoo.packaged import alexnet
+    from convscope.models.zoo.packaged import load
 
-    return alexnet()
+    return load("alexnet")
 
 
 @pytest.fixture(scope="session")
 def efficientnet_lite0() -> Network:
     """The real network with its packaged weights; nobody may change it."""
-    from convscope.models.zoo.packaged import efficientnet_lite0
+    from convscope.models.zoo.packaged import load
 
-    return efficientnet_lite0()
+    return load("efficientnet_lite0")
 
 
 @pytest.fixture(scope="session")

@@ -352,8 +352,8 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent)]
 from test_indexing import start
 from convscope.activations.indexing import survey
-from convscope.models.zoo.packaged import vgg16
-network = vgg16()
+from convscope.models.zoo.packaged import load
+network = load("vgg16")
 paths = sorted(Path(sys.argv[2]).iterdir())
 index = start(Path(sys.argv[3]), network, paths, layer="block1_conv2", size=48)
 for progress in survey(index, network, paths, 4):

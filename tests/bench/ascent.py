@@ -105,7 +105,7 @@ def main() -> None:
     arguments.add_argument("--steps", type=int, default=512, help="of Lucid's recipe")
     arguments.add_argument("--size", type=int, default=128)
     given = arguments.parse_args()
-    network = packaged.vgg16()
+    network = packaged.load("vgg16")
     goals = [Goal(Unit(LAYER, filter)) for filter in FILTERS[: given.units]]
     settings = read(AscentSettings, OmegaConf.to_container(OmegaConf.load(CONF)), "ascent")
     climb = recipe(settings, network, aim("channel"), (given.size, given.size))

@@ -21,7 +21,7 @@ from convscope.circuits.attribution import Sample, Sampler
 from convscope.circuits.faithfulness import Faithfulness, faithfulness
 from convscope.data import dataset
 from convscope.models.linear import linear
-from convscope.models.zoo.packaged import vgg16
+from convscope.models.zoo.packaged import load
 from convscope.stats import bootstrap
 
 SIZE, BATCH, POSITIONS, COUNT = 224, 8, 128, 10
@@ -35,7 +35,7 @@ def main() -> None:
     arguments.add_argument("--layer", default="block4_conv3")
     arguments.add_argument("--filters", type=int, default=32)
     given = arguments.parse_args()
-    network, start = vgg16(), time.process_time()
+    network, start = load("vgg16"), time.process_time()
     layer = network.find(given.layer)
     others = np.random.default_rng(0).permutation(layer.filters)
     filters = [17, *(int(one) for one in others if one != 17)][: given.filters]

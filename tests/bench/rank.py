@@ -84,9 +84,9 @@ def throughput(rounds: int, count: int) -> None:
     from convscope.activations.indexing import begin, survey
     from convscope.models.backend import tf
     from convscope.models.network import look, preactivation
-    from convscope.models.zoo.packaged import vgg16
+    from convscope.models.zoo.packaged import load
 
-    network = vgg16()
+    network = load("vgg16")
     model = look(network, {LAYER: preactivation(network.model.get_layer(LAYER))})
     forward = tf.function(
         lambda pixels: model(pixels)[LAYER],
@@ -210,9 +210,9 @@ def memory() -> None:
 def index_small(home: Path) -> None:
     """Index the photographs of a folder with an early layer at a small size."""
     from convscope.activations.indexing import begin, survey
-    from convscope.models.zoo.packaged import vgg16
+    from convscope.models.zoo.packaged import load
 
-    network = vgg16()
+    network = load("vgg16")
     paths = dataset.folder(home / "photographs")
     how, files = demand(network, paths, "block2_conv1", 48)
     index = begin(home, how, files, network)

@@ -20,7 +20,7 @@ from convscope.circuits.effects import Effects
 from convscope.data import dataset, photograph
 from convscope.models.linear import linear
 from convscope.models.network import inputs_of, tap
-from convscope.models.zoo import checkpoints
+from convscope.models.zoo import packaged
 from convscope.settings import FolderImages
 from convscope.stages import circuit as stage
 from convscope.stages.circuit import CircuitSettings, Settings
@@ -171,7 +171,7 @@ def test_the_document_is_plain_and_survives_json():
 @pytest.fixture(scope="module")
 def checkpoint():
     """The packaged file as an ordinary pickle, apart from the package's own reader."""
-    path = checkpoints.locate(checkpoints.PACKAGED["vgg16"])
+    path = packaged.PACKAGED["vgg16"].checkpoint.locate()
     return pickle.loads(path.read_bytes())["VGG16_0"]
 
 

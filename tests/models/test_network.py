@@ -12,11 +12,10 @@ from convscope.models.network import (
     inputs_of,
     layers,
     preactivation,
-    segment,
     tap,
 )
-from convscope.models.zoo.checkpoints import PACKAGED, Provenance, load
-from convscope.models.zoo.packaged import LOADERS, vgg16
+from convscope.models.zoo.checkpoints import Provenance
+from convscope.models.zoo.packaged import PACKAGED, load
 from convscope.unit import GREY, IMAGE, Unit
 
 L = keras.layers
@@ -32,8 +31,18 @@ def chain(*parts: keras.layers.Layer, channels: int = 3) -> Network:
     return Network("tiny", keras.Model(inputs, output), lambda image: image, Provenance("", ""))
 
 
+def stored() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Kernel and bias of each convolution of VGG16 as the checkpoint has them."""
+    found = PACKAGED["vgg16"]
+    arrays = found.read(found.checkpoint.content())
+    return {
+        name: (arrays[f"VGG16_0.Conv_{number}.kernel"], arrays[f"VGG16_0.Conv_{number}.bias"])
+        for number, name in enumerate(found.filters)
+    }
+
+
 def test_the_first_layers_equal_convolutions_written_out_from_the_checkpoint(vgg16):
-    arrays = load(PACKAGED["vgg16"])
+    arrays = stored()
     mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     value = (PIXELS - mean) / deviation
     expected = {}
@@ -50,12 +59,12 @@ def test_the_first_layers_equal_convolutions_written_out_from_the_checkpoint(vgg
 
 
 def test_every_layer_of_the_real_network_holds_the_kernel_of_its_own_name(vgg16):
-    for name, (kernel, bias) in load(PACKAGED["vgg16"]).items():
-        stored = vgg16.model.get_layer(name).get_weights()
-        np.testing.assert_array_equal(stored[0], kernel)
-        np.testing.assert_array_equal(stored[1], bias)
+    for name, (kernel, bias) in stored().items():
+        held = vgg16.model.get_layer(name).get_weights()
+        np.testing.assert_array_equal(held[0], kernel)
+        np.testing.assert_array_equal(held[1], bias)
     assert vgg16.model.trainable_weights == []
-    assert vgg16.weights == PACKAGED["vgg16"].provenance
+    assert vgg16.weights == PACKAGED["vgg16"].checkpoint.provenance
     assert (vgg16.name, vgg16.dtype) == ("vgg16", "float32")
 
 
@@ -71,8 +80,8 @@ def test_the_real_network_has_the_graph_and_the_names_of_keras_with_activations_
 
 
 def test_the_layers_are_the_convolutions_in_order_with_their_filters(vgg16):
-    assert layers(vgg16) == dict(PACKAGED["vgg16"].layers)
-    assert list(layers(vgg16)) == list(PACKAGED["vgg16"].layers)
+    assert layers(vgg16) == dict(PACKAGED["vgg16"].filters)
+    assert list(layers(vgg16)) == list(PACKAGED["vgg16"].filters)
     assert layers(chain(L.Conv2D(5, 3, name="a"), L.MaxPooling2D(), L.Conv2D(7, 1, name="b"))) == {
         "a": 5,
         "b": 7,
@@ -166,33 +175,9 @@ def test_nothing_beyond_the_deepest_layer_asked_for_is_computed(vgg16, pre):
     assert cut.isdisjoint(order[last + 1 :])
     assert set(order[1:last]) - {"block1_conv1"} <= cut
 
-    part = inside(segment(vgg16, "block2_pool", "block3_conv2", pre=pre))
-    assert part.isdisjoint(order[: order.index("block2_pool")] + order[last + 1 :])
-    assert "block3_conv1" in part
-
 
 def test_a_preactivation_is_computed_without_its_activation(vgg16):
     assert "block3_conv2.relu" not in inside(tap(vgg16, ["block3_conv2"], pre=True))
-
-
-@pytest.mark.parametrize("pre", [True, False])
-def test_segments_compose_to_the_whole(vgg16, pre):
-    maps = tap(vgg16, ["block1_pool", "block2_conv1"])(PIXELS)
-    whole = tap(vgg16, ["block3_conv1"], pre=pre)(PIXELS)["block3_conv1"]
-    for source in ("block1_pool", "block2_conv1"):
-        rest = segment(vgg16, source, "block3_conv1", pre=pre)(maps[source])
-        np.testing.assert_allclose(rest, whole, rtol=1e-4, atol=1e-4)
-    middle = segment(vgg16, "block1_pool", "block2_conv1")(maps["block1_pool"])
-    np.testing.assert_allclose(middle, maps["block2_conv1"], rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize(
-    "names", [("block3_conv1", "block2_conv2"), ("block5_pool", "block1_conv1")]
-)
-def test_a_segment_that_runs_backwards_is_refused(vgg16, names):
-    message = f"^{names[1]} of vgg16 does not come after {names[0]}. Name the earlier layer first.$"
-    with pytest.raises(ValueError, match=message):
-        segment(vgg16, *names)
 
 
 def test_the_bfloat16_network_is_close_and_leaves_the_first_as_it_was(vgg16):
@@ -217,8 +202,7 @@ def test_a_cast_to_the_format_it_has_is_the_same_network(vgg16):
 def test_the_weights_can_come_from_a_copy_and_are_checked(tmp_path):
     (tmp_path / "other.ckpt").write_bytes(b"short")
     with pytest.raises(ValueError, match=r"other\.ckpt is truncated: 5 of 58,866,625 bytes"):
-        vgg16(tmp_path / "other.ckpt")
-    assert list(LOADERS) == list(PACKAGED)
+        load("vgg16", tmp_path / "other.ckpt")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from convscope.models.backend import tf
 from convscope.models.network import MODES, Network, cast, tap
-from convscope.models.zoo import checkpoints
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.ascent import Ascent, Goal, ascend, sample_seed
 from convscope.optvis.objectives import Reading, Samples, channel, neuron
 from convscope.optvis.optimizers import cosine, rmsprop
@@ -28,7 +28,7 @@ def tiny(kernel, bias=0.0):
     second.set_weights(
         [2 * np.eye(kernel.shape[-1], dtype=np.float32)[None, None], np.zeros(kernel.shape[-1])]
     )
-    return Network("tiny", model, lambda pixels: pixels, checkpoints.Provenance("by hand", "0"))
+    return Network("tiny", model, lambda pixels: pixels, Provenance("by hand", "0"))
 
 
 KERNEL = np.random.default_rng(3).normal(size=(3, 3, 3, 5)).astype(np.float32)

@@ -7,7 +7,7 @@ import pytest
 
 from convscope.models.backend import tf
 from convscope.models.network import Network
-from convscope.models.zoo import checkpoints
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis import objectives
 from convscope.optvis.objectives import (
     Objective,
@@ -390,7 +390,7 @@ def network(layers, classes=0):
         value = keras.layers.Dense(classes, activation="softmax", name="head")(pooled)
     model = keras.Model(image, value)
     model.set_weights([RANDOM.normal(size=part.shape) for part in model.get_weights()])
-    return Network("tiny", model, lambda pixels: pixels, checkpoints.Provenance("by hand", "0"))
+    return Network("tiny", model, lambda pixels: pixels, Provenance("by hand", "0"))
 
 
 @pytest.mark.parametrize(("size", "strides", "rates", "padding"), CASES)

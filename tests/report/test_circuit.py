@@ -13,7 +13,7 @@ from convscope.circuits.attribution import Sampler
 from convscope.models.linear import linear
 from convscope.models.network import Network, inputs_of
 from convscope.models.receptive_field import Inside
-from convscope.models.zoo import checkpoints
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.ascent import Goal, Optimum
 from convscope.report.circuit import Dossier
 from convscope.stages.circuit import measure
@@ -31,7 +31,7 @@ def dossier(tmp_path_factory):
     second = keras.layers.Conv2D(2, (1, 2), padding="same", name="b")
     model = keras.Model(image, second(first(image)))
     second.set_weights([np.stack([KERNEL * 0, KERNEL], -1), np.array([0, 0.5], np.float32)])
-    network = Network("tiny", model, lambda pixels: pixels, checkpoints.Provenance("by hand", "0"))
+    network = Network("tiny", model, lambda pixels: pixels, Provenance("by hand", "0"))
     folder = tmp_path_factory.mktemp("photographs")
     for number in range(3):
         noise = np.random.default_rng(number).integers(0, 255, (20, 31, 3), np.uint8)

@@ -15,7 +15,8 @@ from asked import environment
 from PIL import Image
 from wandb_reader import OfflineRun
 
-from convscope.models.zoo import checkpoints
+from convscope.models.zoo import packaged
+from convscope.models.zoo.checkpoints import pickled_arrays
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +72,8 @@ def test_a_run_writes_the_files_of_its_contract(main_job):
 def test_the_kernel_table_lists_every_input_and_repeats_the_checkpoint(main_job):
     folder, _ = main_job
     table = rows(folder / "tables" / "kernels.csv")
-    kernel, bias = checkpoints.load(checkpoints.PACKAGED["vgg16"])["block4_conv3"]
+    stored = pickled_arrays(packaged.PACKAGED["vgg16"].checkpoint.content())
+    kernel, bias = (stored[f"VGG16_0.Conv_9.{part}"] for part in ("kernel", "bias"))
     own = kernel[..., 17].astype(np.float64)
     assert tuple(table[0])[: len(COLUMNS)] == COLUMNS
     assert len(table) == 512
@@ -118,7 +120,7 @@ def test_the_summary_names_weights_photographs_versions_and_seconds(main_job):
     folder, _ = main_job
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "done"
-    assert summary["weights"]["sha256"] == checkpoints.PACKAGED["vgg16"].sha256
+    assert summary["weights"]["sha256"] == packaged.PACKAGED["vgg16"].checkpoint.sha256
     assert summary["images"]["count"] == 17
     assert {"total", "load", "index", "ascend", "report"} <= summary["seconds"].keys()
     assert {"tensorflow", "keras", "numpy", "wandb"} <= summary["versions"].keys()
@@ -181,7 +183,7 @@ def test_the_report_shows_all_inputs_and_the_unit(main_job):
     page = (folder / "report.html").read_text()
     assert "block4_conv3:17" in page
     assert all(f"block4_conv2<wbr>:{number}<" in page for number in (0, 208, 511))
-    assert checkpoints.PACKAGED["vgg16"].source in page
+    assert packaged.PACKAGED["vgg16"].checkpoint.source in page
 
 
 def test_a_layer_behind_a_pool_names_the_filters_before_the_pool(tmp_path):

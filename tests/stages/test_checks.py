@@ -10,7 +10,7 @@ from PIL import Image
 from convscope.data import dataset, imagenet_samples
 from convscope.models.backend import keras
 from convscope.models.network import build
-from convscope.models.zoo import checkpoints, registry
+from convscope.models.zoo import packaged, registry
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.models.zoo.registry import _drawn, outline
 from convscope.settings import FolderImages, ImagenetImages, SampleImages
@@ -19,7 +19,7 @@ from convscope.unit import Unit
 
 VGG16 = asked.model("vgg16")
 SAMPLES = SampleImages("samples", 64, "crop", 8)
-SHA256 = checkpoints.PACKAGED["vgg16"].sha256
+SHA256 = packaged.PACKAGED["vgg16"].checkpoint.sha256
 OPTIMA = """\
 layer,filter,sample,objective,size,steps,activation_start,activation,activation_mean,quantile,\
 alive,seconds,attempt,sign,score,stopped
@@ -176,7 +176,7 @@ def test_a_picture_is_checked_by_opening_it(tmp_path):
 def test_the_provenance_names_weights_photographs_and_processor(vgg16, monkeypatch):
     paths = dataset.photographs(SAMPLES)
     found = launch.provenance(vgg16, SAMPLES, paths, 2, "float32")
-    assert found["weights"]["sha256"] == checkpoints.PACKAGED["vgg16"].sha256
+    assert found["weights"]["sha256"] == packaged.PACKAGED["vgg16"].checkpoint.sha256
     assert found["images"]["count"] == 17
     assert found["images"]["skipped"] == 2
     assert found["images"]["fit"] == "crop" and found["images"]["commit"] is None

@@ -17,7 +17,7 @@ from asked import environment
 from PIL import Image
 from wandb_reader import OfflineRun
 
-from convscope.models.zoo import checkpoints
+from convscope.models.zoo import packaged
 from convscope.stages import maximize
 from convscope.stages.resume import JOURNAL, read
 
@@ -111,7 +111,7 @@ def test_a_picture_says_where_it_comes_from(several):
     (row,) = (row for row in rows(folder) if row["filter"] == "40")
     assert text["convscope:unit"] == "block2_conv2:40"
     assert float(text["convscope:activation"]) == pytest.approx(float(row["activation"]), rel=1e-5)
-    assert checkpoints.PACKAGED["vgg16"].sha256 in text["convscope:weights"]
+    assert packaged.PACKAGED["vgg16"].checkpoint.sha256 in text["convscope:weights"]
     assert json.loads(text["convscope:settings"])["ascent"]["steps"] == 12
     assert text["convscope:seed"] == "0"
 
@@ -121,7 +121,7 @@ def test_the_summary_holds_results_and_provenance(several):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["status"] == "done"
     assert summary["filter"] == [5, "40-41"]
-    assert summary["weights"]["sha256"] == checkpoints.PACKAGED["vgg16"].sha256
+    assert summary["weights"]["sha256"] == packaged.PACKAGED["vgg16"].checkpoint.sha256
     assert summary["images"]["count"] == 17
     assert summary["maximize/images"] == 3
     assert (folder / summary["maximize/picture"]).is_file()

@@ -7,7 +7,7 @@ from cards import card
 
 from convscope.data.dataset import Batch
 from convscope.models.network import Network
-from convscope.models.zoo import checkpoints
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.ascent import Goal, Optimum, Step
 from convscope.optvis.recipe import aim, batches, goals, recipe
 from convscope.stages.optima import Studio, climbed, judge
@@ -64,7 +64,7 @@ def test_the_quantile_counts_positions_below_over_all_photographs_so_far():
     model = keras.Model(image, layer(image))
     # Filter 0 sees red, filter 1 red upside down.
     layer.set_weights([np.array([[[[1, -1], [0, 0], [0, 0]]]], np.float32), np.zeros(2)])
-    network = Network("tiny", model, lambda pixels: pixels, checkpoints.Provenance("by hand", "0"))
+    network = Network("tiny", model, lambda pixels: pixels, Provenance("by hand", "0"))
     pixels = np.zeros((2, 1, 4, 3), np.float32)
     pixels[0, 0, :, 0], pixels[1, 0, :, 0] = [0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]
     batches = [Batch((at,), (Path(str(at)),), pixels[at : at + 1], (), (), ()) for at in range(2)]
@@ -87,7 +87,7 @@ def test_a_short_last_batch_is_neither_traced_anew_nor_kept_twice(tmp_path):
     layer = keras.layers.Conv2D(5, 3, name="a", activation="relu")
     network = Network(
         "tiny", keras.Model(image, layer(image)), lambda pixels: pixels,
-        checkpoints.Provenance("by hand", "0"),
+        Provenance("by hand", "0"),
     )  # fmt: skip
     climb = recipe(ascent(steps=2, precision="float32"), network, aim("channel"), (12, 9))
     every = goals([Unit("a", number) for number in range(5)], (1,), 1)

@@ -24,7 +24,7 @@ from convscope.models.graph import (
     keeps,
     operations,
 )
-from convscope.models.zoo import checkpoints
+from convscope.models.zoo.checkpoints import Provenance
 from convscope.unit import GREY, IMAGE, Unit
 
 # ITU-R BT.601: how much of red, green and blue is in a grey; Pillow's mode L does the same.
@@ -146,7 +146,7 @@ class Network:
     name: str
     model: keras.Model
     preprocess: Callable[[tf.Tensor], tf.Tensor]
-    weights: checkpoints.Provenance
+    weights: Provenance
     dtype: str = "float32"
     classes: tuple[str, ...] = ()
     size: int | None = None
@@ -221,7 +221,7 @@ def build(
     name: str,
     model: keras.Model,
     mode: str,
-    provenance: checkpoints.Provenance,
+    provenance: Provenance,
     classes: Sequence[str] = (),
     size: int | None = None,
 ) -> Network:
@@ -352,29 +352,6 @@ def look(network: Network, tensors: Mapping[str, keras.KerasTensor]) -> keras.Mo
     return keras.Model(
         image, {name: keras.ops.cast(value, "float32") for name, value in values.items()}
     )
-
-
-def segment(network: Network, source: str, target: str, *, pre: bool = False) -> keras.Model:
-    """Return a model from the activations of layer `source` to those of the later `target`.
-
-    Args:
-        network: the network to cut.
-        source: the layer whose activations go in.
-        target: the layer whose activations, or preactivations, come out.
-        pre: take the target's preactivations.
-
-    Raises:
-        ValueError: `target` cannot be computed from `source` alone.
-    """
-    graph = network.graph([source, target])
-    start = activation(network, source)
-    output = preactivation(graph[target]) if pre else activation(network, target)
-    if source not in behind([graph[target]]) or source == target:
-        raise ValueError(
-            f"{target} of {network.name} does not come after {source}. Name the earlier layer "
-            "first."
-        )
-    return keras.Model(start, output)
 
 
 def inputs_of(network: Network, name: str) -> tuple[Unit, ...]:

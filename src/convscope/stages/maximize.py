@@ -161,7 +161,7 @@ def check(settings: Settings) -> None:
     registry.check_canvas(settings.ascent, settings.model, settings.layer)
     if stage.position and isinstance(settings.ascent.size, int):
         side = settings.ascent.size
-        rows, columns = registry.positions(settings.model, settings.layer, (side, side))
+        rows, columns = registry.outline(settings.model).positions(settings.layer, (side, side))
         if stage.position[0] >= rows or stage.position[1] >= columns:
             raise ValueError(
                 f"stage.position={list(stage.position)} lies outside the map of {settings.layer},"

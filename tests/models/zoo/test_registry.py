@@ -11,7 +11,6 @@ from convscope.models.zoo.registry import (
     network,
     outline,
     packaged_name,
-    positions,
 )
 from convscope.unit import Unit
 
@@ -70,8 +69,8 @@ def test_the_least_size_leaves_one_position_and_a_fixed_network_has_one_size(tmp
 
 
 def test_positions_are_those_of_the_map():
-    assert positions(asked.model("alexnet"), "conv1", (224, 227)) == (55, 56)
-    assert positions(LITE0, "block3b_add", (224, 225)) == (28, 29)
+    assert outline(asked.model("alexnet")).positions("conv1", (224, 227)) == (55, 56)
+    assert outline(LITE0).positions("block3b_add", (224, 225)) == (28, 29)
 
 
 def test_a_layer_that_passes_on_channels_names_the_one_to_ask_for():

