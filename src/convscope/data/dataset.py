@@ -1,4 +1,4 @@
-"""Photographs: found in folders, decoded to [0, 1] ahead of use, the unreadable set aside."""
+"""Photographs of a run: found, checked, streamed to [0, 1] ahead of use, and recorded."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ MARGIN = 0.5  # mid-grey, what a padded view shows beside the photograph
 THREADS = 16
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Photographs on their way into the network.
+def photographs(settings: ImageSettings) -> tuple[Path, ...]:
+    """Return the files that are shown to the network.
 
-    Attributes:
-        places: where each readable photograph stood in what was given, from 0.
-        paths: the files of those, in order.
-        pixels: float32 `(photographs, size, size, 3)` in [0, 1].
-        views: how each is shown.
-        digests: SHA-256 of each file's content, 32 bytes.
-        skipped: (file, reason) of those that turned out unreadable, in order.
+    Raises:
+        ValueError, FileNotFoundError: there are none, or they cannot be fetched.
     """
+    if settings.root is not None:
+        return folder(Path(settings.root).expanduser())
+    if settings.name == "imagenet_samples":
+        return folder(imagenet_samples.imagenet_samples())
+    return samples()
 
-    places: tuple[int, ...]
-    paths: tuple[Path, ...]
-    pixels: np.ndarray
-    views: tuple[View, ...]
-    digests: tuple[bytes, ...]
-    skipped: tuple[tuple[Path, str], ...]
+
+def root(settings: ImageSettings) -> Path | None:
+    """Return the folder that the photographs lie in; None for those that a package brings."""
+    if settings.root is not None:
+        given = Path(settings.root).expanduser()
+        return given.parent if given.is_file() else given
+    return imagenet_samples.home() if settings.name == "imagenet_samples" else None
 
 
 def samples() -> tuple[Path, ...]:
@@ -108,20 +108,124 @@ def folder(root: Path) -> tuple[Path, ...]:
     return tuple(root / name for name in names)
 
 
-def shown(picture: Image.Image, size: int, fit: Fit = "crop") -> tuple[np.ndarray, View]:
-    """Return what the network sees of a photograph, `(size, size, 3)` in [0, 1], and its view.
+def _walk(root: Path) -> set[str]:
+    """Return the names below `root` of what may be photographs, and of folders that stay shut."""
+    found: set[str] = set()
+    seen: set[tuple[int, int]] = set()
+    folders, links = [""], list[str]()
+    while folders or links:
+        # Links wait until all real folders are seen, and are taken in order: one that leads to a
+        # folder seen before, or above itself, adds nothing, however the system lists the files.
+        if not folders:
+            links.sort(key=_parts, reverse=True)
+        name = folders.pop() if folders else links.pop()
+        try:
+            status = (root / name).stat()
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(root / name) as entries:
+                inside = list(entries)
+            if name and any(entry.name in OWN for entry in inside):
+                continue
+            for entry in inside:
+                below = f"{name}/{entry.name}" if name else entry.name
+                if os.path.splitext(entry.name)[1].lower() in ENDINGS:  # noqa: PTH122
+                    found.add(below)
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(below)
+                elif entry.is_symlink() and (root / below).is_dir():
+                    links.append(below)
+        except OSError:
+            found.add(name)
+    return found
 
-    It is brought to size with an antialiased bicubic filter; `view` says what `fit` does.
+
+def _parts(name: str) -> list[str]:
+    """Return what names are sorted by: a folder's own files stand together."""
+    return name.split("/")
+
+
+def labels(settings: ImageSettings, paths: Sequence[Path]) -> Labels:
+    """Return the classes of the photographs.
+
+    Raises:
+        ValueError: the table that images.labels names cannot be used.
     """
-    pixels = np.empty((size, size, 3), np.float32)
-    return pixels, _show(picture, size, fit, pixels)
+    table = Path(settings.labels).expanduser() if settings.labels is not None else None
+    return labels_of(paths, root(settings), table)
 
 
-def filling(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """Return a photograph that fills `(height, width, 3)`, its middle kept, in [0, 1]."""
-    height, width = size
-    cut = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
-    return np.asarray(cut, np.float32) / 255.0
+def halves(digests: np.ndarray) -> np.ndarray:
+    """Return which photographs belong to the discovery half, bool `(N,)`.
+
+    They are those whose file's SHA-256 begins with an even byte. So a photograph is in the same
+    half in every run, whatever lies beside it, and copies of a file never face each other.
+
+    Args:
+        digests: uint8 `(N, 32)`.
+    """
+    return digests[:, 0] % 2 == 0
+
+
+def check_readable(settings: ImageSettings) -> None:
+    """Raise unless there is a photograph that can be read, and labels that fit.
+
+    What images=imagenet_samples needs is fetched here, where it has not been before.
+
+    Raises:
+        ValueError, FileNotFoundError: no folder, no image in it, none that can be read, or a table
+            of labels that does not fit them.
+    """
+    paths = photographs(settings)
+    if settings.labels is not None:
+        labels(settings, paths)
+    reason = ""
+    for path in paths:
+        try:
+            photograph.load(path)
+        except ValueError as error:
+            reason = reason or f"{text.spelled(path.name)} is {error}"
+            continue
+        return
+    raise ValueError(
+        f"images.root={settings.root} holds no image that can be read: {reason}."
+        " Give a folder of photographs."
+    )
+
+
+def check_picture(name: str, given: str | None) -> None:
+    """Raise ValueError unless the setting `name` gives the path of a picture, or nothing."""
+    if given is None:
+        return
+    path = Path(given).expanduser()
+    try:
+        photograph.load(path)
+    except ValueError as error:
+        raise ValueError(
+            f"{name}={given} is no picture: {error}. Give the path of a PNG, JPEG or WebP file."
+        ) from error
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Photographs on their way into the network.
+
+    Attributes:
+        places: where each readable photograph stood in what was given, from 0.
+        paths: the files of those, in order.
+        pixels: float32 `(photographs, size, size, 3)` in [0, 1].
+        views: how each is shown.
+        digests: SHA-256 of each file's content, 32 bytes.
+        skipped: (file, reason) of those that turned out unreadable, in order.
+    """
+
+    places: tuple[int, ...]
+    paths: tuple[Path, ...]
+    pixels: np.ndarray
+    views: tuple[View, ...]
+    digests: tuple[bytes, ...]
+    skipped: tuple[tuple[Path, str], ...]
 
 
 def batches(paths: Sequence[Path], size: int, count: int, fit: Fit = "crop") -> Iterator[Batch]:
@@ -130,6 +234,13 @@ def batches(paths: Sequence[Path], size: int, count: int, fit: Fit = "crop") -> 
     with closing(stream((paths[start : start + count] for start in starts), size, fit)) as found:
         for start, batch in zip(starts, found, strict=True):
             yield replace(batch, places=tuple(start + place for place in batch.places))
+
+
+def pixels_of(paths: Sequence[Path], shown: ImageSettings) -> Iterator[np.ndarray]:
+    """Yield photographs as the network sees them, a batch at a time, without those gone by now."""
+    for batch in batches(paths, shown.side, shown.batch, shown.fit):
+        if batch.paths:
+            yield batch.pixels
 
 
 def stream(
@@ -161,24 +272,6 @@ def stream(
             yield waiting.popleft().batch()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def fingerprint(paths: Sequence[Path]) -> str:
-    """Return a SHA-256 over the names and contents of the files, in order."""
-    return fingerprint_of([path.name for path in paths], (digest(path) for path in paths))
-
-
-def fingerprint_of(names: Iterable[str], digests: Iterable[bytes | None]) -> str:
-    """Return what `fingerprint` does, from what is known already.
-
-    Args:
-        names: the files' names, without their folders.
-        digests: SHA-256 of each file's content; None where it could not be read.
-    """
-    total = hashlib.sha256()
-    for name, content in zip(names, digests, strict=True):
-        total.update(os.fsencode(name) + b"\0" + (content or b"unreadable"))
-    return total.hexdigest()
 
 
 class _Part:
@@ -236,44 +329,6 @@ def _show(picture: Image.Image, size: int, fit: Fit, out: np.ndarray) -> View:
     return made
 
 
-def _walk(root: Path) -> set[str]:
-    """Return the names below `root` of what may be photographs, and of folders that stay shut."""
-    found: set[str] = set()
-    seen: set[tuple[int, int]] = set()
-    folders, links = [""], list[str]()
-    while folders or links:
-        # Links wait until all real folders are seen, and are taken in order: one that leads to a
-        # folder seen before, or above itself, adds nothing, however the system lists the files.
-        if not folders:
-            links.sort(key=_parts, reverse=True)
-        name = folders.pop() if folders else links.pop()
-        try:
-            status = (root / name).stat()
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(root / name) as entries:
-                inside = list(entries)
-            if name and any(entry.name in OWN for entry in inside):
-                continue
-            for entry in inside:
-                below = f"{name}/{entry.name}" if name else entry.name
-                if os.path.splitext(entry.name)[1].lower() in ENDINGS:  # noqa: PTH122
-                    found.add(below)
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(below)
-                elif entry.is_symlink() and (root / below).is_dir():
-                    links.append(below)
-        except OSError:
-            found.add(name)
-    return found
-
-
-def _parts(name: str) -> list[str]:
-    """Return what names are sorted by: a folder's own files stand together."""
-    return name.split("/")
-
-
 def _hush() -> None:
     """Silence Pillow's remarks; sizes are checked here, and damage ends in an error anyway."""
     warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -286,100 +341,47 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def halves(digests: np.ndarray) -> np.ndarray:
-    """Return which photographs belong to the discovery half, bool `(N,)`.
+def shown(picture: Image.Image, size: int, fit: Fit = "crop") -> tuple[np.ndarray, View]:
+    """Return what the network sees of a photograph, `(size, size, 3)` in [0, 1], and its view.
 
-    They are those whose file's SHA-256 begins with an even byte. So a photograph is in the same
-    half in every run, whatever lies beside it, and copies of a file never face each other.
+    It is brought to size with an antialiased bicubic filter; `view` says what `fit` does.
+    """
+    pixels = np.empty((size, size, 3), np.float32)
+    return pixels, _show(picture, size, fit, pixels)
+
+
+def filling(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
+    """Return a photograph that fills `(height, width, 3)`, its middle kept, in [0, 1]."""
+    height, width = size
+    cut = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
+    return np.asarray(cut, np.float32) / 255.0
+
+
+def fingerprint(paths: Sequence[Path]) -> str:
+    """Return a SHA-256 over the names and contents of the files, in order."""
+    return fingerprint_of([path.name for path in paths], (digest(path) for path in paths))
+
+
+def fingerprint_of(names: Iterable[str], digests: Iterable[bytes | None]) -> str:
+    """Return what `fingerprint` does, from what is known already.
 
     Args:
-        digests: uint8 `(N, 32)`.
+        names: the files' names, without their folders.
+        digests: SHA-256 of each file's content; None where it could not be read.
     """
-    return digests[:, 0] % 2 == 0
-
-
-def pixels_of(paths: Sequence[Path], shown: ImageSettings) -> Iterator[np.ndarray]:
-    """Yield photographs as the network sees them, a batch at a time, without those gone by now."""
-    for batch in batches(paths, shown.side, shown.batch, shown.fit):
-        if batch.paths:
-            yield batch.pixels
-
-
-def check_readable(settings: ImageSettings) -> None:
-    """Raise unless there is a photograph that can be read, and labels that fit.
-
-    What images=imagenet_samples needs is fetched here, where it has not been before.
-
-    Raises:
-        ValueError, FileNotFoundError: no folder, no image in it, none that can be read, or a table
-            of labels that does not fit them.
-    """
-    paths = photographs(settings)
-    if settings.labels is not None:
-        labels(settings, paths)
-    reason = ""
-    for path in paths:
-        try:
-            photograph.load(path)
-        except ValueError as error:
-            reason = reason or f"{text.spelled(path.name)} is {error}"
-            continue
-        return
-    raise ValueError(
-        f"images.root={settings.root} holds no image that can be read: {reason}."
-        " Give a folder of photographs."
-    )
-
-
-def check_picture(name: str, given: str | None) -> None:
-    """Raise ValueError unless the setting `name` gives the path of a picture, or nothing."""
-    if given is None:
-        return
-    path = Path(given).expanduser()
-    try:
-        photograph.load(path)
-    except ValueError as error:
-        raise ValueError(
-            f"{name}={given} is no picture: {error}. Give the path of a PNG, JPEG or WebP file."
-        ) from error
-
-
-def photographs(settings: ImageSettings) -> tuple[Path, ...]:
-    """Return the files that are shown to the network.
-
-    Raises:
-        ValueError, FileNotFoundError: there are none, or they cannot be fetched.
-    """
-    if settings.root is not None:
-        return folder(Path(settings.root).expanduser())
-    if settings.name == "imagenet_samples":
-        return folder(imagenet_samples.imagenet_samples())
-    return samples()
-
-
-def root(settings: ImageSettings) -> Path | None:
-    """Return the folder that the photographs lie in; None for those that a package brings."""
-    if settings.root is not None:
-        given = Path(settings.root).expanduser()
-        return given.parent if given.is_file() else given
-    return imagenet_samples.home() if settings.name == "imagenet_samples" else None
-
-
-def labels(settings: ImageSettings, paths: Sequence[Path]) -> Labels:
-    """Return the classes of the photographs.
-
-    Raises:
-        ValueError: the table that images.labels names cannot be used.
-    """
-    table = Path(settings.labels).expanduser() if settings.labels is not None else None
-    return labels_of(paths, root(settings), table)
+    total = hashlib.sha256()
+    for name, content in zip(names, digests, strict=True):
+        total.update(os.fsencode(name) + b"\0" + (content or b"unreadable"))
+    return total.hexdigest()
 
 
 def record(settings: ImageSettings, count: int, sha256: str, skipped: int) -> dict[str, object]:
     """Return which photographs were shown, for the summary of a run."""
+    # Other photographs are not fetched by git.
+    home = root(settings) if settings.name == "imagenet_samples" else None
     return {
         "name": settings.name,
-        "commit": _commit(settings),
+        "commit": imagenet_samples.commit(home) if home else None,
         "fit": settings.fit,
         "count": count,
         "sha256": sha256,
@@ -390,9 +392,3 @@ def record(settings: ImageSettings, count: int, sha256: str, skipped: int) -> di
 def aside(count: int) -> str:
     """Return in words that files were set aside."""
     return "1 file was set aside" if count == 1 else f"{count:,} files were set aside"
-
-
-def _commit(settings: ImageSettings) -> str | None:
-    """Return the commit of a set that is fetched by git; None for other photographs."""
-    folder = root(settings) if settings.name == "imagenet_samples" else None
-    return imagenet_samples.commit(folder) if folder else None
