@@ -23,8 +23,8 @@ LEVELS = [level.strip(" ()").split(", ") for level in RULE.split(">")]
 HOMES = {
     "tensorflow": ("models.backend", False),
     "keras": ("models.backend", False),
-    "hydra": ("run stages.launch", False),
-    "omegaconf": ("run stages.launch", False),
+    "hydra": ("run stages.launch stages.refusals", False),
+    "omegaconf": ("run stages.launch stages.refusals", False),
     "wandb": ("tracking.wandb", True),
     "rich": ("tracking.tracker", False),
     "jinja2": ("report.html", False),

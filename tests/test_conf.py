@@ -74,7 +74,7 @@ def test_every_stage_reads_the_whole_config_and_nothing_of_it_is_left_over(stage
 
 
 def test_the_stages_of_run_py_and_of_the_help_are_the_files_of_the_stage_group() -> None:
-    code = "import run; print(*sorted(run.STAGES)); print(run.usage())"
+    code = "import run; print(*sorted(run.STAGES)); print(run.launch.usage(run.CONF))"
     told = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout

@@ -14,7 +14,7 @@ from convscope.models.zoo import packaged, registry
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.models.zoo.registry import _drawn, outline
 from convscope.settings import FolderImages, ImagenetImages, SampleImages
-from convscope.stages import checks, launch, resume
+from convscope.stages import checks, resume
 from convscope.unit import Unit
 
 VGG16 = asked.model("vgg16")
@@ -175,7 +175,7 @@ def test_a_picture_is_checked_by_opening_it(tmp_path):
 
 def test_the_provenance_names_weights_photographs_and_processor(vgg16, monkeypatch):
     paths = dataset.photographs(SAMPLES)
-    found = launch.provenance(vgg16, SAMPLES, paths, 2, "float32")
+    found = checks.provenance(vgg16, SAMPLES, paths, 2, "float32")
     assert found["weights"]["sha256"] == packaged.PACKAGED["vgg16"].checkpoint.sha256
     assert found["images"]["count"] == 17
     assert found["images"]["skipped"] == 2
@@ -183,7 +183,7 @@ def test_the_provenance_names_weights_photographs_and_processor(vgg16, monkeypat
     assert found["precision"] == "float32"
     monkeypatch.setattr(imagenet_samples, "commit", lambda folder: f"of {folder}")
     mine = ImagenetImages("imagenet_samples", 64, "crop", 8, "/copy", None)
-    found = launch.provenance(vgg16, mine, paths, 0, "float32")
+    found = checks.provenance(vgg16, mine, paths, 0, "float32")
     assert found["images"]["commit"] == "of /copy"
 
 

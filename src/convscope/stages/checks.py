@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from convscope.data.dataset import check_readable
+from convscope.data import dataset
+from convscope.models.precision import device, resolve
 from convscope.models.zoo import registry
 from convscope.models.zoo.registry import check_size
 from convscope.settings import ImageSettings, ModelSettings
 from convscope.unit import Choice, Unit, filters
+
+if TYPE_CHECKING:
+    from convscope.models.network import Network
 
 USUAL = 224  # pixels of a side, for a network of which no other size is known
 
@@ -57,4 +63,21 @@ def check_photographs(
     """
     if layer is not None:
         check_size("images.size", settings.size, registry.outline(model), layer)
-    check_readable(settings)
+    dataset.check_readable(settings)
+
+
+def provenance(
+    network: Network,
+    settings: ImageSettings,
+    paths: Sequence[Path],
+    skipped: int,
+    precision: str,
+) -> dict[str, object]:
+    """Return where the results of a run come from, for its summary."""
+    return {
+        "model": network.name,
+        "weights": asdict(network.weights),
+        "images": dataset.record(settings, len(paths), dataset.fingerprint(paths), skipped),
+        "device": device(),
+        "precision": resolve(precision),
+    }

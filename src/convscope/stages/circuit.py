@@ -21,7 +21,7 @@ from convscope.settings import (
     Range,
     Share,
 )
-from convscope.stages import checks, launch
+from convscope.stages import checks
 from convscope.tracking.tracker import Tracker
 from convscope.unit import IMAGE, Unit
 
@@ -475,7 +475,7 @@ def summary(
         "layer": unit.layer,
         "filter": unit.filter,
         "seed": settings.seed,
-        **launch.provenance(
+        **checks.provenance(
             network,
             settings.images,
             recording.paths,

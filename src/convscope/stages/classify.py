@@ -15,7 +15,7 @@ from convscope import text
 from convscope.data import dataset
 from convscope.models.zoo import registry
 from convscope.settings import ImageSettings, ModelSettings, Range
-from convscope.stages import checks, launch
+from convscope.stages import checks
 from convscope.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def recognize(
     if not found:
         raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
     good = [one.path for one in found]
-    tracker.summarize(launch.provenance(network, shown, good, len(skipped), network.dtype))
+    tracker.summarize(checks.provenance(network, shown, good, len(skipped), network.dtype))
     return Recognition(
         network=network.name,
         source=network.weights.source,

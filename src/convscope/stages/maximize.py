@@ -21,7 +21,7 @@ from convscope.settings import (
     ModelSettings,
     NotNegative,
 )
-from convscope.stages import checks, launch, resume
+from convscope.stages import checks, resume
 from convscope.tracking.files import relative
 from convscope.tracking.multirun import JOBS
 from convscope.tracking.tracker import Tracker
@@ -352,7 +352,7 @@ def summary(
         "layer": settings.layer,
         "filter": list(choice) if isinstance(choice, tuple) else choice,
         "seed": settings.seed,
-        **launch.provenance(network, settings.images, seen, skipped, settings.ascent.precision),
+        **checks.provenance(network, settings.images, seen, skipped, settings.ascent.precision),
         "maximize/images": len(cards),
         "maximize/alive": sum(card.alive for card in cards),
         "maximize/weak": sum(card.weak for card in cards),

@@ -328,6 +328,17 @@ def _lines(jobs: Sequence[Job]) -> list[Block]:
     return [Block((), ("",), tuple(f"job {job.number}" for job in part), (part,)) for part in parts]
 
 
+def remove_empty(folder: Path) -> None:
+    """Remove the folder of a multirun, and the one above, where no job left a thing in it."""
+    ours = {"multirun.yaml", JOBS}
+    if folder.is_dir() and {path.name for path in folder.iterdir()} <= ours:
+        for name in ours:
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
+        if folder.parent.name == "sweeps" and not any(folder.parent.iterdir()):
+            folder.parent.rmdir()
+
+
 def note(sweep: Path, /, **content: object) -> None:
     """Add a line to the jobs of a multirun, unless it is over and has its summary."""
     with suppress(OSError):
