@@ -28,18 +28,27 @@ HOLD = 1500  # milliseconds that an animation rests on its last frame
 
 
 class Folder:
-    """The files of one run, each written whole; it remembers, in order, which are finished."""
+    """The files of one run, each written whole.
 
-    def __init__(self, path: Path, flat: bool = False) -> None:
-        """Write into `path`, which must exist; `flat`: without folders for images and the like."""
-        self.path, self._flat = path, flat
+    Attributes:
+        directory: where they lie.
+        written: those that are finished, in the order they were first written.
+    """
+
+    def __init__(self, directory: Path, flat: bool = False) -> None:
+        """Write into a folder that exists; `flat`: without folders for images and the like."""
+        self.directory, self._flat = directory, flat
         self.written: list[Path] = []
 
-    def append(self, name: str, line: str) -> None:
-        """Add one line to a text file, on the disk before this returns to the caller."""
-        path = self.path / name
-        with _room_for(self.path), path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+    def append(self, name: str, values: Mapping[str, object]) -> None:
+        """Add a line to the JSON lines file `name`; it is on the disk when this returns."""
+        self.line(name, json.dumps(plain(values)))
+
+    def line(self, name: str, text: str) -> None:
+        """Add one line to a text file; it is on the disk when this returns."""
+        path = self.directory / name
+        with _room_for(self.directory), path.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
         self._remember(path)
 
     def image(self, name: str, image: np.ndarray, text: Mapping[str, str] | None = None) -> Path:
@@ -96,28 +105,28 @@ class Folder:
         return self._write(f"tables/{_checked(name)}.csv", text.getvalue().encode())
 
     def array(self, name: str, **arrays: np.ndarray) -> Path:
-        """Write `arrays/<name>.npz`."""
+        """Write `arrays/<name>.npz` and return its path."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
         return self._write(f"arrays/{_checked(name)}.npz", buffer.getvalue())
 
     def document(self, name: str, content: object) -> Path:
-        """Write `<name>.json`; NaN and infinities are null."""
+        """Write `<name>.json` and return its path; NaN and infinities are null."""
         text = json.dumps(plain(content), indent=2, allow_nan=False, ensure_ascii=False)
         return self._write(f"{_checked(name)}.json", f"{text}\n".encode())
 
     def page(self, name: str, html: str) -> Path:
-        """Write `<name>.html`."""
+        """Write `<name>.html` and return its path."""
         return self._write(f"{_checked(name)}.html", html.encode())
 
     def copy(self, name: str, source: Path) -> Path:
-        """Write the file `name` with the content of another."""
+        """Write the file `name`, like `images/a.webp`, with the content of another."""
         return self._write(name, source.read_bytes())
 
     def _write(self, name: str, content: bytes) -> Path:
-        path = self.path / (Path(name).name if self._flat else name)
+        path = self.directory / (Path(name).name if self._flat else name)
         partial = path.with_name(f".{path.name}.partial")
-        with _room_for(self.path):
+        with _room_for(self.directory):
             path.parent.mkdir(exist_ok=True)
             try:
                 partial.write_bytes(content)

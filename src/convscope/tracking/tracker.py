@@ -5,8 +5,6 @@ The files are complete without W&B, and all that W&B writes lies inside the run'
 
 from __future__ import annotations
 
-import base64
-import json
 import platform
 import sys
 import time
@@ -23,55 +21,39 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from convscope.settings import TrackerSettings
 from convscope.text import one_line
 from convscope.tracking.files import Folder, picture, plain, relative
-from convscope.tracking.wandb import _finish, _wandb_within
+from convscope.tracking.wandb import Run, wandb_within
 
 SECONDS_BETWEEN_LINES = 10.0  # of progress, where no terminal can show a bar
 
 
-class Tracker:
+class Tracker(Folder):
     """The results of one run: written as files, then shown to W&B if it takes part.
 
     Attributes:
-        directory: the folder of the run.
         resumes: whether the same command would go on from what is finished; a stage says so.
     """
 
-    def __init__(self, directory: Path, run: Any = None, flat: bool = False) -> None:
-        """Write into `directory`, which must exist; `run` is W&B's object or None."""
-        self.directory = directory
+    def __init__(self, directory: Path, run: Run | None = None, flat: bool = False) -> None:
+        """Write into `directory`, which must exist; `run` is that of W&B, if it takes part."""
+        super().__init__(directory, flat)
         self.resumes = False
-        self._folder = Folder(directory, flat)
         self._run = run
         self._console = Console(highlight=False, markup=False)
-        self._curves: set[str] = set()
         self._summary: dict[str, Any] = {}
         self._seconds: dict[str, float] = {}
         self._start = time.perf_counter()
 
-    @property
-    def written(self) -> list[Path]:
-        """The files that are finished, in the order they were first written."""
-        return list(self._folder.written)
-
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Add a line to `metrics.jsonl`, and a point to each curve in W&B."""
-        self._folder.append("metrics.jsonl", json.dumps({"step": step} | plain(values)))
-
-        def send(run: Any, _: Any) -> None:
-            for name in values.keys() - self._curves:
-                # Not wandb's own step=, which drops every point that comes late.
-                run.define_metric(name, step_metric="step")
-                self._curves.add(name)
-            run.log({"step": step} | {name: float(value) for name, value in values.items()})
-
-        self._show(send)
+        self.append("metrics.jsonl", {"step": step} | dict(values))
+        self._show(lambda run: run.log(values, step))
 
     def image(
         self,
         name: str,
         image: np.ndarray,
-        *,
         text: Mapping[str, str] | None = None,
+        *,
         shown: bool = True,
     ) -> Path:
         """Write `images/<name>.png` and return its path.
@@ -82,33 +64,15 @@ class Tracker:
             text: what the file itself says about where it comes from, as PNG's text chunks.
             shown: whether W&B gets the image too. Hundreds of them are better shown as a table.
         """
-        path = self._folder.image(name, image, text)
+        path = super().image(name, image, text)
         if shown:
-            self._show(lambda run, wandb: run.log({f"images/{name}": wandb.Image(str(path))}))
+            self._show(lambda run: run.image(name, path))
         return path
 
     def animation(self, name: str, frames: np.ndarray, milliseconds: int) -> Path:
-        """Write `images/<name>.webp`, which repeats for ever, and return its path.
-
-        Args:
-            name: the file's name, without folder and ending.
-            frames: uint8 `(frames, height, width, 3)`.
-            milliseconds: how long each frame is shown; the last stays longer.
-        """
-        path = self._folder.animation(name, frames, milliseconds)
-
-        def send(run: Any, wandb: Any) -> None:
-            # W&B's videos are no WebP, and making others takes further packages. A page does show
-            # one, in every browser.
-            data = base64.b64encode(path.read_bytes()).decode()
-            html = (
-                f'<!DOCTYPE html><meta charset="utf-8"><img alt="{name}" style="max-width:100%"'
-                f' src="data:image/webp;base64,{data}">'
-            )
-            page = wandb.Html(html, inject=False, data_is_not_path=True)
-            run.log({f"animations/{name}": page})
-
-        self._show(send)
+        """Write `images/<name>.webp`, as `Folder.animation` does, and show it."""
+        path = super().animation(name, frames, milliseconds)
+        self._show(lambda run: run.animation(name, path))
         return path
 
     def table(
@@ -132,51 +96,22 @@ class Tracker:
         Raises:
             ValueError: a row is not as long as the header, or a column of pictures as the table.
         """
-        drawn = []
+        drawn = {}
         for key, column in (pictures or {}).items():
             if len(column) != len(rows):
                 raise ValueError(
                     f"Picture column {key!r} of table {name!r} has {len(column)} pictures. The"
                     f" table has {len(rows)} rows."
                 )
-            drawn.append([picture(key, item) for item in column])
-        path = self._folder.table(name, columns, rows)
-
-        def send(run: Any, wandb: Any) -> None:
-            data = [plain(row) for row in rows]
-            for column in drawn:
-                data = [[*row, wandb.Image(item)] for row, item in zip(data, column, strict=True)]
-            header = [*columns, *(pictures or ())]
-            run.log({f"tables/{name}": wandb.Table(columns=header, data=data)})
-
-        self._show(send)
+            drawn[key] = [picture(key, item) for item in column]
+        path = super().table(name, columns, rows)
+        self._show(lambda run: run.table(name, columns, [plain(row) for row in rows], drawn))
         return path
-
-    def array(self, name: str, **arrays: np.ndarray) -> Path:
-        """Write `arrays/<name>.npz` and return its path."""
-        return self._folder.array(name, **arrays)
-
-    def append(self, name: str, values: Mapping[str, object]) -> None:
-        """Add a line to the JSON lines file `name`; it is on the disk when this returns."""
-        self._folder.append(name, json.dumps(plain(values)))
-
-    def copy(self, name: str, source: Path) -> Path:
-        """Write the file `name`, like `images/a.webp`, with the content of another."""
-        return self._folder.copy(name, source)
-
-    def document(self, name: str, content: object) -> Path:
-        """Write `<name>.json` and return its path."""
-        return self._folder.document(name, content)
 
     def page(self, name: str, html: str) -> Path:
         """Write `<name>.html` and return its path."""
-        path = self._folder.page(name, html)
-        # Without inject=False the page would be given a style sheet from the network.
-        self._show(
-            lambda run, wandb: run.log(
-                {name: wandb.Html(html, inject=False, data_is_not_path=True)}
-            )
-        )
+        path = super().page(name, html)
+        self._show(lambda run: run.page(name, html))
         return path
 
     def reference(self, name: str, kind: str, place: Path, facts: Mapping[str, object]) -> None:
@@ -188,27 +123,20 @@ class Tracker:
             place: the file or folder.
             facts: what W&B shows with it.
         """
-
-        def send(run: Any, wandb: Any) -> None:
-            # Without checksums, for which gigabytes would be read; the folder has its own.
-            artifact = wandb.Artifact(name, type=kind, metadata=plain(facts))
-            artifact.add_reference(place.resolve().as_uri(), checksum=False)
-            run.log_artifact(artifact)
-
-        self._show(send)
+        self._show(lambda run: run.reference(name, kind, place, plain(facts)))
 
     def summarize(self, values: Mapping[str, object]) -> None:
         """Merge results and provenance into `summary.json`; W&B gets the scalars of them."""
         self._summary |= plain(values)
         kinds = bool | int | float | str
         scalars = {key: value for key, value in plain(values).items() if isinstance(value, kinds)}
-        self._show(lambda run, _: run.summary.update(scalars))
+        self._show(lambda run: run.summarize(scalars))
 
     def say(self, line: str) -> None:
-        """Show a line on the terminal and keeps it in `run.log`."""
+        """Show a line on the terminal and keep it in `run.log`."""
         with suppress(SystemExit):  # of rich, when nobody reads on (| head); the run goes on
             self._console.print(line, soft_wrap=True)
-        self._folder.append("run.log", line)
+        self.line("run.log", line)
 
     @contextmanager
     def timer(self, name: str) -> Iterator[None]:
@@ -258,18 +186,17 @@ class Tracker:
         spent = {"total": time.perf_counter() - self._start} | self._seconds
         seconds = {name: round(value, 3) for name, value in spent.items()}
         parts = {"status": status, "versions": _versions(), "seconds": seconds}
-        self._folder.document("summary", self._summary | parts)
+        self.document("summary", self._summary | parts)
         flat = {f"seconds/{name}": value for name, value in seconds.items()} | {"status": status}
-        self._show(lambda run, _: run.summary.update(flat))
+        self._show(lambda run: run.summarize(flat))
 
-    def _show(self, send: Callable[[Any, Any], object]) -> None:
-        """Call `send(run, wandb)`. W&B's process may die; the run goes on without it."""
-        if self._run is None:
+    def _show(self, send: Callable[[Run], object]) -> None:
+        """Show something to W&B. Its process may die; the run goes on without it."""
+        if (run := self._run) is None:
             return
-        wandb = sys.modules["wandb"]
         try:
-            send(self._run, wandb)
-        except (OSError, wandb.errors.Error) as error:
+            send(run)
+        except run.errors as error:
             self._run = None
             self.say(f"W&B takes no more results ({one_line(error)}). The files go on.")
 
@@ -308,14 +235,8 @@ def track(
                 f"{relative(directory)} already holds a run. Give another folder."
             )
     directory.mkdir(parents=True, exist_ok=True)
-    with _wandb_within(directory, settings) as start:
-        run = start(
-            config=dict(config),
-            job_type=stage,
-            name=name,
-            group=group,
-            tags=tags,
-        )
+    with wandb_within(directory, settings) as start:
+        run = start(config=dict(config), job_type=stage, name=name, group=group, tags=tags)
         tracker = Tracker(directory, run, flat)
         code = 1
         try:
@@ -329,7 +250,7 @@ def track(
                 tracker.close("interrupted" if stopped else "failed")
             raise
         finally:
-            last = _finish(run, code)
+            last = run.finish(code) if run else []
         for line in (*closing_lines(directory), *last):
             tracker.say(line)
 
