@@ -294,7 +294,7 @@ def test_what_was_shown_is_told_with_the_commit_of_a_set_that_was_fetched(monkey
     }  # fmt: skip
     assert dataset.record(SAMPLES, 17, "89ab", 0)["commit"] is None
     assert asked == []
-    fetched = replace(SAMPLES, name="imagenet_samples")
+    fetched = ImagenetImages("imagenet_samples", 64, "crop", 8, None, None)
     assert dataset.record(fetched, 1000, "89ab", 0) == {
         "name": "imagenet_samples", "commit": "0a1b", "fit": "crop", "count": 1000,
         "sha256": "89ab", "skipped": 0,

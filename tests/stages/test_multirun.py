@@ -242,37 +242,37 @@ def test_an_agent_of_wandb_gets_the_run_it_has_started(shell: Shell, tmp_path: P
 
 
 @pytest.mark.slow
-def test_nine_real_jobs_and_their_summary_are_one_group_in_wandb(shell: Shell) -> None:
-    ended = real(shell, "-m", *CHEAP, "ascent.learning_rate=0.05,0.2,0.8",
-                 "ascent.total_variation=0,1e-3,1e-2")  # fmt: skip
+def test_four_real_jobs_and_their_summary_are_one_group_in_wandb(shell: Shell) -> None:
+    ended = real(shell, "-m", *CHEAP, "ascent.learning_rate=0.05,0.8",
+                 "ascent.total_variation=0,1e-2")  # fmt: skip
     assert ended.code == 0, ended.err
     folder = sweep_folder(shell)
-    runs = [OfflineRun(folder / str(number)) for number in range(9)]
+    runs = [OfflineRun(folder / str(number)) for number in range(4)]
     whole = OfflineRun(folder)
     assert {run.group for run in (*runs, whole)} == {folder.name}
     assert {run.job_type for run in runs} == {"maximize"}
     assert {run.exit_code for run in (*runs, whole)} == {0}
     assert [tuple(run.config["sweep"].values()) for run in runs] == [
-        (rate, variation) for rate in (0.05, 0.2, 0.8) for variation in (0, 1e-3, 1e-2)
+        (rate, variation) for rate in (0.05, 0.8) for variation in (0, 1e-2)
     ]
 
     rows = table(folder)
-    measured = [summary(folder / str(number))["maximize/activation"] for number in range(9)]
+    measured = [summary(folder / str(number))["maximize/activation"] for number in range(4)]
     assert [float(row["activation"]) for row in rows] == measured
     assert [run.summary["maximize/activation"] for run in runs] == measured
     best = int(np.argmax(measured))
-    assert (whole.summary["sweep/jobs"], whole.summary["sweep/best"]) == (9, best)
+    assert (whole.summary["sweep/jobs"], whole.summary["sweep/best"]) == (4, best)
 
     logged = whole.table("tables/sweep")
     assert logged["columns"][:3] == ["job", "ascent.learning_rate", "ascent.total_variation"]
     assert logged["columns"][-1] == "picture"
     assert [row[4] for row in logged["data"]] == measured
-    assert len({row[-1]["sha256"] for row in logged["data"]}) == 9
+    assert len({row[-1]["sha256"] for row in logged["data"]}) == 4
     sheet = pixels(whole.files / whole.logged("images/sweep")["path"])
     assert np.array_equal(sheet, pixels(folder / "sweep.png"))
     page = whole.files / whole.logged("sweep")["path"]
     assert page.read_text() == (folder / "sweep.html").read_text()
-    assert page.read_text().count('<figure class="job') == 9
+    assert page.read_text().count('<figure class="job') == 4
 
 
 @pytest.mark.slow

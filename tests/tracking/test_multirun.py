@@ -10,7 +10,6 @@ from convscope.tracking.multirun import (
     Job,
     Sweep,
     activation,
-    fixed,
     grid,
     note,
     read,
@@ -108,11 +107,7 @@ def test_the_activation_is_that_of_the_stage_of_the_run(
 def test_a_folder_without_notes_is_a_multirun_without_jobs(tmp_path: Path) -> None:
     assert read(tmp_path).jobs == ()
     assert read(tmp_path).best is None
-    assert fixed(tmp_path) == {}
-
-
-def test_what_is_the_same_for_all_jobs_is_read_from_the_first_line(tmp_path: Path) -> None:
-    assert fixed(multirun(tmp_path / "s", RATES)) == FIXED
+    assert read(tmp_path).fixed == {}
 
 
 # Notes

@@ -173,13 +173,13 @@ class Job:
         if not self.header:
             return
         print(self.header, flush=True)
-        first, jobs = Path(self._parts.runtime.output_dir), multirun.read(self.home).jobs
-        killed = {job.number for job in jobs if job.status == "interrupted"}
+        first, sweep = Path(self._parts.runtime.output_dir), multirun.read(self.home)
+        killed = {job.number for job in sweep.jobs if job.status == "interrupted"}
         if self._parts.job.num in killed and any(first.iterdir()):  # its launcher tries again
             with read_write(self._parts), open_dict(self._parts):
                 self._parts.runtime.output_dir = str(_new_folder(first, 2))
-        fixed, given = multirun.fixed(self.home), _overrides(self.overrides)
-        self.swept = {key: one.value() for key, one in given.items() if key not in fixed}
+        given = _overrides(self.overrides)
+        self.swept = {key: one.value() for key, one in given.items() if key not in sweep.fixed}
         place = os.path.relpath(self._parts.runtime.output_dir, self.home)
         self.note(folder=place, swept=self.swept)
 

@@ -166,14 +166,6 @@ def read(folder: Path) -> Sweep:
     return Sweep(folder, tuple(head.get("asked", ())), head.get("fixed", {}), jobs)
 
 
-def fixed(folder: Path) -> dict[str, str]:
-    """Return the settings that the command line gave to all jobs of a multirun alike, as text."""
-    with suppress(OSError, ValueError), (folder / JOBS).open(encoding="utf-8") as lines:
-        found: dict[str, str] = json.loads(lines.readline()).get("fixed", {})
-        return found
-    return {}
-
-
 def activation(folder: Path) -> float | None:
     """Return what the unit reached in a run, or None where its stage measures nothing such."""
     return _activation(_summary(folder))
