@@ -14,7 +14,7 @@ from convscope.activations.index import ActivationIndex, create
 from convscope.activations.shard import Layout
 from convscope.data import dataset, labels, photograph
 from convscope.models.receptive_field import Axis, ReceptiveField
-from convscope.units.responses import Evidence
+from convscope.units.responses import Responses
 
 SIZE, ROWS, COLUMNS = 33, 8, 6
 # The outermost positions reach beyond the square, and neither axis is like the other.
@@ -105,11 +105,11 @@ def evidence(
     field: ReceptiveField | None = FIELD,
     fit: str = "crop",
     **given: Any,
-) -> Evidence:
+) -> Responses:
     """Return what these photographs say, with labels from their names."""
     how = {"score": "peak", "min_images": 6, "permutations": 199, "seed": 3} | given
     index = written(home, paths, maps, field, fit)
-    return Evidence(index, paths, labels.of(paths, paths[0].parent), **how)
+    return Responses(index, paths, labels.of(paths, paths[0].parent), **how)
 
 
 def pixels(path: Path) -> np.ndarray:

@@ -20,7 +20,7 @@ from convscope.report.figures.grids import quantiles_picture, top_picture
 from convscope.report.rank import COLUMNS, Account, Claim, first, rank_page, verdict
 from convscope.unit import Unit
 from convscope.units import selectivity
-from convscope.units.responses import Evidence
+from convscope.units.responses import Responses
 from convscope.units.selectivity import Association, Selectivity
 
 NAMES = [
@@ -38,12 +38,12 @@ CLAIM = Claim('<script>alert(1)</script> & "dogs"', "2026-01-02T03:04:05+0000")
 
 
 @pytest.fixture(scope="module")
-def layer(tmp_path_factory) -> Evidence:
+def layer(tmp_path_factory) -> Responses:
     paths = photographs(tmp_path_factory.mktemp("photographs"), NAMES, broken=[33])
     return evidence(tmp_path_factory.mktemp("index"), paths, MAPS)
 
 
-def told(layer: Evidence, filter: int = FIRES, **given: object) -> Account:
+def told(layer: Responses, filter: int = FIRES, **given: object) -> Account:
     """Return the account of a filter with its seven strongest positions."""
     how = {"claim": None, "optimum": None, "source": "own weights"} | given
     return Account(

@@ -74,7 +74,7 @@ def test_a_disk_is_rotation_invariant_and_a_gabor_is_not():
     assert round_.scores["pose"].least_low > 0.9
     assert round_.percentiles["rotation"] == 100 and round_.controls == 3
     assert round_.scores["polarity"].mean < 0.05
-    bars = measure(found.respond, 1, exemplars(kernels[1]), 0)
+    bars = measure(found.respond, 1, exemplars(kernels[1]), 0, {})
     assert bars.scores["rotation"].least_high < 0.2
     assert bars.width_low <= bars.width <= bars.width_high < 30
     # A turn of 180 degrees and both mirrors leave these bars as they are.
@@ -89,7 +89,7 @@ def test_a_disk_is_rotation_invariant_and_a_gabor_is_not():
 
 def test_a_unit_that_its_exemplars_do_not_excite_has_no_invariance():
     found = probe(planted([gabor(0, 0.15)], bias=-1000.0), "planted")
-    assert measure(found.respond, 0, exemplars(gabor(0, 0.15)), 0) is None
+    assert measure(found.respond, 0, exemplars(gabor(0, 0.15)), 0, {}) is None
 
 
 def test_the_core_is_part_of_all_moves():

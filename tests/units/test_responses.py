@@ -26,7 +26,7 @@ from convscope.data import dataset, photograph
 from convscope.data.labels import Labels
 from convscope.models.receptive_field import Axis, ReceptiveField
 from convscope.units import selectivity
-from convscope.units.responses import Evidence
+from convscope.units.responses import Responses
 
 CHIHUAHUA, BEAGLE, BRAMBLING, GOLDFINCH = *DOGS, *BIRDS
 NAMES = [
@@ -60,12 +60,12 @@ def paths(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def layer(tmp_path_factory, paths) -> Evidence:
+def layer(tmp_path_factory, paths) -> Responses:
     return evidence(tmp_path_factory.mktemp("index"), paths, MAPS)
 
 
 @pytest.fixture(scope="module")
-def means(layer) -> Evidence:
+def means(layer) -> Responses:
     return replace(layer, score="mean")
 
 
@@ -339,7 +339,7 @@ def test_of_few_photographs_there_are_few_crops(tmp_path, loads):
     assert loads == {paths[0]: 1, paths[1]: 1, paths[3]: 1}
 
 
-def summaries(layer: Evidence) -> list:
+def summaries(layer: Responses) -> list:
     """Return what is said about each of the four filters, its crops in another order."""
     studies = list(layer.studies(range(4)))
     *_, crops = layer.crops(range(4), 9)

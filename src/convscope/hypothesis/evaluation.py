@@ -46,7 +46,7 @@ from convscope.settings import ImageSettings
 from convscope.stats.inference import Game, pairs, play
 from convscope.text import number
 from convscope.unit import Unit
-from convscope.units.profile import Character
+from convscope.units.profile import Profile
 
 FEWEST = 20  # labelled photographs: with fewer there is hardly a pair to guess
 
@@ -120,7 +120,7 @@ def hear(
     shown: ImageSettings,
     seen: Mapping[Unit, Reliability],
     *,
-    character: Character | None = None,
+    character: Profile | None = None,
     others: Mapping[Name, Finding] | None = None,
 ) -> Case:
     """Return what becomes of a hypothesis.
@@ -180,9 +180,9 @@ def guessed(claims: Sequence[Claim], given: Photographs | None) -> Game | None:
     return play(expected, found)
 
 
-def drawn(character: Character) -> dict[Name, Finding]:
+def drawn(character: Profile) -> dict[Name, Finding]:
     """Return the arguments that drawn stimuli and moved exemplars make."""
-    told = [trait for trait in character.traits if trait.holds is not None]
+    told = [trait for trait in character.properties if trait.holds is not None]
     held = [trait for trait in told if trait.holds]
     found: dict[Name, Finding] = {}
     if held:

@@ -16,7 +16,7 @@ from convscope.models.position import probe
 from convscope.stats import bootstrap, circular
 from convscope.unit import IMAGE, Unit
 from convscope.units import tuning
-from convscope.units.profile import Character
+from convscope.units.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Material:
 DRAWS = 999  # of phases, and exchanges of angles
 
 
-def curves(character: Character) -> dict[str, Curve]:
+def curves(character: Profile) -> dict[str, Curve]:
     """Return {transform: the share of its response that each exemplar keeps under it}.
 
     Each kind of move is one, and so is `pose`: left and right exchanged, and small rotations.
@@ -231,7 +231,7 @@ def selective(
     return found
 
 
-def split(character: Character) -> Split | None:
+def split(character: Profile) -> Split | None:
     """Return whether the exemplars of a unit fall into two kinds, as it is tested."""
     found = character.split
     return None if found is None else Split(found.p, len(found.groups))

@@ -36,7 +36,7 @@ from convscope.report.figures.explorer import (
 from convscope.report.html import data_uri, flat, picture, render
 from convscope.text import aligned, fixed, number, share
 from convscope.unit import IMAGE, Unit
-from convscope.units.profile import Character
+from convscope.units.profile import Profile
 
 WORDS = {"l2": "L2", "top_shift": "top shift", "covariance": "covariance share",
          "ablation": "ablation", "greedy": "greedy choice"}  # fmt: skip
@@ -71,7 +71,7 @@ class Dossier:
     optima: Mapping[Unit, Optimum]
     crops: int
     case: Case | None = None
-    character: Character | None = None
+    character: Profile | None = None
     likeness: np.ndarray | None = None
     hops: Hops | None = None
 

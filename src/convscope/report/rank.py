@@ -20,7 +20,7 @@ from convscope.report.html import data_uri, flat, picture, render
 from convscope.text import aligned, number
 from convscope.unit import Unit
 from convscope.units import selectivity
-from convscope.units.responses import SCORES, Evidence
+from convscope.units.responses import SCORES, Responses
 from convscope.units.selectivity import Selectivity
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Account:
         source: which weights these are.
     """
 
-    evidence: Evidence
+    evidence: Responses
     unit: Unit
     study: Selectivity
     examples: tuple[Example, ...]

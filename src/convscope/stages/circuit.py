@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from convscope.models.linear import Linear
     from convscope.models.network import Network
     from convscope.optvis.ascent import Ascent, Goal, Optimum
-    from convscope.units.profile import Character
+    from convscope.units.profile import Profile
 
 
 KERNEL_TILE = 48  # pixels of a kernel in W&B's table
@@ -316,7 +316,7 @@ def portray(
     recording: Recording,
     keys: Sequence[str | None],
     tracker: Tracker,
-) -> tuple[Character | None, np.ndarray | None]:
+) -> tuple[Profile | None, np.ndarray | None]:
     """Return what the unit is tuned to and what it ignores, and that as a picture; record both."""
     if not settings.stage.character:
         return None, None
@@ -329,9 +329,9 @@ def portray(
     with tracker.timer("character"), tracker.progress("character", 1) as update:
         exemplars = gather(network, unit, recording, keys, seed=seed)
         mean = findings.sample.confirmation.center
-        character = study(network, unit.layer, unit.filter, exemplars, mean=mean, seed=seed)
+        character = properties.described(study(network, unit, exemplars, mean, seed), seed)
         update(1)
-    records = properties.records(character.traits)
+    records = [asdict(found) for found in character.properties]
     tracker.table("traits", list(records[0]), [list(record.values()) for record in records])
     likeness = tuning_figure(character)
     tracker.image("character", likeness)
@@ -340,7 +340,7 @@ def portray(
         {
             "circuit/osi": character.measure("osi"),
             "circuit/polysemantic_p": split.p if split else None,
-            "circuit/traits": [trait.word for trait in character.traits if trait.holds],
+            "circuit/traits": [trait.word for trait in character.properties if trait.holds],
         }
     )
     return character, likeness
@@ -354,7 +354,7 @@ def argue(
     recording: Recording,
     keys: Sequence[str | None],
     optima: dict[Unit, Optimum],
-    character: Character | None,
+    character: Profile | None,
     hops: Hops,
     tracker: Tracker,
 ) -> Case:

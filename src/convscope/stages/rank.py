@@ -23,7 +23,7 @@ from convscope.unit import Choice, Unit
 if TYPE_CHECKING:
     from convscope.activations.dataset_examples import Hit
     from convscope.models.network import Network
-    from convscope.units.responses import Evidence
+    from convscope.units.responses import Responses
 
 
 TILE = 64  # pixels of a crop in W&B's table of many filters
@@ -154,12 +154,12 @@ def run(settings: Settings, tracker: Tracker) -> None:
 
 def consider(
     settings: Settings, index: ActivationIndex, paths: Sequence[Path], tracker: Tracker
-) -> Evidence:
+) -> Responses:
     """Return the photographs with their classes and activations; record those set aside."""
-    from convscope.units.responses import Evidence
+    from convscope.units.responses import Responses
 
     stage = settings.stage
-    evidence = Evidence(
+    evidence = Responses(
         index,
         paths,
         dataset.labels(settings.images, paths),
@@ -184,7 +184,7 @@ def consider(
     return evidence
 
 
-def one(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
+def one(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
     """Rank photographs and classes for one filter, and write the report about it."""
     from convscope.report.rank import COLUMNS, Account, Claim
     from convscope.units import selectivity
@@ -217,7 +217,7 @@ def one(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
     tracker.say(account.generated.text)
 
 
-def strongest(settings: Settings, evidence: Evidence) -> Sequence[Hit]:
+def strongest(settings: Settings, evidence: Responses) -> Sequence[Hit]:
     """Return the positions to show, strongest first, at most so many of one photograph."""
     stage, unit = settings.stage, settings.units[0]
     hits = evidence.top(unit.filter, stage.top)
@@ -240,7 +240,7 @@ def strongest(settings: Settings, evidence: Evidence) -> Sequence[Hit]:
     return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, 1)]
 
 
-def many(settings: Settings, evidence: Evidence, tracker: Tracker) -> None:
+def many(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
     """Say for each of several filters what it fires for, and show its strongest crops."""
     from convscope.activations import dataset_examples
     from convscope.report import filters
@@ -302,7 +302,7 @@ def origin(settings: Settings) -> dict[str, object]:
     }
 
 
-def summary(settings: Settings, evidence: Evidence) -> dict[str, object]:
+def summary(settings: Settings, evidence: Responses) -> dict[str, object]:
     """Return which photographs they are drawn from, and how those passed."""
     manifest = evidence.index.manifest
     return {

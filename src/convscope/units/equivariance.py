@@ -6,13 +6,14 @@ as they are. Weight level: its turned kernel is the other's, input for input.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from convscope.stats import circular
-from convscope.units.tuning import TURNS, Tuning
+from convscope.units.stimuli import TURNS
+from convscope.units.tuning import Tuning
 
 STEP = 360.0 / TURNS
 """Degrees between the turns that all families of stimuli can be turned by."""
@@ -22,6 +23,9 @@ ALIKE = 0.8
 
 MOVES = {"mirror": None, "45": 45.0, "90": 90.0, "180": 180.0}
 """Degrees counter-clockwise, or None for left and right exchanged."""
+
+DRAWS = 200
+"""Of the nulls."""
 
 # The taps of a 3 x 3 kernel around its middle, counter-clockwise from the right.
 RING = (1, 2), (0, 2), (0, 1), (0, 0), (1, 0), (2, 0), (2, 1), (2, 2)
@@ -67,54 +71,73 @@ class Family:
     gap: float | None
 
 
-def partners(
-    tuning: Tuning, filter: int, random: np.random.Generator, draws: int = 200
-) -> tuple[Partner, ...]:
-    """Return the best copy of a filter for each move; none, if drawn stimuli do not excite it.
+def relatives(
+    tuning: Tuning, filter: int, random: np.random.Generator
+) -> tuple[tuple[Partner, ...], Family | None]:
+    """Return the best copy of a filter for each move, and it with its turned copies.
 
     The null exchanges the angles of the stimuli at random, alike for all that is done with them.
+    What a filter that looks the same after half a turn is turned by is known up to that: its copies
+    have angles below 180 degrees then. Where drawn stimuli do not excite the filter, there are
+    neither copies nor a family.
     """
-    if not _alive(tuning)[filter]:
-        return ()
-    signatures = _signatures(_families(tuning))
-    null = _null(tuning, filter, signatures, random, draws)
-    found = []
+    families = _families(tuning)
+    mine = [one[..., [filter]] for one in families]
+    if not any(one.max() > 0 for one in mine):
+        return (), None
+    signatures = _signatures(families)
+    null = _null(mine, filter, signatures, random)
+    partners = []
     for move, angle in MOVES.items():
-        moved = [_mirrored(f) if angle is None else _turned(f, angle) for f in _families(tuning)]
-        alike = signatures @ _signatures([one[..., [filter]] for one in moved])[0]
-        found.append(_best(move, alike, null))
+        moved = [_mirrored(one) if angle is None else _turned(one, angle) for one in mine]
+        partners.append(_best(move, signatures @ _signatures(moved)[0], null))
+    turned = [_signatures([_turned(one, turn * STEP) for one in mine]) for turn in range(TURNS)]
+    alike = signatures @ np.concatenate(turned).T  # (filters, turns)
+    null = _null(mine, filter, signatures, random)
+    return tuple(partners), _family(filter, alike, max(ALIKE, float(np.quantile(null, 0.95))))
+
+
+def copies(kernels: np.ndarray, filter: int, random: np.random.Generator) -> tuple[Partner, ...]:
+    """Return for each move that kernels allow the filter whose kernel is most nearly one's, moved.
+
+    Quarters of a turn take a square kernel, and eighths one of 3 x 3, whose ring is shifted.
+
+    Args:
+        kernels: weights of a layer that reads colours, each its own copy `(height, width, C,
+            filters)`.
+        filter: whose copy is looked for.
+        random: of the null, which takes the inputs in random orders.
+    """
+    others = _standard(kernels.reshape(-1, kernels.shape[-1]).T)
+    found = []
+    for move in MOVES:
+        moved = _moved(kernels[..., filter], MOVES[move])
+        if moved is None:
+            continue
+        orders = (random.permutation(moved.shape[-1]) for _ in range(DRAWS))
+        placed = [moved, *(moved[..., np.argsort(order)] for order in orders)]
+        rows = [_standard(one.reshape(1, -1)) @ others.T for one in placed]
+        alike = np.concatenate(rows).astype(np.float64)
+        found.append(_best(move, alike[0], alike[1:].max(axis=1)))
     return tuple(found)
 
 
-def family(
-    tuning: Tuning, filter: int, random: np.random.Generator, draws: int = 200
-) -> Family | None:
-    """Return a filter with its turned copies; None, if drawn stimuli do not excite it.
+# Pieces
 
-    What a filter that looks the same after half a turn is turned by is known up to that: its copies
-    have angles below 180 degrees then.
+
+def _family(filter: int, alike: np.ndarray, threshold: float) -> Family:
+    """Return the filters that are as much alike as the threshold to a filter in one of its turns.
+
+    Args:
+        filter: the filter.
+        alike: correlations with it, turned `(filters, turns)`.
+        threshold: from which on they count.
     """
-    if not _alive(tuning)[filter]:
-        return None
-    families = _families(tuning)
-    signatures = _signatures(families)
-    turned = np.concatenate(
-        [
-            _signatures([_turned(one, turn * STEP)[..., [filter]] for one in families])
-            for turn in range(TURNS)
-        ]
-    )
-    alike = signatures @ turned.T  # (filters, turns)
-    threshold = max(
-        ALIKE, float(np.quantile(_null(tuning, filter, signatures, random, draws), 0.95))
-    )
-    best = alike.max(axis=1)
+    best, period = alike.max(axis=1), 180.0 if alike[filter, TURNS // 2] >= ALIKE else 360.0
+    angles = alike.argmax(axis=1) * STEP % period
     members = [int(other) for other in np.flatnonzero(best >= threshold) if other != filter]
-    angles = {other: float(alike[other].argmax() * STEP) for other in members}
-    period = 180.0 if alike[filter, TURNS // 2] >= ALIKE else 360.0
-    angles = {other: angle % period for other, angle in angles.items()}
     members.sort(key=lambda other: (angles[other], -best[other]))
-    around = (0.0, *(angles[other] for other in members))
+    around = (0.0, *(float(angles[other]) for other in members))
     several = len(around) >= 3
     return Family(
         filters=(filter, *members),
@@ -124,48 +147,6 @@ def family(
         rayleigh=circular.rayleigh(np.array(around), int(360 / period)) if several else None,
         gap=circular.gap(np.array(around), period) if several else None,
     )
-
-
-def everyone(tuning: Tuning, move: str) -> np.ndarray:
-    """Return the best copy of each filter for a move; of one that nothing excites itself."""
-    families, angle = _families(tuning), MOVES[move]
-    moved = [_mirrored(one) if angle is None else _turned(one, angle) for one in families]
-    best = (_signatures(moved) @ _signatures(families).T).argmax(axis=1)
-    return np.where(_alive(tuning), best, np.arange(len(best)))
-
-
-def copies(
-    kernels: np.ndarray,
-    filter: int,
-    move: str,
-    inputs: Sequence[int] | np.ndarray,
-    random: np.random.Generator,
-    draws: int = 200,
-) -> Partner:
-    """Return the filter whose kernel is most nearly a filter's, moved.
-
-    Args:
-        kernels: weights of a layer `(height, width, C, filters)`.
-        filter: whose copy is looked for.
-        move: one of `MOVES`; turns by 45 degrees shift the ring of a 3 x 3 kernel.
-        inputs: which input channel is the moved copy of each; colours are their own `(C,)`. Of
-            several with the same copy the weights add up.
-        random: of the null, which takes the inputs in random orders.
-        draws: of the null.
-    """
-    moved = _moved(kernels[..., filter], MOVES[move])
-    others = _standard(kernels.reshape(-1, kernels.shape[-1]).T)
-    orders = [np.asarray(inputs), *(random.permutation(len(inputs)) for _ in range(draws))]
-    alike = np.empty((len(orders), len(others)))
-    for at, order in enumerate(orders):
-        placed = np.zeros_like(moved)
-        for channel, copy in enumerate(order):
-            placed[..., copy] += moved[..., channel]
-        alike[at] = (_standard(placed.reshape(1, -1)) @ others.T)[0]
-    return _best(move, alike[0], alike[1:].max(axis=1))
-
-
-# Pieces
 
 
 def _best(move: str, alike: np.ndarray, null: np.ndarray) -> Partner:
@@ -179,11 +160,16 @@ def _families(tuning: Tuning) -> list[np.ndarray]:
 
     Orientations stand there twice; responses to gratings are means over their phases.
     """
-    grating = tuning.sets["grating"].mean(axis=(2, 3))
-    whole = [tuning.sets["edge"], np.concatenate([grating, grating])]
-    lines = tuning.sets["line"]
-    whole.append(np.concatenate([lines, lines]))
-    whole += [np.moveaxis(tuning.sets["arc"], 1, 0), tuning.sets["corner"], tuning.sets["pair"]]
+    sets = tuning.sets
+    grating = sets["grating"].mean(axis=(2, 3))
+    whole = [
+        sets["edge"],
+        np.concatenate([grating, grating]),
+        np.concatenate([sets["line"], sets["line"]]),
+        np.moveaxis(sets["arc"], 1, 0),
+        sets["corner"],
+        sets["pair"],
+    ]
     return [
         one[:: len(one) // TURNS].reshape(TURNS, -1, one.shape[-1]).astype(np.float64)
         for one in whole
@@ -212,43 +198,28 @@ def _standard(rows: np.ndarray) -> np.ndarray:
     return np.divide(centred, lengths, out=np.zeros_like(centred), where=lengths > 0)
 
 
-def _alive(tuning: Tuning) -> np.ndarray:
-    """Return which filters any of the turned stimuli excites."""
-    return np.any([one.max(axis=(0, 1)) > 0 for one in _families(tuning)], axis=0)
-
-
 def _null(
-    tuning: Tuning, filter: int, signatures: np.ndarray, random: np.random.Generator, draws: int
+    mine: Sequence[np.ndarray], filter: int, signatures: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
     """Return the best correlation with any other filter for each exchange of angles `(draws,)`."""
-    mine = [one[..., [filter]] for one in _families(tuning)]
-    rows = [_signatures([one[order] for one in mine]) for order in _orders(random, draws)]
+    orders = (random.permutation(TURNS) for _ in range(DRAWS))
+    rows = [_signatures([one[order] for one in mine]) for order in orders]
     alike = np.concatenate(rows) @ signatures.T
     alike[:, filter] = -1
     return alike.max(axis=1)
 
 
-def _orders(random: np.random.Generator, draws: int) -> Iterator[np.ndarray]:
-    for _ in range(draws):
-        yield random.permutation(TURNS)
-
-
-def _moved(kernel: np.ndarray, angle: float | None) -> np.ndarray:
+def _moved(kernel: np.ndarray, angle: float | None) -> np.ndarray | None:
     """Return a kernel `(height, width, C)` mirrored, or turned counter-clockwise.
 
-    Raises:
-        ValueError: it cannot be turned so without resampling.
+    None where it cannot be turned so without resampling.
     """
     if angle is None:
         return kernel[:, ::-1]
-    if angle % 90 == 0 and (kernel.shape[0] == kernel.shape[1] or angle % 180 == 0):
+    if angle % 90 == 0 and kernel.shape[0] == kernel.shape[1]:
         return np.rot90(kernel, int(angle // 90))
     if kernel.shape[:2] != (3, 3):
-        raise ValueError(
-            f"A kernel of {kernel.shape[0]} x {kernel.shape[1]} cannot be turned by {angle:g}"
-            " degrees without resampling. Only square ones by 90, only 3 x 3 ones by 45."
-        )
-    moved = kernel.copy()
-    for at, place in enumerate(RING):
-        moved[RING[(at + round(angle / 45)) % 8]] = kernel[place]
+        return None
+    moved, ring = kernel.copy(), np.transpose(RING)
+    moved[*np.roll(ring, -round(angle / 45), axis=1)] = kernel[*ring]
     return moved

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,6 +20,8 @@ POSE = 30.0
 
 DRAWS = 1000
 """Bootstrap samples of exemplars."""
+
+ENDS = 0.025, 0.975
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,6 @@ class Invariance:
             cannot be told.
         width_low, width_high: its interval.
         percentiles: {kind: how many of 100 other filters keep less of the core moves}.
-        count: exemplars.
         controls: other filters that were asked.
         kept: the response to each exemplar in place, and then to each move of it, above that to
             mid-grey `(exemplars, 1 + moves)`.
@@ -107,9 +109,13 @@ class Invariance:
     width_low: float | None
     width_high: float | None
     percentiles: Mapping[str, float]
-    count: int
     controls: int
     kept: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """How many exemplars were moved."""
+        return len(self.kept)
 
     def of(self, kind: str) -> list[int]:
         """Return the places of the moves of a kind."""
@@ -121,7 +127,7 @@ def measure(
     filter: int,
     crops: np.ndarray,
     seed: int,
-    controls: Mapping[int, np.ndarray] | None = None,
+    controls: Mapping[int, np.ndarray],
 ) -> Invariance | None:
     """Return how much of a unit's response moves of its exemplars leave.
 
@@ -143,33 +149,29 @@ def measure(
     alive = sums[:, 0] > 0
     drawn = sums[alive, 1:] / sums[alive, :1]
     shares = kept[:, 1:].sum(axis=0) / kept[:, 0].sum()
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    parts = {
-        kind: list(places) for kind, places in groupby(range(len(MOVES)), lambda at: MOVES[at].kind)
-    }
-    parts["pose"] = [at for at, move in enumerate(MOVES) if _pose(move)]
-    scores = {kind: _score(shares[places], drawn[:, places]) for kind, places in parts.items()}
-    widths = np.array([half(one) for one in drawn])
-    asked = (_core(respond, other, theirs) for other, theirs in (controls or {}).items())
+    low, high = np.quantile(drawn, ENDS, axis=0)
+    scores = {kind: _score(shares[at], drawn[:, at]) for kind, at in _places(MOVES).items()}
+    asked = (_core(respond, other, theirs) for other, theirs in controls.items())
     others = [one for one in asked if one]
-    mine = _core(respond, filter, crops) or {}
-    width = half(shares)
-    told = np.isfinite(width) and np.isfinite(widths).mean() > 0.95
+    mine = _core(respond, filter, crops) if others else None
+    width, widths = half(shares), np.array([half(one) for one in drawn])
+    ends: tuple[float | None, ...] = None, None
+    if np.isfinite(width) and np.isfinite(widths).mean() > 0.95:
+        ends = tuple(float(end) for end in np.nanquantile(widths, ENDS))
+    percentiles = {}
+    for kind, share in (mine or {}).items():
+        theirs = np.array([one[kind] for one in others])
+        percentiles[kind] = 100 * float(np.mean((theirs < share) + (theirs == share) / 2))
     return Invariance(
         moves=MOVES,
         shares=shares,
         low=low,
         high=high,
         scores=scores,
-        width=float(width) if np.isfinite(width) else None,
-        width_low=float(np.nanquantile(widths, 0.025)) if told else None,
-        width_high=float(np.nanquantile(widths, 0.975)) if told else None,
-        percentiles={
-            kind: 100 * float(np.mean([_below(one[kind], share) for one in others]))
-            for kind, share in mine.items()
-            if others
-        },
-        count=len(crops),
+        width=width if np.isfinite(width) else None,
+        width_low=ends[0],
+        width_high=ends[1],
+        percentiles=percentiles,
         controls=len(others),
         kept=kept,
     )
@@ -185,13 +187,11 @@ def half(shares: np.ndarray) -> float:
     for move, share in zip(MOVES, shares, strict=True):
         if move.kind == "rotation":
             by_angle.setdefault(abs(move.value), []).append(float(share))
-    angles = sorted(by_angle)
-    means = [float(np.mean(by_angle[angle])) for angle in angles]
-    for at in range(1, len(angles)):
-        if means[at] <= 0.5:
-            down = (means[at - 1] - 0.5) / (means[at - 1] - means[at])
-            return angles[at - 1] + down * (angles[at] - angles[at - 1])
-    return np.nan
+    means = sorted((angle, float(np.mean(both))) for angle, both in by_angle.items())
+    for (before, above), (angle, mean) in pairwise(means):
+        if mean <= 0.5:
+            return before + (above - 0.5) / (above - mean) * (angle - before)
+    return math.nan
 
 
 def moved(images: np.ndarray, move: Move) -> np.ndarray:
@@ -218,14 +218,14 @@ def moved(images: np.ndarray, move: Move) -> np.ndarray:
 
 def _plan(move: Move, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Return where an output pixel, (right, up) of the middle, is read: matrix and offset."""
-    turn = np.radians(move.value)
+    c, s = np.cos(np.radians(move.value)), np.sin(np.radians(move.value))
     if move.kind == "rotation":  # read where it came from: turned back
-        return np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]), np.zeros(2)
+        return np.array([[c, s], [-s, c]]), np.zeros(2)
     if move.kind == "mirror":
         return np.diag([-1.0, 1.0] if move.value == 0 else [1.0, -1.0]), np.zeros(2)
     if move.kind == "scale":
         return np.eye(2) / move.value, np.zeros(2)
-    return np.eye(2), -move.far * side * np.array([np.cos(turn), np.sin(turn)])
+    return np.eye(2), -move.far * side * np.array([c, s])
 
 
 def _warped(images: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:
@@ -268,29 +268,21 @@ def _core(respond: Respond, filter: int, crops: np.ndarray) -> dict[str, float] 
     if kept is None:
         return None
     shares = kept[:, 1:].sum(axis=0) / kept[:, 0].sum()
-    kinds = dict.fromkeys(move.kind for move in CORE)
-    found = {
-        kind: float(np.mean([s for s, move in zip(shares, CORE, strict=True) if move.kind == kind]))
-        for kind in kinds
+    return {
+        kind: float(shares[at].min() if kind == "pose" else shares[at].mean())
+        for kind, at in _places(CORE).items()
     }
-    pose = min(s for s, move in zip(shares, CORE, strict=True) if _pose(move))
-    return {**found, "pose": float(pose)}
 
 
-def _pose(move: Move) -> bool:
-    if move.kind == "mirror":
-        return move.value == 0
-    return move.kind == "rotation" and abs(move.value) <= POSE
+def _places(moves: Sequence[Move]) -> dict[str, list[int]]:
+    """Return the places of the moves of each kind, and of those that change the pose."""
+    found: dict[str, list[int]] = {}
+    for at, move in enumerate(moves):
+        found.setdefault(move.kind, []).append(at)
+    pose = found["mirror"][:1] + [at for at in found["rotation"] if abs(moves[at].value) <= POSE]
+    return found | {"pose": pose}
 
 
 def _score(shares: np.ndarray, drawn: np.ndarray) -> Score:
-    means, least = drawn.mean(axis=1), drawn.min(axis=1)
-    intervals = (float(q) for one in (means, least) for q in np.quantile(one, [0.025, 0.975]))
-    mean_low, mean_high, least_low, least_high = intervals
-    return Score(
-        float(shares.mean()), mean_low, mean_high, float(shares.min()), least_low, least_high
-    )
-
-
-def _below(other: float, mine: float) -> float:
-    return 1.0 if other < mine else 0.5 if other == mine else 0.0
+    means, least = (np.quantile(one, ENDS) for one in (drawn.mean(axis=1), drawn.min(axis=1)))
+    return Score(*map(float, (shares.mean(), *means, shares.min(), *least)))

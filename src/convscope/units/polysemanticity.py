@@ -23,6 +23,9 @@ is close."""
 SMALLEST = 0.1
 """The share of the smaller group below which it is a few odd exemplars, no group."""
 
+DRAWS, BOOTS, EXCHANGES = 500, 100, 999
+"""Of the Gaussian, of exemplars, and of exemplars between the groups."""
+
 DIMENSIONS, STARTS, STEPS = 20, 6, 30
 """Principal axes at most; starts of 2-means, the best of which counts; its steps at most."""
 
@@ -33,7 +36,6 @@ class Split:
 
     Attributes:
         groups: 0 or 1 for each exemplar, the larger group 0 `(count,)`.
-        index: what 2-means leaves of the summed squares, from 0 to 1: small for two groups.
         sharpness: what 2-means explains of them over what the longest axis does: 1 for two points,
             2 / pi for one long Gaussian.
         null: its mean over draws of one Gaussian with the same mean and variances.
@@ -41,18 +43,15 @@ class Split:
         stability: mean adjusted Rand index with the divisions of bootstrap samples.
         poly: 1 - mean cosine across groups / mean cosine within them.
         poly_null: its mean over the draws.
-        dimensions: principal axes that were kept.
     """
 
     groups: np.ndarray
-    index: float
     sharpness: float
     null: float
     p: float
     stability: float
     poly: float
     poly_null: float
-    dimensions: int
 
     @property
     def smaller(self) -> float:
@@ -68,13 +67,11 @@ class Meaning:
         within: mean Lin similarity of pairs in one group.
         across: that of pairs in two groups.
         p: the share of exchanged groups that are as far apart.
-        known: exemplars with a class of ImageNet.
     """
 
     within: float
     across: float
     p: float
-    known: int
 
     @property
     def ratio(self) -> float:
@@ -82,7 +79,7 @@ class Meaning:
         return self.across / self.within if self.within else math.nan
 
 
-def split(vectors: np.ndarray, seed: int, draws: int = 500, boots: int = 100) -> Split | None:
+def split(vectors: np.ndarray, seed: int) -> Split | None:
     """Return the best division of exemplars into two groups, tested against one Gaussian.
 
     Vectors count by their direction alone, in their first principal axes. The Gaussian has the
@@ -96,8 +93,6 @@ def split(vectors: np.ndarray, seed: int, draws: int = 500, boots: int = 100) ->
         vectors: what stands for each exemplar, such as its inputs' contributions less their means
             `(count, C)`. Those without length are an error.
         seed: of draws, starts and bootstrap samples.
-        draws: of the Gaussian.
-        boots: bootstrap samples.
 
     Returns:
         None for fewer than 12 exemplars, or exemplars that are all the same.
@@ -120,53 +115,47 @@ def split(vectors: np.ndarray, seed: int, draws: int = 500, boots: int = 100) ->
     along = np.append(along, math.sqrt(max(float(middle @ middle - along @ along), 0.0)))
     points = np.pad((vectors - middle) @ axes[:kept].T, ((0, 0), (0, 1))) + along
     deviations = np.append(spread[:kept], 0.0) / math.sqrt(len(vectors))
-    gaussian = random.standard_normal((draws, *points.shape)) * deviations + along
+    gaussian = random.standard_normal((DRAWS, *points.shape)) * deviations + along
     beyond = float((spread[kept:] ** 2).sum() / len(vectors))
     units, drawn = _directions(points[None], beyond), _directions(gaussian, beyond)
-    index, sharpness, groups = _two_means(units, random)
-    _, null, parted = _two_means(drawn, random)
+    sharpness, groups = _two_means(units, random)
+    null, parted = _two_means(drawn, random)
     return Split(
         groups=groups[0],
-        index=float(index[0]),
         sharpness=float(sharpness[0]),
         null=float(null.mean()),
-        p=float((1 + np.sum(null >= sharpness[0])) / (1 + draws)),
-        stability=_stability(units[0], groups[0], boots, random),
+        p=float((1 + np.sum(null >= sharpness[0])) / (1 + DRAWS)),
+        stability=_stability(units[0], groups[0], random),
         poly=float(_poly(units, groups)[0]),
         poly_null=float(_poly(drawn, parted).mean()),
-        dimensions=kept,
     )
 
 
-def meaning(
-    groups: np.ndarray, keys: Sequence[str | None], seed: int, draws: int = 999
-) -> Meaning | None:
+def meaning(groups: np.ndarray, keys: Sequence[str | None], seed: int) -> Meaning | None:
     """Return how alike the classes of two groups are.
 
     Args:
         groups: 0 or 1 for each exemplar.
         keys: their classes; others than synsets of ImageNet's taxonomy are left out.
         seed: of the exchanges.
-        draws: exchanges of exemplars between the groups.
 
     Returns:
         None where a group has fewer than two exemplars with a known class.
     """
-    known = np.array([at for at, key in enumerate(keys) if key and key in taxonomy().words], int)
-    mine = groups[known].astype(bool) if len(known) else np.zeros(0, bool)
+    known = {at: key for at, key in enumerate(keys) if key and key in taxonomy().words}
+    mine, names = groups[[*known]].astype(bool), known.values()
     if min(mine.sum(), (~mine).sum()) < 2:
         return None
-    names = [str(keys[at]) for at in known]
     alike = np.array([[lin(one, other) for other in names] for one in names])
     random = np.random.default_rng(seed)
-    shuffled = random.permuted(np.tile(mine, (draws + 1, 1)), axis=1)
+    shuffled = random.permuted(np.tile(mine, (EXCHANGES + 1, 1)), axis=1)
     shuffled[0] = mine
     cross = shuffled[:, :, None] != shuffled[:, None, :]
     apart = np.triu(np.ones_like(alike, dtype=bool), 1)
     across = (alike * (cross & apart)).sum(axis=(1, 2)) / (cross & apart).sum(axis=(1, 2))
     inside = ~cross[0] & apart
-    p = float(np.sum(across <= across[0] + 1e-12) / (1 + draws))
-    return Meaning(float(alike[inside].mean()), float(across[0]), p, len(known))
+    p = float(np.sum(across <= across[0] + 1e-12) / (1 + EXCHANGES))
+    return Meaning(float(alike[inside].mean()), float(across[0]), p)
 
 
 def verdict(found: Split | None, meant: Meaning | None) -> tuple[str, str]:
@@ -196,32 +185,46 @@ def verdict(found: Split | None, meant: Meaning | None) -> tuple[str, str]:
     return UNDECIDED, f"two groups, neither clearly alike nor unlike: {numbers}, p = {meant.p:.3g}"
 
 
+def dimensionality(kernels: np.ndarray) -> np.ndarray:
+    """Return how much of a direction of its own each filter has, from 0 to 1 `(filters,)`.
+
+    Args:
+        kernels: weights `(..., filters)`.
+
+    Source: Elhage et al., "Toy Models of Superposition", 2022.
+    """
+    flat = kernels.reshape(-1, kernels.shape[-1]).astype(np.float64)
+    products = flat.T @ flat
+    squared = np.diag(products)
+    shared = (products**2).sum(axis=0)
+    return np.divide(squared**2, shared, out=np.full_like(squared, np.nan), where=shared > 0)
+
+
 def rand(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the adjusted Rand index of divisions into two groups `(..., count)`, 1 for the same.
 
     Source: Hubert and Arabie, "Comparing Partitions", 1985.
     """
-    both = [
-        ((one == a) & (other == b)).sum(axis=-1).astype(np.float64) for a in (0, 1) for b in (0, 1)
-    ]
-    count = one.shape[-1]
-    rows, columns = (both[0] + both[1], both[2] + both[3]), (both[0] + both[2], both[1] + both[3])
-    expected = _pairs(*rows) * _pairs(*columns) / _pairs(np.array(count))
-    ideal = (_pairs(*rows) + _pairs(*columns)) / 2 - expected
-    return np.where(ideal > 0, (_pairs(*both) - expected) / np.where(ideal > 0, ideal, 1), 1.0)
+    table = np.array([[((one == a) & (other == b)).sum(axis=-1) for b in (0, 1)] for a in (0, 1)])
+    rows, columns = _pairs(table.sum(axis=1)), _pairs(table.sum(axis=0))
+    expected = rows * columns / math.comb(one.shape[-1], 2)
+    ideal = (rows + columns) / 2 - expected
+    return np.divide(
+        _pairs(table.reshape(4, *expected.shape)) - expected, ideal,
+        out=np.ones_like(ideal), where=ideal > 0,
+    )  # fmt: skip
 
 
-def _pairs(*sizes: np.ndarray) -> np.ndarray:
-    """Return how many pairs there are within groups of these sizes."""
-    return np.sum([size * (size - 1) / 2 for size in sizes], axis=0)
+def _pairs(sizes: np.ndarray) -> np.ndarray:
+    """Return how many pairs there are within groups of these sizes `(groups, ...)`."""
+    return (sizes * (sizes - 1) / 2).sum(axis=0)
 
 
-def _two_means(
-    points: np.ndarray, random: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return index and sharpness of 2-means `(sets,)`, and the groups `(sets, count)`.
+def _two_means(points: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sharpness of 2-means `(sets,)`, and the groups `(sets, count)`.
 
-    Starts are pairs of points of each set.
+    Starts are pairs of points of each set. All sets are divided at once, which scipy's kmeans2
+    cannot do.
 
     Args:
         points: `(sets, count, dimensions)`.
@@ -229,33 +232,27 @@ def _two_means(
     """
     points = points - points.mean(axis=1, keepdims=True)
     sets, count, _ = points.shape
-    total = (points**2).sum(axis=(1, 2))
-    best, groups = np.full(sets, np.inf), np.zeros((sets, count), bool)
+    best, groups = np.full(sets, -np.inf), np.zeros((sets, count), bool)
     everyone = np.arange(sets)
     for _ in range(STARTS):
         first = random.integers(0, count, sets)
         second = (first + random.integers(1, count, sets)) % count
-        ends = points[everyone, first], points[everyone, second]
-        mine = _side(points, *ends)
+        mine = _side(points, points[everyone, first], points[everyone, second])
         for _ in range(STEPS):
-            before, ends = mine, _centres(points, mine)
-            mine = _side(points, *ends)
+            before, mine = mine, _side(points, *_centres(points, mine))
             if (mine == before).all():
                 break
-        sizes = mine.sum(axis=1)
-        ends = _centres(points, mine)
         # Of centred points, the groups' squared means are what the division explains.
-        explained = (count - sizes) * (ends[0] ** 2).sum(axis=1) + sizes * (ends[1] ** 2).sum(
-            axis=1
-        )
-        left = 1 - explained / total
-        better = left < best
-        best = np.where(better, left, best)
+        sizes = np.stack([count - mine.sum(axis=1), mine.sum(axis=1)])
+        squares = [(centre**2).sum(axis=1) for centre in _centres(points, mine)]
+        explained = (sizes * squares).sum(axis=0)
+        better = explained > best
+        best = np.where(better, explained, best)
         groups[better] = mine[better]
     larger = groups.sum(axis=1) > count / 2
     groups[larger] = ~groups[larger]
     longest = np.linalg.eigvalsh(np.matmul(points.swapaxes(1, 2), points))[:, -1]
-    return best, (1 - best) * total / longest, groups.astype(int)
+    return best / longest, groups.astype(int)
 
 
 def _side(points: np.ndarray, zero: np.ndarray, one: np.ndarray) -> np.ndarray:
@@ -272,17 +269,12 @@ def _centres(points: np.ndarray, mine: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return means[:, 0], means[:, 1]
 
 
-def _stability(
-    points: np.ndarray, groups: np.ndarray, boots: int, random: np.random.Generator
-) -> float:
+def _stability(points: np.ndarray, groups: np.ndarray, random: np.random.Generator) -> float:
     """Return how alike the divisions by the centres of bootstrap samples are to this one."""
-    chosen = random.integers(0, len(points), (boots, len(points)))
-    drawn = points[chosen]
-    _, _, parted = _two_means(drawn, random)
-    ends = _centres(drawn, parted.astype(bool))
-    everyone = np.broadcast_to(points, drawn.shape)
-    sides = _side(everyone, *ends)
-    return float(rand(sides.astype(int), np.broadcast_to(groups, sides.shape)).mean())
+    drawn = points[random.integers(0, len(points), (BOOTS, len(points)))]
+    _, parted = _two_means(drawn, random)
+    centres = _centres(drawn, parted.astype(bool))
+    return float(rand(_side(np.broadcast_to(points, drawn.shape), *centres), groups).mean())
 
 
 def _directions(points: np.ndarray, beyond: float) -> np.ndarray:
@@ -293,12 +285,9 @@ def _directions(points: np.ndarray, beyond: float) -> np.ndarray:
 def _poly(units: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """Return 1 - mean cosine across groups / mean cosine within, of each set `(sets,)`."""
     whole = units / np.maximum(np.linalg.norm(units, axis=2, keepdims=True), 1e-12)
-    counts, sums = [], []
-    for mine in (groups == 0, groups == 1):
-        counts.append(mine.sum(axis=1))
-        sums.append(np.einsum("sn,snd->sd", mine.astype(np.float64), whole))
-    across = (sums[0] * sums[1]).sum(axis=1) / np.maximum(counts[0] * counts[1], 1)
-    pairs = sum(size * (size - 1) for size in counts)
+    counts = np.stack([(groups == 0).sum(axis=1), (groups == 1).sum(axis=1)])
+    sums = [np.einsum("sn,snd->sd", (groups == at).astype(np.float64), whole) for at in (0, 1)]
+    across = (sums[0] * sums[1]).sum(axis=1) / np.maximum(counts.prod(axis=0), 1)
     inside = sum((one**2).sum(axis=1) - size for one, size in zip(sums, counts, strict=True))
-    within = inside / np.maximum(pairs, 1)
+    within = inside / np.maximum((counts * (counts - 1)).sum(axis=0), 1)
     return 1 - np.divide(across, within, out=np.zeros_like(across), where=np.abs(within) > 1e-9)

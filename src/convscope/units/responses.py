@@ -27,7 +27,7 @@ SCORES = {"peak": "peak activation", "mean": "mean activation"}
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Responses:
     """Photographs, their classes, and what they did to a layer.
 
     Attributes:

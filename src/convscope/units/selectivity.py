@@ -340,13 +340,11 @@ def _named(panel: Panel, scores: np.ndarray, found: Sequence[Association]) -> li
         )
         for place in places
     ]
-    moments = [_moments(half, scores) for half in (panel.discovery, panel.confirmation)]
+    moments = []
+    for half in (panel.discovery, panel.confirmation):
+        normal = roc.ranking(scores[half.places]).normal
+        moments.append(Moments(half.counts, half.sums(normal), half.sums(normal**2)))
     return [found[places[at]] for at in pruned(candidates, *moments)]
-
-
-def _moments(half: Half, scores: np.ndarray) -> Moments:
-    normal = roc.ranking(scores[half.places]).normal
-    return Moments(half.counts, half.sums(normal), half.sums(normal**2))
 
 
 TAIL = 0.975  # one end of a two-sided test at 5 %
@@ -371,6 +369,40 @@ class Moments:
         """The mean score of each class."""
         return self.totals / self.counts
 
+    def remains(self, own: np.ndarray, others: list[np.ndarray], sign: int) -> bool:
+        """Return whether a name without the others' classes differs from what none of them has."""
+        covered = np.any(others, axis=0)
+        return self.differ(own & ~covered, ~own & ~covered, sign)
+
+    def shorter(
+        self, rest: np.ndarray, outside: np.ndarray, covered: np.ndarray, names: int
+    ) -> bool:
+        """Return whether a parent with exceptions takes fewer words than the names inside it."""
+        if names < 2 or not outside.any():
+            return False
+        near, far = self.means[covered].mean(), self.means[outside].mean()
+        exceptions = np.abs(self.means[rest] - near) >= np.abs(self.means[rest] - far)
+        return 1 + int(exceptions.sum()) < names
+
+    def differ(
+        self, own: np.ndarray, others: np.ndarray, sign: int, *, images: bool = True
+    ) -> bool:
+        """Return whether scores of `own` classes lie above (sign 1) or below those of others."""
+        single = images and own.sum() == 1 and self.counts[own][0] > 1
+        means = np.ones(len(self.counts)), self.means, self.means**2
+        sums = (self.counts, self.totals, self.squares) if single else means
+        (n, total, square), (m, rest, rest_square) = (
+            [values[part].sum() for values in sums] for part in (own, others)
+        )
+        freedom = n + m - 2
+        if not (n and m and freedom):
+            return False
+        gap = sign * (total / n - rest / m)
+        left = max(square - total**2 / n + rest_square - rest**2 / m, 0)
+        reach = special.stdtrit(freedom, TAIL) * np.sqrt(left / freedom * (1 / n + 1 / m))
+        # Beyond what float64 leaves of equal scores.
+        return bool(gap > max(reach, 1e-9))
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -389,6 +421,15 @@ class Candidate:
     sign: int
     strength: float
     classes: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How many classes it has on the discovery half, and in either."""
+        return int(self.members.sum()), self.classes
+
+    def within(self, parent: Candidate) -> bool:
+        """Return whether all its classes lie in a parent of the same sign."""
+        return self.sign == parent.sign and not np.any(self.members & ~parent.members)
 
 
 def pruned(candidates: list[Candidate], discovery: Moments, confirmation: Moments) -> list[int]:
@@ -414,98 +455,34 @@ def pruned(candidates: list[Candidate], discovery: Moments, confirmation: Moment
     against what lies outside its parent it is the image. An AUROC's interval would say the same for
     many classes and nothing for two or three.
     """
-    kept = [
-        place
-        for sign in (1, -1)
-        for place in _specific(
-            [place for place, candidate in enumerate(candidates) if candidate.sign == sign],
-            candidates,
-            discovery,
-        )
-    ]
-    cast: list[int] = []
-    for place in sorted(kept, key=lambda place: (-candidates[place].strength, place)):
-        own = candidates[place]
-        others = [candidates[at] for at in cast if candidates[at].sign != own.sign]
-        others += [candidates[at] for at in kept if at != place and _within(candidates[at], own)]
-        if not others or (
-            _remains(discovery, own.members, [one.members for one in others], own.sign)
-            and _remains(confirmation, own.confirmed, [one.confirmed for one in others], own.sign)
-        ):
-            cast.append(place)
-    return sorted(cast)
-
-
-def _specific(places: list[int], candidates: list[Candidate], moments: Moments) -> list[int]:
-    """Return the places of one sign that are kept among nested ones."""
     kept: list[int] = []
-    sizes = {
-        place: (candidates[place].members.sum(), candidates[place].classes) for place in places
-    }
-    for place in sorted(places, key=lambda place: (*sizes[place], place)):
+    for place in sorted(range(len(candidates)), key=lambda at: (*candidates[at].size, at)):
         parent = candidates[place]
-        covered = _union([candidates[at].members for at in kept], parent.members)
+        same = [at for at in kept if candidates[at].sign == parent.sign]
+        covered = np.any(
+            [candidates[at].members for at in same] or [parent.members & False], axis=0
+        )
         rest, outside = parent.members & ~covered, ~parent.members & ~covered
-        inside = [at for at in kept if _within(candidates[at], parent)]
+        inside = [at for at in same if candidates[at].within(parent)]
         if (
             not np.any(parent.members & covered)
-            or _differs(moments, rest, outside, parent.sign)
-            or _shorter(moments, rest, outside, parent.members & covered, len(inside))
+            or discovery.differ(rest, outside, parent.sign)
+            or discovery.shorter(rest, outside, parent.members & covered, len(inside))
         ):
-            said = [at for at in inside if not _stands_out(moments, candidates[at], parent)]
+            said = []
+            for at in inside:
+                child = candidates[at].members
+                if not discovery.differ(child, parent.members & ~child, parent.sign, images=False):
+                    said.append(at)
             kept = [at for at in kept if at not in said] + [place]
-    return kept
-
-
-def _union(sets: list[np.ndarray], like: np.ndarray) -> np.ndarray:
-    return np.any(sets, axis=0) if sets else np.zeros_like(like)
-
-
-def _within(child: Candidate, parent: Candidate) -> bool:
-    """Return whether all classes of a name of the same sign lie in another."""
-    return child.sign == parent.sign and not np.any(child.members & ~parent.members)
-
-
-def _remains(moments: Moments, own: np.ndarray, others: list[np.ndarray], sign: int) -> bool:
-    """Return whether a name without the others' classes differs from what none of them has."""
-    covered = _union(others, own)
-    return _differs(moments, own & ~covered, ~own & ~covered, sign)
-
-
-def _stands_out(moments: Moments, child: Candidate, parent: Candidate) -> bool:
-    """Return whether a child differs from the rest of its parent, classes being the units."""
-    rest = parent.members & ~child.members
-    return _differs(moments, child.members, rest, child.sign, images=False)
-
-
-def _shorter(
-    moments: Moments, rest: np.ndarray, outside: np.ndarray, covered: np.ndarray, names: int
-) -> bool:
-    """Return whether a parent with its exceptions takes fewer words than the names inside it."""
-    if names < 2 or not outside.any():
-        return False
-    near, far = moments.means[covered].mean(), moments.means[outside].mean()
-    means = moments.means[rest]
-    exceptions = int(np.sum(np.abs(means - near) >= np.abs(means - far)))
-    return 1 + exceptions < names
-
-
-def _differs(
-    moments: Moments, own: np.ndarray, others: np.ndarray, sign: int, *, images: bool = True
-) -> bool:
-    """Return whether the scores of `own` classes lie above (sign 1) or below those of others."""
-    single = images and own.sum() == 1 and moments.counts[own][0] > 1
-    counts = moments.counts if single else np.ones(len(moments.counts))
-    totals = moments.totals if single else moments.means
-    squares = moments.squares if single else moments.means**2
-    (n, total, square), (m, rest, rest_square) = (
-        (counts[part].sum(), totals[part].sum(), squares[part].sum()) for part in (own, others)
-    )
-    freedom = n + m - 2
-    if not (n and m and freedom):
-        return False
-    gap = sign * (total / n - rest / m)
-    left = max(square - total**2 / n + rest_square - rest**2 / m, 0)
-    reach = special.stdtrit(freedom, TAIL) * np.sqrt(left / freedom * (1 / n + 1 / m))
-    # Beyond what float64 leaves of equal scores.
-    return bool(gap > max(reach, 1e-9))
+    named: list[int] = []
+    for place in sorted(kept, key=lambda at: (-candidates[at].strength, at)):
+        own = candidates[place]
+        others = [candidates[at] for at in named if candidates[at].sign != own.sign]
+        others += [candidates[at] for at in kept if at != place and candidates[at].within(own)]
+        if not others or (
+            discovery.remains(own.members, [one.members for one in others], own.sign)
+            and confirmation.remains(own.confirmed, [one.confirmed for one in others], own.sign)
+        ):
+            named.append(place)
+    return sorted(named)

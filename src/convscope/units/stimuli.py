@@ -7,10 +7,11 @@ cover. Angles are in degrees, counter-clockwise from the right. An orientation i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Size = tuple[int, int]
 """(height, width) in pixels."""
@@ -22,11 +23,20 @@ LOWEST, HIGHEST = 0.02, 0.45
 CHROMA = 0.28
 """The strength of hues, the most at which all of them have a place in RGB at mid-grey's luma."""
 
+SMALL = 48
+"""Pixels of a side up to which finely sampled stimuli take seconds on two cores."""
+
+TURNS = 24
+"""Directions of arcs, corners and pairs, and hues: a step is 15 degrees."""
+
+SIGNS = 1, -1
+"""White lines and disks, and black ones."""
+
 WAVES = 24
 """Plane waves that make a texture look the same in all directions."""
 
 DEVIATION = 0.2
-"""Standard deviation of textures and noise: little of it is cut at black and white."""
+"""Standard deviation of textures: little of it is cut at black and white."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +51,25 @@ class Stimuli:
     images: np.ndarray
     axes: dict[str, np.ndarray]
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """How many values each parameter takes: their product is the count of images."""
-        return tuple(len(values) for values in self.axes.values())
 
-
-def blank(size: Size) -> Stimuli:
-    """Return one image of mid-grey."""
-    return Stimuli(np.full((1, *size, 3), GREY, np.float32), {})
-
-
-def frequencies(size: Size, count: int) -> np.ndarray:
-    """Return spatial frequencies in even steps of their logarithm, at least one cycle a side."""
-    return np.geomspace(max(LOWEST, 1 / min(size)), HIGHEST, count)
+def battery(size: Size) -> Iterator[tuple[str, Stimuli]]:
+    """Yield the stimuli for images of a size by kind; finely, where that takes few seconds."""
+    fine = min(size) <= SMALL
+    half = np.linspace(0, 180, 24 if fine else 12, endpoint=False)
+    whole = np.linspace(0, 360, TURNS, endpoint=False)
+    phases = np.linspace(0, 360, 8 if fine else 4, endpoint=False)
+    shares = (1 / 16, 1 / 8, 3 / 16, 1 / 4, 3 / 8, 1 / 2) if fine else (1 / 8, 1 / 4, 1 / 2)
+    radii = min(size) * np.array(shares)
+    yield "grating", gratings(size, half, _frequencies(size, 8 if fine else 6), phases)
+    yield "edge", edges(size, np.linspace(0, 360, 48 if fine else 24, endpoint=False))
+    yield "arc", arcs(size, radii[radii >= 1.5], whole)
+    yield "line", lines(size, half)
+    yield "corner", corners(size, whole)
+    yield "pair", pairs(size, whole)
+    yield "texture", textures(size, np.linspace(0, 360, 8, endpoint=False))
+    yield "hue", hues(size, whole)
+    yield "grey", greys(size)
+    yield "disk", disks(size, np.append(radii, np.inf))
 
 
 def gratings(
@@ -73,74 +88,81 @@ def gratings(
         phases: in degrees, at the middle.
         contrasts: 1 reaches from black to white.
     """
-    axes = {
-        "orientation": orientations, "frequency": frequencies, "phase": phases,
-        "contrast": np.asarray(contrasts),
-    }  # fmt: skip
-    turn, pace, phase, contrast = _grid(axes)
-    wave = np.cos(2 * np.pi * pace * _along(size, turn + 90) + np.radians(phase))
-    return Stimuli(_grey(contrast / 2 * wave), axes)
+
+    def draw(
+        turn: np.ndarray, pace: np.ndarray, phase: np.ndarray, contrast: np.ndarray
+    ) -> np.ndarray:
+        wave = np.cos(2 * np.pi * pace * _along(size, turn + 90) + np.radians(phase))
+        return contrast / 2 * wave
+
+    return _drawn(
+        draw, orientation=orientations, frequency=frequencies, phase=phases, contrast=contrasts
+    )
 
 
 def edges(size: Size, angles: np.ndarray) -> Stimuli:
     """Return straight edges through the middle, from black to white in the direction `angle`."""
-    axes = {"angle": angles}
-    (turn,) = _grid(axes)
-    return Stimuli(_grey(_inside(_along(size, turn)) - GREY), axes)
+    return _drawn(lambda turn: _inside(_along(size, turn)) - GREY, angle=angles)
 
 
-def arcs(size: Size, radii: np.ndarray, angles: np.ndarray, signs: Sequence[int]) -> Stimuli:
+def arcs(size: Size, radii: np.ndarray, angles: np.ndarray) -> Stimuli:
     """Return half circles whose middle is the image's, drawn as lines.
 
     Args:
         size: of the images.
         radii: in pixels.
         angles: from the middle of the image to that of the circle: where the arc opens.
-        signs: 1 for white lines, -1 for black ones.
     """
-    axes = {"radius": radii, "angle": angles, "sign": np.asarray(signs)}
-    radius, turn, sign = _grid(axes)
-    ahead, beside = _along(size, turn), _along(size, turn + 90)
-    far = np.abs(np.hypot(ahead - radius, beside) - radius)
-    half = _inside(radius - ahead)
-    return Stimuli(_grey(sign / 2 * _stroke(size, far) * half), axes)
+
+    def draw(radius: np.ndarray, turn: np.ndarray, sign: np.ndarray) -> np.ndarray:
+        ahead, beside = _along(size, turn), _along(size, turn + 90)
+        far = np.abs(np.hypot(ahead - radius, beside) - radius)
+        return sign / 2 * _stroke(size, far) * _inside(radius - ahead)
+
+    return _drawn(draw, radius=radii, angle=angles, sign=SIGNS)
 
 
-def lines(size: Size, orientations: np.ndarray, signs: Sequence[int]) -> Stimuli:
-    """Return straight lines through the middle; see `arcs`."""
-    axes = {"orientation": orientations, "sign": np.asarray(signs)}
-    turn, sign = _grid(axes)
-    return Stimuli(_grey(sign / 2 * _stroke(size, np.abs(_along(size, turn + 90)))), axes)
+def lines(size: Size, orientations: np.ndarray) -> Stimuli:
+    """Return straight lines through the middle."""
+    return _drawn(
+        lambda turn, sign: sign / 2 * _stroke(size, np.abs(_along(size, turn + 90))),
+        orientation=orientations,
+        sign=SIGNS,
+    )
 
 
-def corners(size: Size, angles: np.ndarray, signs: Sequence[int]) -> Stimuli:
-    """Return right angles with their tip in the middle that open towards `angle`; see `arcs`."""
-    axes = {"angle": angles, "sign": np.asarray(signs)}
-    turn, sign = _grid(axes)
-    rays = []
-    for way in (turn - 45, turn + 45):
-        ahead, beside = _along(size, way), _along(size, way + 90)
-        rays.append(np.hypot(np.minimum(ahead, 0), beside))
-    return Stimuli(_grey(sign / 2 * _stroke(size, np.minimum(*rays))), axes)
+def corners(size: Size, angles: np.ndarray) -> Stimuli:
+    """Return right angles with their tip in the middle that open towards `angle`."""
+
+    def draw(turn: np.ndarray, sign: np.ndarray) -> np.ndarray:
+        rays = [
+            np.hypot(np.minimum(_along(size, way), 0), _along(size, way + 90))
+            for way in (turn - 45, turn + 45)
+        ]
+        return sign / 2 * _stroke(size, np.minimum(*rays))
+
+    return _drawn(draw, angle=angles, sign=SIGNS)
 
 
-def pairs(size: Size, angles: np.ndarray, seed: int = 0) -> Stimuli:
+def pairs(size: Size, angles: np.ndarray) -> Stimuli:
     """Return a fast texture on one side, towards `angle`, and a slow one on the other.
 
     Source: Schubert et al., "High-Low Frequency Detectors", Distill, 2021.
     """
-    axes = {"angle": angles}
-    (turn,) = _grid(axes)
-    fast, slow = _texture(size, turn, HIGHEST - 0.1, seed), _texture(size, turn, _slow(size), seed)
-    share = _inside(_along(size, turn))
-    return Stimuli(_grey(share * fast + (1 - share) * slow), axes)
+
+    def draw(turn: np.ndarray) -> np.ndarray:
+        slow, fast = (_texture(size, turn, pace) for pace in _paces(size))
+        share = _inside(_along(size, turn))
+        return share * fast + (1 - share) * slow
+
+    return _drawn(draw, angle=angles)
 
 
-def textures(size: Size, turns: np.ndarray, seed: int = 0) -> Stimuli:
+def textures(size: Size, turns: np.ndarray) -> Stimuli:
     """Return the textures of `pairs`, each over the whole image, turned: slow ones, then fast."""
-    axes = {"frequency": np.array([_slow(size), HIGHEST - 0.1]), "angle": turns}
-    pace, turn = _grid(axes)
-    return Stimuli(_grey(_texture(size, turn, pace, seed)), axes)
+    return _drawn(
+        lambda pace, turn: _texture(size, turn, pace), frequency=_paces(size), angle=turns
+    )
 
 
 def hues(size: Size, angles: np.ndarray) -> Stimuli:
@@ -148,49 +170,58 @@ def hues(size: Size, angles: np.ndarray) -> Stimuli:
 
     An angle is that in the plane of Cb and Cr (ITU-R BT.601): 0 is blue, 90 a purplish red.
     """
-    axes = {"radius": np.array([np.inf, min(size) / 4]), "angle": angles}
-    radius, turn = _grid(axes)
-    return Stimuli(_shown(_disk(size, radius)[..., None] * (_colour(turn) - GREY)), axes)
+    return _drawn(
+        lambda radius, turn: _disk(size, radius)[..., None] * (rgb(turn) - GREY),
+        radius=[np.inf, min(size) / 4],
+        angle=angles,
+    )
 
 
 def greys(size: Size) -> Stimuli:
     """Return what `hues` are compared with: darker and lighter greys of the same strength."""
-    axes = {"radius": np.array([np.inf, min(size) / 4]), "sign": np.array([-1, 1])}
-    radius, sign = _grid(axes)
-    return Stimuli(_grey(sign * CHROMA * _disk(size, radius)), axes)
+    return _drawn(
+        lambda radius, sign: sign * CHROMA * _disk(size, radius),
+        radius=[np.inf, min(size) / 4],
+        sign=[-1, 1],
+    )
 
 
-def disks(size: Size, radii: np.ndarray, signs: Sequence[int]) -> Stimuli:
-    """Return white (1) and black (-1) disks; an infinite radius fills the image."""
-    axes = {"radius": radii, "sign": np.asarray(signs)}
-    radius, sign = _grid(axes)
-    return Stimuli(_grey(sign / 2 * _disk(size, radius)), axes)
+def disks(size: Size, radii: np.ndarray) -> Stimuli:
+    """Return white and black disks; an infinite radius fills the image."""
+    return _drawn(lambda radius, sign: sign / 2 * _disk(size, radius), radius=radii, sign=SIGNS)
 
 
-def noises(size: Size, count: int, seed: int = 0) -> Stimuli:
-    """Return noise, cut to [0, 1]: white, then 1/f as photographs have it."""
-    random = np.random.default_rng(seed)
-    white = random.standard_normal((count, *size))
-    pace = np.hypot(np.fft.fftfreq(size[0])[:, None], np.fft.fftfreq(size[1]))
-    pace[0, 0] = np.inf
-    pink = np.fft.ifft2(np.fft.fft2(white) / pace).real
-    both = np.stack([white, pink])
-    both -= both.mean(axis=(2, 3), keepdims=True)
-    both *= DEVIATION / np.maximum(both.std(axis=(2, 3), keepdims=True), 1e-9)
-    axes = {"slope": np.array([0, 1]), "draw": np.arange(count)}
-    return Stimuli(_grey(both.reshape(-1, *size)), axes)
+def rgb(angles: np.ndarray) -> np.ndarray:
+    """Return the colours of hues `(..., 3)` in [0, 1], as `hues` shows them (ITU-R BT.601)."""
+    blue, red = (CHROMA * f(np.radians(angles)) for f in (np.cos, np.sin))
+    return GREY + np.stack([1.402 * red, -0.344136 * blue - 0.714136 * red, 1.772 * blue], axis=-1)
 
 
 # Pieces
 
 
-def _grid(axes: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Return each parameter of all combinations `(count, 1, 1)`, the last varying the fastest."""
-    values = (np.asarray(axis, np.float64) for axis in axes.values())
-    return [part.reshape(-1, 1, 1) for part in np.meshgrid(*values, indexing="ij")]
+def _drawn(draw: Callable[..., np.ndarray], **axes: ArrayLike) -> Stimuli:
+    """Return an image for each combination of parameters, the last varying the fastest.
+
+    Args:
+        draw: what grids `(count, 1, 1)` of all parameters -> how images differ from mid-grey,
+            `(count, height, width)` or with colours; what leaves [0, 1] is cut.
+        axes: the values of each parameter.
+    """
+    values = {name: np.asarray(axis) for name, axis in axes.items()}
+    grid = np.meshgrid(*(axis.astype(np.float64) for axis in values.values()), indexing="ij")
+    differences = draw(*(part.reshape(-1, 1, 1) for part in grid))
+    if differences.ndim == 3:
+        differences = np.repeat(differences[..., None], 3, axis=-1)
+    return Stimuli(np.clip(GREY + differences, 0, 1).astype(np.float32), values)
 
 
-def _along(size: Size, angles: np.ndarray) -> np.ndarray:
+def _frequencies(size: Size, count: int) -> np.ndarray:
+    """Return spatial frequencies in even steps of their logarithm, at least one cycle a side."""
+    return np.geomspace(max(LOWEST, 1 / min(size)), HIGHEST, count)
+
+
+def _along(size: Size, angles: float | np.ndarray) -> np.ndarray:
     """Return how far each pixel lies from the middle in a direction `(count, height, width)`."""
     up = (size[0] - 1) / 2 - np.arange(size[0])[:, None]
     right = np.arange(size[1]) - (size[1] - 1) / 2
@@ -208,41 +239,18 @@ def _stroke(size: Size, distances: np.ndarray) -> np.ndarray:
 
 
 def _disk(size: Size, radii: np.ndarray) -> np.ndarray:
-    far = np.hypot(_along(size, np.zeros(1)), _along(size, np.full(1, 90.0)))
-    return _inside(radii - far)
+    return _inside(radii - np.hypot(_along(size, 0.0), _along(size, 90.0)))
 
 
-def _slow(size: Size) -> float:
-    """Return the frequency of slow textures: two cycles a side, well below the fast ones."""
-    return min(max(LOWEST, 2 / min(size)), HIGHEST / 3)
+def _paces(size: Size) -> tuple[float, float]:
+    """Return the frequencies of textures: two cycles a side, well below the fast ones, and fast."""
+    return min(max(LOWEST, 2 / min(size)), HIGHEST / 3), HIGHEST - 0.1
 
 
-def _texture(size: Size, turns: np.ndarray, pace: float | np.ndarray, seed: int) -> np.ndarray:
+def _texture(size: Size, turns: np.ndarray, pace: float | np.ndarray) -> np.ndarray:
     """Return plane waves of one frequency, between -0.5 and 0.5, turned about the middle."""
-    random = np.random.default_rng(seed)
+    phases = np.random.default_rng(0).uniform(0, 2 * np.pi, WAVES)
     total = np.zeros((1, *size))
-    for way, phase in zip(
-        np.linspace(0, 180, WAVES, endpoint=False), random.uniform(0, 2 * np.pi, WAVES), strict=True
-    ):
+    for way, phase in zip(np.linspace(0, 180, WAVES, endpoint=False), phases, strict=True):
         total = total + np.cos(2 * np.pi * pace * _along(size, turns + way) + phase)
     return np.clip(DEVIATION * total / np.sqrt(WAVES / 2), -GREY, GREY)
-
-
-def _colour(angles: np.ndarray) -> np.ndarray:
-    """Return RGB of hues `(..., 3)` at the luma of mid-grey (ITU-R BT.601)."""
-    blue, red = (CHROMA * f(np.radians(angles)) for f in (np.cos, np.sin))
-    return GREY + np.stack([1.402 * red, -0.344136 * blue - 0.714136 * red, 1.772 * blue], axis=-1)
-
-
-def rgb(angles: np.ndarray) -> np.ndarray:
-    """Return the colours of hues `(count, 3)` in [0, 1], as `hues` shows them."""
-    return _colour(np.asarray(angles, np.float64))
-
-
-def _grey(differences: np.ndarray) -> np.ndarray:
-    return _shown(np.repeat(differences[..., None], 3, axis=-1))
-
-
-def _shown(differences: np.ndarray) -> np.ndarray:
-    """Return images that differ so much from mid-grey, cut to [0, 1] against rounding."""
-    return np.clip(GREY + differences, 0, 1).astype(np.float32)

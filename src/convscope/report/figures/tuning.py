@@ -10,7 +10,7 @@ import numpy as np
 from convscope.report.figures.canvas import EFFECTS, INK, QUIET, RULE, VOID, Page
 from convscope.text import number
 from convscope.units import stimuli
-from convscope.units.profile import Character
+from convscope.units.profile import Profile
 
 WIDTH, HEIGHT = 1400, 750
 LEFTS = 40, 380, 720, 1060
@@ -49,7 +49,7 @@ ANGULAR = (
 )  # fmt: skip
 
 
-def tuning_figure(character: Character) -> np.ndarray:
+def tuning_figure(character: Profile) -> np.ndarray:
     """Return what a unit is tuned to and ignores, uint8 `(1500, 2800, 3)`.
 
     Above are its responses by angle: to gratings, edges, arcs and hues, each as a share of the
@@ -75,7 +75,7 @@ def _head(page: Page, left: float, top: float, title: str, words: str) -> None:
     page.text(left, top + 22, words, 12, color=QUIET, fit=SIDE)
 
 
-def _polar(page: Page, character: Character, angular: Angular, left: float, top: float) -> None:
+def _polar(page: Page, character: Profile, angular: Angular, left: float, top: float) -> None:
     """Draw responses around a circle whose rim is the largest, and their mean vector."""
     index, responses = character.measure(angular.measure), character.curve(angular.curve)
     stimulus, quantity = angular.axis
@@ -158,7 +158,7 @@ def _line(
     page.axes.plot(x + wide * across, down, color=LINE, linewidth=1.6, marker="o", markersize=2.6)
 
 
-def _frequency(page: Page, character: Character, left: float, top: float) -> None:
+def _frequency(page: Page, character: Profile, left: float, top: float) -> None:
     best, octaves = character.measure("frequency"), character.measure("bandwidth")
     words = "no grating excites it"
     if best is not None:
@@ -171,7 +171,7 @@ def _frequency(page: Page, character: Character, left: float, top: float) -> Non
     _line(page, (left, top), ticks, across, character.curve("frequency"), character.natural)
 
 
-def _contrast(page: Page, character: Character, left: float, top: float) -> None:
+def _contrast(page: Page, character: Profile, left: float, top: float) -> None:
     half, ratio = character.half_contrast, character.measure("modulation")
     words = "no grating excites it"
     if half is not None and ratio is not None:
@@ -182,7 +182,7 @@ def _contrast(page: Page, character: Character, left: float, top: float) -> None
     _line(page, (left, top), ticks, contrasts, responses, character.natural)
 
 
-def _rotation(page: Page, character: Character, left: float, top: float) -> None:
+def _rotation(page: Page, character: Profile, left: float, top: float) -> None:
     kept = character.invariance
     if kept is None:
         _head(page, left, top, "Exemplars turned", "not measured")
@@ -200,7 +200,7 @@ def _rotation(page: Page, character: Character, left: float, top: float) -> None
     _line(page, (left, top), ticks, (angles + 180) / 360, shares, band=(low, high))
 
 
-def _moves(page: Page, character: Character, left: float, top: float) -> None:
+def _moves(page: Page, character: Profile, left: float, top: float) -> None:
     kept = character.invariance
     if kept is None:
         _head(page, left, top, "Exemplars moved and recoloured", "not measured")
