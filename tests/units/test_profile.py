@@ -99,7 +99,7 @@ def test_the_same_seed_gives_the_same_profile():
 def test_part_of_a_view_is_mirrored_beyond_its_edges():
     view = np.arange(30.0).reshape(5, 6, 1)
     np.testing.assert_array_equal(
-        dataset_examples._window(view, (1.5, 5.5), (5, 3))[..., 0],
+        dataset_examples.window(view, (-1, 4), (5, 3))[..., 0],
         [[4, 5, 5], [4, 5, 5], [10, 11, 11], [16, 17, 17], [22, 23, 23]],
     )
 
