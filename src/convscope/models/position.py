@@ -24,6 +24,8 @@ from convscope.models.linear import Linear
 from convscope.models.network import Network, look, mapped, preactivation
 from convscope.models.receptive_field import Axis, ReceptiveField
 
+L = keras.layers
+
 
 def receptive_field(
     network: Network, name: str, size: tuple[int, int] | None = None
@@ -43,17 +45,27 @@ def receptive_field(
     Source: Araujo, Norris and Sim, "Computing Receptive Fields of Convolutional Neural Networks",
     Distill, 2019.
     """
+    fields, whole = _fields(network, name, size)
+    seen = fields.get(next(iter(network.until(name))))
+    return ReceptiveField(*seen, whole) if seen else None
+
+
+def _fields(
+    network: Network, name: str, size: tuple[int, int] | None = None
+) -> tuple[dict[str, tuple[Axis, Axis]], tuple[str, ...]]:
+    """Return what a layer's positions see of each operation's output, and what sees all of it.
+
+    What lies behind an operation that sees all of its input is left out.
+    """
     graph = network.until(name)
     given = None if size is None else sizes(graph, size)
     fields: dict[str, tuple[Axis, Axis]] = {name: (Axis(), Axis())}
     whole: list[str] = []
     for operation in reversed(graph.values()):
-        if operation.name not in fields:  # behind one that sees all of the image
+        if operation.name not in fields or isinstance(operation, L.InputLayer):
             continue
-        if isinstance(operation, keras.layers.InputLayer):
-            return ReceptiveField(*fields[operation.name], tuple(whole))
-        found = _through(operation, fields.pop(operation.name), given)
-        if found is None or isinstance(operation, keras.layers.GroupNormalization):
+        found = _through(operation, fields[operation.name], given)
+        if found is None or isinstance(operation, L.GroupNormalization):
             whole.append(operation.name)
         if found is None:
             continue
@@ -64,11 +76,11 @@ def receptive_field(
                 fields[source.name] = rows, columns
             except ValueError:  # a way that lies askew: through an image made smaller and larger
                 whole.append(operation.name)
-    return None
+    return fields, tuple(whole)
 
 
 def _through(
-    operation: keras.Operation, field: tuple[Axis, Axis], given: Sizes | None
+    operation: keras.Operation, field: tuple[Axis, Axis], given: Sizes | None = None
 ) -> tuple[Axis, Axis] | None:
     """Return a field seen through one operation more; None where that sees all of its input."""
     seen = window(operation)
@@ -91,15 +103,11 @@ def _through(
     return rows, columns
 
 
-L = keras.layers
 LARGEST = 256
 """Pixels of a side beyond which a field is not filled; those of deep networks reach farther."""
 
 PIXELS = 2**18
 """Pixels of a batch: as fast as more, on few gigabytes."""
-
-Span = tuple[int, int]
-"""Half-open positions along an axis, counted from some place."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +152,13 @@ def probe(network: Network, layer: str) -> Probe:
         network: the network, in float32.
         layer: the layer.
     """
-    spans = _spans(network, layer)
-    if spans is not None:
-        rows, columns = next(iter(spans.values()))
-        size = rows[1] - rows[0], columns[1] - columns[0]
+    fields, whole = _fields(network, layer)
+    *others, _ = network.until(layer).values()
+    if not whole and all(len(part.output.shape) == 4 for part in others):
+        rows, columns = fields[next(iter(network.until(layer)))]
+        size = rows.size, columns.size
         if max(size) <= LARGEST:
-            ends = _cone(network, layer, spans, size)
+            ends = _cone(network, layer, fields, size)
             respond, feed = (_batched(end, size) if end is not None else None for end in ends)
             if respond is not None:
                 return Probe(size, True, respond, feed)
@@ -180,53 +189,8 @@ def _batched(
     return respond
 
 
-def _spans(network: Network, layer: str) -> dict[str, tuple[Span, Span]] | None:
-    """Return what one position needs of each operation's output, the image first.
-
-    None, if an operation on the way may see all of its input.
-    """
-    graph = network.until(layer)
-    needed: dict[str, tuple[Span, Span]] = {layer: ((0, 1), (0, 1))}
-    for operation in reversed(graph.values()):
-        if isinstance(operation, L.InputLayer):
-            continue
-        seen = window(operation)
-        if seen is None or isinstance(operation, L.GroupNormalization):
-            return None
-        if any(len(source.output.shape) != 4 for source in before(operation)):
-            return None
-        asked = _before(operation, needed[operation.name])
-        for source in before(operation):
-            already = needed.get(source.name, asked)
-            (rows, columns) = (
-                (min(ours[0], its[0]), max(ours[1], its[1]))
-                for ours, its in zip(already, asked, strict=True)
-            )
-            needed[source.name] = rows, columns
-    return {name: needed[name] for name in graph}
-
-
-def _before(operation: Any, spans: tuple[Span, Span]) -> tuple[Span, Span]:
-    """Return what positions of an operation's output need of its input.
-
-    The first tap lies where it does on sides that all strides divide.
-    """
-    seen = window(operation)
-    if seen is None:
-        raise ValueError(f"{operation.name} has no window.")
-    found = []
-    for axis, (first, last) in enumerate(spans):
-        extent, stride = seen.extents[axis], seen.strides[axis]
-        if seen.padding == "same":
-            zeros = max(extent - stride, 0) // 2
-        else:
-            zeros = 0 if isinstance(seen.padding, str) else seen.padding[axis][0]
-        found.append((first * stride - zeros, (last - 1) * stride - zeros + extent))
-    return found[0], found[1]
-
-
 def _cone(
-    network: Network, layer: str, spans: dict[str, tuple[Span, Span]], size: tuple[int, int]
+    network: Network, layer: str, fields: dict[str, tuple[Axis, Axis]], size: tuple[int, int]
 ) -> tuple[keras.Model, keras.Model | None]:
     """Return models from what a position sees to its preactivations and to what its taps get."""
     image = keras.Input((*size, 3), dtype="float32")
@@ -236,12 +200,14 @@ def _cone(
         if isinstance(operation, L.InputLayer):
             made[name] = network.preprocess(image)
             continue
-        asked = _before(operation, spans[name])
+        asked = _through(operation, fields[name])
+        if asked is None:
+            raise ValueError(f"{name} has no window.")
         given.clear()
         for source in before(operation):
             edges = [
-                (need[0] - have[0], have[1] - need[1])
-                for need, have in zip(asked, spans[source.name], strict=True)
+                (have.padding - need.padding, have.end - need.end)
+                for need, have in zip(asked, fields[source.name], strict=True)
             ]
             values = made[source.name]
             given.append(L.Cropping2D(edges)(values) if np.any(edges) else values)

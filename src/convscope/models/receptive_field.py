@@ -32,6 +32,11 @@ class Axis:
     stride: int = 1
     padding: int = 0
 
+    @property
+    def end(self) -> int:
+        """The first pixel behind those that position 0 sees."""
+        return self.size - self.padding
+
     def behind(self, kernel: int, stride: int, padding: int) -> Axis:
         """Return this axis seen through one more layer in front of it."""
         return Axis(
@@ -56,9 +61,8 @@ class Axis:
             raise ValueError(
                 f"Fields with positions {self.stride} and {other.stride} pixels apart have no hull."
             )
-        end = max(self.size - self.padding, other.size - other.padding)
         padding = max(self.padding, other.padding)
-        return Axis(end + padding, self.stride, padding)
+        return Axis(max(self.end, other.end) + padding, self.stride, padding)
 
 
 @dataclass(frozen=True)
