@@ -9,8 +9,8 @@ from convscope.data.dataset import Batch
 from convscope.models.network import Network
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.ascent import Goal, Optimum, Step
-from convscope.optvis.recipe import aim, batches, goals, recipe
-from convscope.stages.optima import Studio, climbed, judge
+from convscope.optvis.recipe import aim, batches, filled, goals, recipe
+from convscope.stages.optima import Optimization, OptimumFiles, climbed, compare
 from convscope.stages.resume import JOURNAL
 from convscope.tracking.tracker import Tracker
 from convscope.unit import Unit
@@ -74,7 +74,7 @@ def test_the_quantile_counts_positions_below_over_all_photographs_so_far():
         card(layer="a", filter=0, activation=0.15),
         card(layer="a", filter=1, activation=-0.65, sign=-1),
     ]
-    first, second, third = judge(network, cards, iter([broken, *batches]))
+    first, second, third = compare(network, cards, iter([broken, *batches]))
     assert [item.quantile for item in first[1]] == [item.quantile for item in cards]
     assert [item.quantile for item in second[1]] == [1.0, 0.25, 0.0]
     assert second[2] == 4
@@ -91,8 +91,11 @@ def test_a_short_last_batch_is_neither_traced_anew_nor_kept_twice(tmp_path):
     )  # fmt: skip
     climb = recipe(ascent(steps=2, precision="float32"), network, aim("channel"), (12, 9))
     every = goals([Unit("a", number) for number in range(5)], (1,), 1)
-    studio = Studio(Tracker(tmp_path), {"Software": "tests"}, shown=True)
-    cards = list(studio.make(climb, batches(every, 2, 1), 2, 0, 1, False))
+    tracker = Tracker(tmp_path)
+    optimization = Optimization(tracker, 0, 1, lambda goal: goal.slug)
+    files = OptimumFiles(tracker, {"Software": "tests"}, shown=True)
+    parts = [filled(part, 2) for part in batches(every, 2, 1)]
+    cards = list(map(files.write, optimization.optima(climb, parts)))
     assert [made.filter for made in cards] == [0, 1, 2, 3, 4]
     assert len((tmp_path / JOURNAL).read_text().splitlines()) == 5
     assert climb._climb.experimental_get_tracing_count() == 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from convscope.models.backend import keras
 from convscope.models.graph import concatenates, kind_of, sums, window
 from convscope.models.linear import obstacle
 from convscope.models.network import Network, classifier, inputs_of, layers
@@ -14,7 +14,16 @@ from convscope.models.position import receptive_field
 from convscope.report.html import flat, render
 from convscope.unit import COLOURS, IMAGE, Unit
 
-L = keras.layers
+KINDS = {
+    "DepthwiseConv2D": "depthwise convolution",
+    "SeparableConv2D": "separable convolution",
+    "Conv2DTranspose": "transposed convolution",
+    "Dense": "dense",
+    "Multiply": "product",
+    "LayerNormalization": "layer norm",
+    "GroupNormalization": "group norm",
+}
+"""What layers do in words, by the name of their class."""
 
 
 @dataclass(frozen=True)
@@ -83,28 +92,21 @@ def entry(network: Network, name: str, filters: int, last: str | None) -> Entry:
 
 def kind(layer: Any) -> str:
     """Return in words what a layer does."""
-    if type(layer) is L.Conv2D:
+    name = type(layer).__name__
+    if name == "Conv2D":
         return "convolution" if layer.groups == 1 else f"convolution in {layer.groups} groups"
-    if type(layer) is L.Dense and len(layer.output.shape) == 4:
+    if name == "Dense" and len(layer.output.shape) == 4:
         return "convolution"  # of one tap
     if sums(layer):
         return "sum"
     if concatenates(layer):
         return "concatenation"
-    known = {
-        L.DepthwiseConv2D: "depthwise convolution", L.SeparableConv2D: "separable convolution",
-        L.Conv2DTranspose: "transposed convolution", L.Dense: "dense", L.Multiply: "product",
-        L.LayerNormalization: "layer norm", L.GroupNormalization: "group norm",
-    }  # fmt: skip
-    return known.get(type(layer), kind_of(layer))
+    return KINDS.get(name, kind_of(layer))
 
 
 def sources(units: Sequence[Unit]) -> list[str]:
     """Return the layers that make some channels, with their count where there are several."""
-    counts: dict[str, int] = {}
-    for unit in units:
-        name = COLOURS[unit.filter] if unit.layer == IMAGE else unit.layer
-        counts[name] = counts.get(name, 0) + 1
+    counts = Counter(COLOURS[unit.filter] if unit.layer == IMAGE else unit.layer for unit in units)
     if len(counts) == 1 or all(name in COLOURS for name in counts):
         return list(counts)
     return [f"{name} ({count})" for name, count in counts.items()]
@@ -122,34 +124,22 @@ def lines(entries: Sequence[Entry], width: int = 60) -> list[str]:
         entries: the layers.
         width: letters at most for the inputs.
     """
-    header = ("layer", "kind", "filters", "kernel", "stride", "field", "apart", "inputs")
-    table = [header]
+    table = [("layer", "kind", "filters", "kernel", "stride", "field", "apart", "inputs")]
     for one in entries:
         field = f"{one.field}*" if one.whole else one.field
         inputs = one.inputs
         if len(inputs) > width:
             inputs = f"{inputs[:width].rpartition(',')[0]}, ... {one.channels} channels"
-        table.append(
-            (
-                one.layer,
-                one.kind,
-                str(one.filters),
-                one.kernel,
-                one.stride,
-                field,
-                one.apart,
-                inputs,
-            )
-        )
+        size = one.kernel, one.stride, field, one.apart
+        table.append((one.layer, one.kind, str(one.filters), *size, inputs))
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    right = (False, False, True, True, True, True, True, False)
-    found = []
-    for line in table:
-        cells = [
-            cell.rjust(size) if flush else cell.ljust(size)
-            for cell, size, flush in zip(line, widths, right, strict=True)
-        ]
-        found.append("  ".join(cells).rstrip())
+    found = [
+        "  ".join(
+            f"{cell:{side}{width}}"
+            for cell, side, width in zip(line, "<<>>>>><", widths, strict=True)
+        ).rstrip()
+        for line in table
+    ]
     if any(one.whole for one in entries):
         found.append("* besides, all of the image counts, through what gates it")
     return found

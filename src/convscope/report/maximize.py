@@ -37,7 +37,7 @@ ORDERS = (
 
 
 def maximize_page(
-    cards: Sequence[OptimumSummary],
+    optima: Sequence[OptimumSummary],
     facts: Mapping[str, str],
     settings: Mapping[str, object],
     notes: Sequence[str],
@@ -51,35 +51,35 @@ def maximize_page(
     image as it was saved, and for the ascent as an animation.
 
     Args:
-        cards: the images, in the order to show.
+        optima: the images, in the order to show.
         facts: what the head of the page states, label to value.
         settings: the settings of the run; groups may be nested.
         notes: what to keep in mind, one sentence or two each.
         positions: how many positions on photographs the quantiles are about.
 
     Raises:
-        ValueError: there are no cards, or two with the same file.
+        ValueError: there are no optima, or two with the same file.
     """
-    slugs = [card.slug for card in cards]
-    if not cards or len(set(slugs)) < len(slugs):
+    slugs = [optimum.slug for optimum in optima]
+    if not optima or len(set(slugs)) < len(slugs):
         message = "A page needs images, each from a file of its own."
         received = f"{len(slugs)} images from {len(set(slugs))} files"
         raise ValueError(f"{message} Received: {received}.")
-    units = by_unit(cards)
-    signs = {card.sign for card in cards}
+    units = by_unit(optima)
+    signs = {optimum.sign for optimum in optima}
     return render(
         "maximize.html",
-        units=[[_view(card, len(cards), positions) for card in unit] for unit in units],
-        subject=cards[0].name if len(units) == 1 else _many(cards, len(units)),
-        count=len(cards),
+        units=[[_view(optimum, len(optima), positions) for optimum in unit] for unit in units],
+        subject=optima[0].name if len(units) == 1 else _many(optima, len(units)),
+        count=len(optima),
         positive=1 in signs,
         negative=-1 in signs,
-        samples=max(card.sample for card in cards) + 1,
+        samples=max(optimum.sample for optimum in optima) + 1,
         marks={
-            mark: sum(mark in card.marks for card in cards)
+            mark: sum(mark in optimum.marks for optimum in optima)
             for mark in ("weak", "not alive", "diverged")
         },
-        compared=all(card.quantile is not None for card in cards),
+        compared=all(optimum.quantile is not None for optimum in optima),
         orders=ORDERS,
         facts=facts,
         settings=flat(settings),
@@ -88,33 +88,35 @@ def maximize_page(
     )
 
 
-def _many(cards: Sequence[OptimumSummary], units: int) -> str:
-    layers = list(dict.fromkeys(card.layer for card in cards))
+def _many(optima: Sequence[OptimumSummary], units: int) -> str:
+    layers = list(dict.fromkeys(optimum.layer for optimum in optima))
     return f"{units} filters of {', '.join(layers)}"
 
 
-def _view(card: OptimumSummary, count: int, positions: int | None) -> dict[str, object]:
-    """Return one card as the template shows it; `count` cards share the page."""
+def _view(optimum: OptimumSummary, count: int, positions: int | None) -> dict[str, object]:
+    """Return one optimum as the template shows it; `count` optima share the page."""
+    numbers = (
+        optimum.filter,
+        optimum.activation,
+        optimum.activation_mean,
+        optimum.quantile,
+        optimum.seconds,
+    )
     return {
-        "card": card,
-        "uri": _uri(card.image, count),
-        "pixelated": max(card.image.shape[:2]) < 48,
-        "facts": _facts(card, positions),
-        "curve": _curve(card),
-        "words": " ".join([card.side, *_words(card)]),
-        "numbers": json.dumps([
-            _finite(value)
-            for value in (
-                card.filter, card.activation, card.activation_mean, card.quantile, card.seconds
-            )
-        ]),
-    }  # fmt: skip
+        "optimum": optimum,
+        "uri": _uri(optimum.image, count),
+        "pixelated": max(optimum.image.shape[:2]) < 48,
+        "facts": _facts(optimum, positions),
+        "curve": _curve(optimum),
+        "words": " ".join([optimum.side, *_words(optimum)]),
+        "numbers": json.dumps([_finite(value) for value in numbers]),
+    }
 
 
-def _words(card: OptimumSummary) -> list[str]:
-    """Return what a search finds the card by; "dead" since "not alive" has "alive" in it."""
-    marks = [mark for mark in card.marks if mark != "not alive"]
-    return ["alive" if card.alive else "dead", *marks]
+def _words(optimum: OptimumSummary) -> list[str]:
+    """Return what a search finds the optimum by; "dead" since "not alive" has "alive" in it."""
+    marks = [mark for mark in optimum.marks if mark != "not alive"]
+    return ["alive" if optimum.alive else "dead", *marks]
 
 
 def _uri(image: np.ndarray, count: int) -> str:
@@ -125,28 +127,29 @@ def _uri(image: np.ndarray, count: int) -> str:
     return data_uri(image, format="WEBP", quality=80, method=4)
 
 
-def _facts(card: OptimumSummary, positions: int | None) -> dict[str, str]:
-    """Return what is known about a card, label to words."""
-    start, end = number(card.activation_start), number(card.activation_mean)
-    height, width = card.image.shape[:2]
-    extreme = "peak" if card.sign > 0 else "lowest"
+def _facts(optimum: OptimumSummary, positions: int | None) -> dict[str, str]:
+    """Return what is known about an optimum, label to words."""
+    start, end = number(optimum.activation_start), number(optimum.activation_mean)
+    height, width = optimum.image.shape[:2]
+    extreme = "peak" if optimum.sign > 0 else "lowest"
     return {
-        "activation": f"{number(card.activation, digits=4)}, the {extreme} on the saved image",
+        "activation": f"{number(optimum.activation, digits=4)}, the {extreme} on the saved image",
         "mean of the map": f"{start} at the start, {end} at the end",
-        "on photographs": card.standing(positions),
-        "score": number(card.score) + f" after {len(card.curve)} updates" * (len(card.curve) > 0),
-        "starts": str(card.attempt),
-        "time": f"{number(card.seconds, digits=2)} s",
+        "on photographs": optimum.standing(positions),
+        "score": number(optimum.score)
+        + f" after {len(optimum.curve)} updates" * (len(optimum.curve) > 0),
+        "starts": str(optimum.attempt),
+        "time": f"{number(optimum.seconds, digits=2)} s",
         "size": f"{height} x {width} pixels",
     }
 
 
-def _curve(card: OptimumSummary) -> dict[str, object] | None:
+def _curve(optimum: OptimumSummary) -> dict[str, object] | None:
     """Return the drawing of an ascent: a path, its ends in words; None if there is nothing to draw.
 
     Of a long curve every so many points are drawn, the first and the last always.
     """
-    scores = np.asarray(card.curve, np.float64)
+    scores = np.asarray(optimum.curve, np.float64)
     updates = np.arange(1, len(scores) + 1)
     usable = np.isfinite(scores)
     updates, scores = updates[usable], scores[usable]
@@ -154,7 +157,7 @@ def _curve(card: OptimumSummary) -> dict[str, object] | None:
         return None
     drawn = np.unique(np.linspace(0, len(scores) - 1, POINTS).round().astype(int))
     low, high = scores.min(), scores.max()
-    last = max(int(updates[-1]), card.stopped or 0)
+    last = max(int(updates[-1]), optimum.stopped or 0)
     across = CURVE_WIDTH * (updates[drawn] - 1) / max(last - 1, 1)
     down = CURVE_HEIGHT * (high - scores[drawn]) / ((high - low) or 1.0)
     points = zip(across.round().astype(int), down.round().astype(int), strict=True)
@@ -166,8 +169,8 @@ def _curve(card: OptimumSummary) -> dict[str, object] | None:
         "first": number(float(scores[0])),
         "end": number(float(scores[-1])),
         "last": last,
-        "stopped": round(CURVE_WIDTH * (card.stopped - 1) / max(last - 1, 1))
-        if card.stopped
+        "stopped": round(CURVE_WIDTH * (optimum.stopped - 1) / max(last - 1, 1))
+        if optimum.stopped
         else None,
     }
 
@@ -180,63 +183,67 @@ FEW = 100  # photographs, below which a quantile is a hint
 
 
 def rows(
-    cards: Sequence[OptimumSummary], objective: str, size: tuple[int, int], steps: int
+    optima: Sequence[OptimumSummary], objective: str, size: tuple[int, int], steps: int
 ) -> list[dict[str, object]]:
     """Return the rows of `optima.csv`.
 
     Args:
-        cards: the images, in order.
+        optima: the images, in order.
         objective: what ascended.
         size: rows and columns of the canvas.
         steps: updates of each image.
     """
     return [
         {
-            "layer": card.layer,
-            "filter": None if card.filter == WHOLE else card.filter,
-            "sample": card.sample,
+            "layer": optimum.layer,
+            "filter": None if optimum.filter == WHOLE else optimum.filter,
+            "sample": optimum.sample,
             "objective": objective,
             "size": named(size),
             "steps": steps,
-            "activation_start": card.activation_start,
-            "activation": card.activation,
-            "activation_mean": card.activation_mean,
-            "quantile": card.quantile,
-            "alive": card.alive,
-            "seconds": card.seconds,
-            "attempt": card.attempt,
-            "sign": card.sign,
-            "score": card.score,
-            "stopped": card.stopped,
+            "activation_start": optimum.activation_start,
+            "activation": optimum.activation,
+            "activation_mean": optimum.activation_mean,
+            "quantile": optimum.quantile,
+            "alive": optimum.alive,
+            "seconds": optimum.seconds,
+            "attempt": optimum.attempt,
+            "sign": optimum.sign,
+            "score": optimum.score,
+            "stopped": optimum.stopped,
         }
-        for card in cards
+        for optimum in optima
     ]
 
 
 def facts(
-    cards: Sequence[OptimumSummary], network: Network, objective: str, photographs: int
+    optima: Sequence[OptimumSummary], network: Network, objective: str, photographs: int
 ) -> dict[str, str]:
     """Return what the head of the page states."""
-    field = receptive_field(network, cards[0].layer)
+    field = receptive_field(network, optima[0].layer)
     said = {
         "network": network.name,
         "weights": network.weights.source,
-        "layer": cards[0].layer,
+        "layer": optima[0].layer,
         "receptive field": field.words if field else "all of the image",
         "objective": objective,
-        "images": str(len(cards)),
+        "images": str(len(optima)),
     }
     if photographs:
         said["photographs"] = str(photographs)
-    if len(cards) > 1:
-        said["alive"] = f"{sum(card.alive for card in cards)} of {len(cards)}"
-        peaks = [card.activation for card in cards if card.alive and card.sign == cards[0].sign]
+    if len(optima) > 1:
+        said["alive"] = f"{sum(optimum.alive for optimum in optima)} of {len(optima)}"
+        peaks = [
+            optimum.activation
+            for optimum in optima
+            if optimum.alive and optimum.sign == optima[0].sign
+        ]
         if peaks:
             said["activation"] = f"{np.mean(peaks):.1f} on average over those alive"
     return said
 
 
-def notes(cards: Sequence[OptimumSummary], network: Network, photographs: int) -> list[str]:
+def notes(optima: Sequence[OptimumSummary], network: Network, photographs: int) -> list[str]:
     """Return what a reader should keep in mind, as far as these findings themselves say so."""
     said = [
         f"These are the weights '{network.weights.source}'. A filter's number means nothing beyond "
@@ -244,13 +251,13 @@ def notes(cards: Sequence[OptimumSummary], network: Network, photographs: int) -
         "One optimized image is no explanation: it shows one way to excite a unit. Other starts "
         "(stage.samples=4), what the unit dislikes (stage.sign=both) and photographs show others.",
     ]
-    if weak := [card.name for card in cards if card.weak]:
+    if weak := [optimum.name for optimum in optima if optimum.weak]:
         said.append(
             f"Weak, below {100 * WEAK:.1f} % of the positions on photographs: "
             f"{_named(weak)}. Such an image is no evidence of what the unit responds to; try more "
             "steps (ascent.steps), another seed or a larger canvas (ascent.size)."
         )
-    if silent := [card.name for card in cards if not card.alive]:
+    if silent := [optimum.name for optimum in optima if not optimum.alive]:
         said.append(
             f"Not alive from any start: {_named(silent)}. That no image was found is no proof that "
             "there is none."
@@ -321,7 +328,7 @@ class OptimumSummary:
 
     @property
     def slug(self) -> str:
-        """What a link to this card is called: the file's name without its ending."""
+        """What a link to this optimum is called: the file's name without its ending."""
         return PurePosixPath(self.file).stem
 
     @property
@@ -381,16 +388,16 @@ class OptimumSummary:
         return f"{above} all but {_percent(self.beyond)} of {where}"
 
 
-def by_unit(cards: Sequence[OptimumSummary]) -> list[list[OptimumSummary]]:
-    """Return the cards of each unit, in the units' order; samples count up, positive ones first."""
+def by_unit(optima: Sequence[OptimumSummary]) -> list[list[OptimumSummary]]:
+    """Return the optima of each unit, in the units' order; by sample, positive first."""
     places: dict[tuple[str, int], int] = {}
-    for card in cards:
-        places.setdefault((card.layer, card.filter), len(places))
+    for optimum in optima:
+        places.setdefault((optimum.layer, optimum.filter), len(places))
 
-    def place(card: OptimumSummary) -> int:
-        return places[card.layer, card.filter]
+    def place(optimum: OptimumSummary) -> int:
+        return places[optimum.layer, optimum.filter]
 
-    ordered = sorted(cards, key=lambda card: (place(card), card.sample, -card.sign))
+    ordered = sorted(optima, key=lambda optimum: (place(optimum), optimum.sample, -optimum.sign))
     return [list(group) for _, group in groupby(ordered, place)]
 
 
@@ -398,7 +405,7 @@ def _percent(share: float) -> str:
     return f"{number(100 * share, digits=2)}\N{NO-BREAK SPACE}%"
 
 
-def optima_sheet(cards: Sequence[OptimumSummary]) -> np.ndarray:
+def optima_sheet(optima: Sequence[OptimumSummary]) -> np.ndarray:
     """Return all images on one page that is about as tall as wide, uint8 `(height, width, 3)`.
 
     The images of a unit stand side by side: its samples in a row, what excites it before what it
@@ -406,23 +413,28 @@ def optima_sheet(cards: Sequence[OptimumSummary]) -> np.ndarray:
     against it; an image that the unit does not respond to is faded.
 
     Raises:
-        ValueError: there are no cards.
+        ValueError: there are no optima.
     """
-    if not cards:
+    if not optima:
         raise ValueError("A contact sheet needs at least one image. Received: none.")
-    units = by_unit(cards)
-    both, samples = len({card.sign for card in cards}) > 1, any(card.sample for card in cards)
-    marked = any(card.marks for card in cards)
+    units = by_unit(optima)
+    both, samples = (
+        len({optimum.sign for optimum in optima}) > 1,
+        any(optimum.sample for optimum in optima),
+    )
+    marked = any(optimum.marks for optimum in optima)
     # One unit alone fills the page as its images do; otherwise each unit is a block of one row.
     group = max(map(len, units)) if len(units) > 1 else 1 + both
-    blocks = len(units) if len(units) > 1 else -(-len(cards) // group)
-    columns, side = _arrangement(blocks, group, max(max(card.image.shape[:2]) for card in cards))
+    blocks = len(units) if len(units) > 1 else -(-len(optima) // group)
+    columns, side = _arrangement(
+        blocks, group, max(max(optimum.image.shape[:2]) for optimum in optima)
+    )
     images: list[np.ndarray | None] = []
     captions = []
     for unit in units:
         empty = -len(unit) % group
         images += [*map(_faded, unit), *[None] * empty]
-        captions += [*(_caption(card, both, samples, marked) for card in unit), *[""] * empty]
+        captions += [*(_caption(optimum, both, samples, marked) for optimum in unit), *[""] * empty]
     gap = 16 if side > 128 else 12 if group > 1 else 8
     return contact_sheet(images, captions, columns * group, side=side, gap=gap, group=group)
 
@@ -443,16 +455,16 @@ def _arrangement(blocks: int, group: int, longest: int) -> tuple[int, int]:
     return columns, min(max(fitting, 72), max(longest, 176), 512)
 
 
-def _faded(card: OptimumSummary) -> np.ndarray:
+def _faded(optimum: OptimumSummary) -> np.ndarray:
     """Return the image, without colour and nearly white if the unit does not respond to it."""
-    if card.alive:
-        return card.image
-    grey = card.image.mean(-1, keepdims=True).repeat(3, axis=-1)
+    if optimum.alive:
+        return optimum.image
+    grey = optimum.image.mean(-1, keepdims=True).repeat(3, axis=-1)
     return np.rint(255 - 0.35 * (255 - grey)).astype(np.uint8)
 
 
-def _caption(card: OptimumSummary, both: bool, samples: bool, marked: bool) -> str:
-    name = "whole" if card.filter < 0 else str(card.filter)
-    name += f"-{card.sample}" if samples else ""
-    first = f"{name}\t{number(card.activation, signed=both, digits=4)}"
-    return f"{first}\n{', '.join(card.marks)}" if marked else first
+def _caption(optimum: OptimumSummary, both: bool, samples: bool, marked: bool) -> str:
+    name = "whole" if optimum.filter < 0 else str(optimum.filter)
+    name += f"-{optimum.sample}" if samples else ""
+    first = f"{name}\t{number(optimum.activation, signed=both, digits=4)}"
+    return f"{first}\n{', '.join(optimum.marks)}" if marked else first

@@ -40,7 +40,6 @@ def run(settings: Settings, tracker: Tracker) -> None:
     """List the layers on the terminal, as a table and as a page."""
     with tracker.timer("load"):
         from convscope.report import layers
-        from convscope.report.layers import directory_page
 
         network = registry.network(settings.model)
     entries = layers.inventory(network)
@@ -70,7 +69,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
     }
     kinds = Counter(one.kind for one in entries)
     asked = registry.asked(settings.model)
-    tracker.page("report", directory_page(entries, facts, kinds, asked, asdict(settings)))
+    tracker.page("report", layers.directory_page(entries, facts, kinds, asked, asdict(settings)))
 
 
 TAKES = {

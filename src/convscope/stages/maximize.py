@@ -214,8 +214,8 @@ def make(
     settings: Settings, network: Network, every: Sequence[Goal], tracker: Tracker
 ) -> list[OptimumSummary]:
     """Return the images of all goals: those an earlier run has finished, and the others made."""
-    from convscope.optvis.recipe import batches
-    from convscope.stages.optima import Studio
+    from convscope.optvis.recipe import batches, filled
+    from convscope.stages.optima import Optimization, OptimumFiles
 
     text = {
         "Software": f"Convscope {version('convscope')}",
@@ -224,10 +224,11 @@ def make(
         "convscope:weights": f"{network.weights.source}, SHA-256 {network.weights.sha256}",
         "convscope:settings": json.dumps(settings.request),
     }
-    studio = Studio(tracker, text, shown=len(every) <= FEW)
+    few = len(every) <= FEW
+    files = OptimumFiles(tracker, text, shown=few)
     cards = {}
     if folder := earlier(settings, tracker):
-        cards = {card.file: card for card in studio.take(folder)}
+        cards = {card.file: card for card in files.copy(folder)}
         total = f"{len(cards)} of {len(every)} images"
         tracker.say(f"{total} are taken over from {relative(folder)}")
     ascent, together = climb(settings, network)
@@ -236,7 +237,11 @@ def make(
     todo = [part for part in parts if not {goal.file for goal in part} <= cards.keys()]
     if todo:
         attempts, animation = settings.ascent.attempts, settings.stage.animation
-        found = studio.make(ascent, todo, len(parts[0]), settings.seed, attempts, animation)
+        curve = (lambda goal: goal.slug) if few else None
+        optimization = Optimization(tracker, settings.seed, attempts, curve, watched=animation)
+        # A short last batch would be traced and compiled anew.
+        full = [filled(part, len(parts[0])) for part in todo]
+        found = map(files.write, optimization.optima(ascent, full))
         cards |= {card.file: card for card in found}
     return [cards[goal.file] for goal in every]
 
@@ -298,7 +303,7 @@ def compare(
     Returns:
         The cards, how many positions there are, the photographs, and how many were unreadable.
     """
-    from convscope.stages.optima import judge
+    from convscope.stages import optima
 
     paths, shown = dataset.photographs(settings.images), settings.images
     seen: list[Path] = []
@@ -306,7 +311,7 @@ def compare(
     if cards[0].filter != WHOLE:
         batches = dataset.batches(paths, shown.side, shown.batch, shown.fit)
         with tracker.progress("photographs", len(paths)) as update:
-            for batch, judged, positions in judge(network, cards, batches):
+            for batch, judged, positions in optima.compare(network, cards, batches):
                 seen += batch.paths
                 skipped += len(batch.skipped)
                 update(len(seen) + skipped)

@@ -1,4 +1,4 @@
-"""Images on their way: made batch by batch, kept at once, taken over from a run cut short."""
+"""Optima made batch by batch, written at once, and taken over from a run that was cut short."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from convscope.data import photograph
 from convscope.data.dataset import Batch
 from convscope.models.network import Network
 from convscope.optvis.ascent import Ascent, Goal, Optimum, Step, ascend
-from convscope.optvis.recipe import filled
 from convscope.report.maximize import OptimumSummary
 from convscope.stages import resume
 from convscope.tracking.tracker import Tracker
@@ -23,39 +22,43 @@ MILLISECONDS = 80  # between the frames of an animation
 
 
 @dataclass(frozen=True)
-class Studio:
-    """Where the images of a run are made and kept.
+class Reached:
+    """An optimum, and how it was reached.
 
     Attributes:
-        tracker: where they go.
-        text: what every picture says inside of where it comes from.
-        shown: whether W&B gets each picture and curve by itself; many fit better into a table.
+        optimum: the image and what it does.
+        curve: the score at each update of the last start.
+        frames: the images on the way, if they were watched.
+        seconds: how long it took, as a share of its batch.
+    """
+
+    optimum: Optimum
+    curve: np.ndarray
+    frames: Sequence[np.ndarray]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """How goals ascend, whatever becomes of their optima.
+
+    Attributes:
+        tracker: where progress and scores are shown.
+        seed: of the starts and the draws.
+        attempts: starts before a unit counts as not alive.
+        curve: the name of a goal's curve; None: only the mean of the scores is logged.
+        watched: whether the images on the way are kept as frames.
     """
 
     tracker: Tracker
-    text: Mapping[str, str]
-    shown: bool
+    seed: int
+    attempts: int
+    curve: Callable[[Goal], str] | None
+    watched: bool = False
 
-    def make(
-        self,
-        ascent: Ascent,
-        batches: Sequence[Sequence[Goal]],
-        length: int,
-        seed: int,
-        attempts: int,
-        animation: bool,
-    ) -> Iterator[OptimumSummary]:
-        """Make the images of each batch, and yield each image when it is kept.
-
-        Args:
-            ascent: how to climb.
-            batches: the goals that climb together.
-            length: goals in a full batch; shorter ones are filled up to it.
-            seed: of the starts and the draws.
-            attempts: starts before a unit counts as not alive.
-            animation: whether each ascent is kept as an animation too.
-        """
-        count = sum(map(len, batches))
+    def optima(self, ascent: Ascent, batches: Sequence[Sequence[Goal]]) -> Iterator[Reached]:
+        """Yield the optimum of each goal, batch by batch; a goal that fills a batch counts once."""
+        count = sum(len(set(batch)) for batch in batches)
         what = f"{count} image{'s' * (count != 1)} of {ascent.width} x {ascent.height}"
         with self.tracker.progress(what, len(batches) * ascent.steps) as update:
             for index, batch in enumerate(batches):
@@ -66,50 +69,43 @@ class Studio:
                     self._log(step, before)
 
                 start = time.perf_counter()
-                steps = ascend(ascent, filled(batch, length), seed, attempts, animation)
+                steps = ascend(ascent, batch, self.seed, self.attempts, self.watched)
                 found = climbed(steps, show)
-                seconds = round((time.perf_counter() - start) / len(batch), 2)
-                for goal in batch:
-                    yield self._kept(*found[goal], seconds)
+                seconds = round((time.perf_counter() - start) / len(found), 2)
+                for goal in dict.fromkeys(batch):
+                    yield Reached(*found[goal], seconds)
 
-    def take(self, folder: Path) -> Iterator[OptimumSummary]:
-        """Keep the finished images of another run here too, and yield each."""
-        _, optima = resume.read(folder)
-        for values in {values["file"]: values for values in optima}.values():
-            path = folder / values["file"]
-            if not path.is_file():
-                continue
-            curve = np.array([np.nan if score is None else score for score in values["curve"]])
-            image = np.asarray(photograph.load(path))
-            card = OptimumSummary(**{**values, "image": image, "curve": curve})
-            if card.animation and (folder / card.animation).is_file():
-                self.tracker.copy(card.animation, folder / card.animation)
-            else:
-                card = replace(card, animation=None)
-            self.keep(card)
-            yield card
+    def _log(self, step: Step, before: int) -> None:
+        """Record how the scores rise: each image's, or of many images the mean."""
+        if self.curve is None:
+            self.tracker.log({"ascent/mean": average(step)}, before + step.total)
+            return
+        names = [f"ascent/{self.curve(goal)}" for goal in step.goals]
+        for number, scores in enumerate(step.curve, before + step.total - len(step.curve) + 1):
+            self.tracker.log(dict(zip(names, scores, strict=True)), number)
 
-    def keep(self, card: OptimumSummary) -> None:
-        """Write the picture of a card, and after it a line in the journal."""
-        text = {
-            "Title": f"{card.name}, image {card.sample}, {card.side}",
-            "convscope:unit": card.name,
-            "convscope:activation": repr(card.activation),
-            **self.text,
-        }
-        self.tracker.image(card.slug, card.image, text=text, shown=self.shown)
-        values = {name: value for name, value in vars(card).items() if name != "image"}
-        self.tracker.append(resume.JOURNAL, values)
 
-    def _kept(
-        self, best: Optimum, curve: np.ndarray, frames: Sequence[np.ndarray], seconds: float
-    ) -> OptimumSummary:
-        """Return an optimum as it is shown, and keep it."""
-        goal, moving = best.goal, None
-        if frames:
-            path = self.tracker.animation(goal.slug, np.stack(frames), MILLISECONDS)
+@dataclass(frozen=True)
+class OptimumFiles:
+    """The files of optima: a picture and a line in the journal for each.
+
+    Attributes:
+        tracker: where they go.
+        text: what every picture says inside of where it comes from.
+        shown: whether W&B gets each picture by itself; many fit better into a table.
+    """
+
+    tracker: Tracker
+    text: Mapping[str, str]
+    shown: bool
+
+    def write(self, reached: Reached) -> OptimumSummary:
+        """Write an optimum, and return it as it is shown."""
+        best, goal, moving = reached.optimum, reached.optimum.goal, None
+        if reached.frames:
+            path = self.tracker.animation(goal.slug, np.stack(reached.frames), MILLISECONDS)
             moving = f"images/{path.name}"
-        card = OptimumSummary(
+        found = OptimumSummary(
             name=str(goal.unit),
             layer=goal.unit.layer,
             filter=goal.unit.filter,
@@ -123,24 +119,44 @@ class Studio:
             quantile=None,
             alive=best.alive,
             attempt=best.attempt,
-            seconds=seconds,
-            curve=curve,
+            seconds=reached.seconds,
+            curve=reached.curve,
             stopped=best.stopped,
             file=goal.file,
             animation=moving,
         )
-        self.keep(card)
-        return card
+        self._keep(found)
+        return found
 
-    def _log(self, step: Step, before: int) -> None:
-        """Record how the scores rise: each image's, or of many images the mean."""
-        if not self.shown:
-            total = before + step.total
-            self.tracker.log({"ascent/mean": average(step)}, total)
-            return
-        names = [f"ascent/{goal.slug}" for goal in step.goals]
-        for number, scores in enumerate(step.curve, before + step.total - len(step.curve) + 1):
-            self.tracker.log(dict(zip(names, scores, strict=True)), number)
+    def copy(self, folder: Path) -> Iterator[OptimumSummary]:
+        """Write the finished optima of another run here too, and yield each."""
+        _, optima = resume.read(folder)
+        for values in {values["file"]: values for values in optima}.values():
+            path = folder / values["file"]
+            if not path.is_file():
+                continue
+            curve = np.array([np.nan if score is None else score for score in values["curve"]])
+            image, moving = np.asarray(photograph.load(path)), values["animation"]
+            if moving and (folder / moving).is_file():
+                self.tracker.copy(moving, folder / moving)
+            else:
+                moving = None
+            changed = {"image": image, "curve": curve, "animation": moving}
+            found = OptimumSummary(**{**values, **changed})
+            self._keep(found)
+            yield found
+
+    def _keep(self, found: OptimumSummary) -> None:
+        """Write the picture of an optimum, and after it a line in the journal."""
+        text = {
+            "Title": f"{found.name}, image {found.sample}, {found.side}",
+            "convscope:unit": found.name,
+            "convscope:activation": repr(found.activation),
+            **self.text,
+        }
+        self.tracker.image(found.slug, found.image, text=text, shown=self.shown)
+        values = {name: value for name, value in vars(found).items() if name != "image"}
+        self.tracker.append(resume.JOURNAL, values)
 
 
 def average(step: Step) -> float:
@@ -169,26 +185,26 @@ def climbed(
     }
 
 
-def judge(
-    network: Network, cards: Sequence[OptimumSummary], photographs: Iterator[Batch]
+def compare(
+    network: Network, optima: Sequence[OptimumSummary], photographs: Iterator[Batch]
 ) -> Iterator[tuple[Batch, list[OptimumSummary], int]]:
-    """Yield after each batch of photographs the cards with their quantile, as far as it is known.
+    """Yield after each batch of photographs the optima with their quantile, as far as it is known.
 
     Args:
         network: the network, in float32.
-        cards: images for filters of one layer.
+        optima: of filters of one layer.
         photographs: what their activations are compared with.
 
     Yields:
-        The batch, the cards, and over how many positions their quantiles are.
+        The batch, the optima, and over how many positions their quantiles are.
     """
-    count = counter(network, cards[0].layer, [card.filter for card in cards])
-    activations = np.array([card.activation for card in cards], np.float32)
-    below, positions = np.zeros(len(cards), np.int64), 0
+    count = counter(network, optima[0].layer, [optimum.filter for optimum in optima])
+    activations = np.array([optimum.activation for optimum in optima], np.float32)
+    below, positions = np.zeros(len(optima), np.int64), 0
     for batch in photographs:
         if batch.paths:
             more, many = count(batch.pixels, activations)
             below, positions = below + more, positions + many
         shares = (below / max(positions, 1)).tolist()
-        judged = [replace(card, quantile=share) for card, share in zip(cards, shares, strict=True)]
-        yield batch, judged if positions else list(cards), positions
+        known = [replace(one, quantile=share) for one, share in zip(optima, shares, strict=True)]
+        yield batch, known if positions else list(optima), positions
