@@ -19,3 +19,19 @@ other. `tests/test_architecture.py` holds the rule.
 
 Open `stages/circuit.py` first: from there every path leads down.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convscope.stages.notebook import load, optimum, rank
+
+__all__ = ["load", "optimum", "rank"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a notebook asks for once it does: `convscope.load("vgg16")`."""
+    if name not in __all__:
+        raise AttributeError(f"module 'convscope' has no attribute {name!r}")
+    from convscope.stages import notebook
+
+    return getattr(notebook, name)

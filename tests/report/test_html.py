@@ -6,7 +6,8 @@ import pytest
 from browser import decoded
 from cards import texture
 
-from convscope.report.html import breakable, data_uri, flat, picture, render
+from convscope.data.photograph import data_uri
+from convscope.report.html import breakable, flat, picture, render
 from convscope.text import aligned, words
 
 DASH, MINUS, SPACE = "\N{EN DASH}", "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import math
@@ -11,6 +12,7 @@ import threading
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -158,3 +160,12 @@ def _undecoded(error: Exception) -> str:
     if isinstance(error, Image.DecompressionBombError):
         return "too large: more pixels than a photograph has"
     return f"cannot be decoded: {' '.join(str(error).split()) or type(error).__name__}"
+
+
+def data_uri(image: np.ndarray, **how: Any) -> str:
+    """Return `image` as a data URI: a lossless PNG unless `how` asks Pillow for another format."""
+    file = io.BytesIO()
+    settings: dict[str, Any] = {"format": "PNG", "optimize": True} | how
+    Image.fromarray(image).save(file, **settings)
+    kind = settings["format"].lower()
+    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -7,9 +7,12 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from html import escape
 
 import numpy as np
 
+from convscope import text
+from convscope.data.photograph import data_uri
 from convscope.models.backend import tf
 from convscope.models.network import Network, cast
 from convscope.optvis.objectives import Objective, Reader, Reading, Samples, reader
@@ -83,6 +86,15 @@ class Optimum:
     def alive(self) -> bool:
         """Whether the image moves the unit at all: a preactivation beyond zero somewhere on it."""
         return self.activation * self.goal.sign > 0
+
+    def _repr_html_(self) -> str:
+        """Return the image and what it does, for a notebook."""
+        name, does = escape(str(self.unit)), f"preactivation {text.number(self.activation)}"
+        words = does if self.alive else f"not alive after {self.attempt} starts"
+        return (
+            f'<figure style="margin:0"><img src="{data_uri(self.image)}" alt="optimum of {name}">'
+            f"<figcaption><b>{name}</b>: {words}</figcaption></figure>"
+        )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from convscope.circuits.effects import BEST, L2, RANDOM, TITLES, Veto
 from convscope.circuits.faithfulness import MEASURES
 from convscope.circuits.multihop import FIRST, CircuitPath, Hops
 from convscope.circuits.weights import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE, Client
+from convscope.data.photograph import data_uri
 from convscope.hypothesis.evaluation import Case
 from convscope.models.network import Network
 from convscope.optvis.ascent import Optimum
@@ -33,7 +34,7 @@ from convscope.report.figures.explorer import (
     diagram,
     explorer,
 )
-from convscope.report.html import data_uri, flat, picture, render
+from convscope.report.html import flat, picture, render
 from convscope.text import aligned, fixed, number, share
 from convscope.unit import IMAGE, Unit
 from convscope.units.profile import Profile

@@ -15,9 +15,10 @@ import numpy as np
 from convscope.activations.dataset_examples import shrunk
 from convscope.activations.predictions import Prediction, Rate, Target, mistakes, rate
 from convscope.data import dataset
+from convscope.data.photograph import data_uri
 from convscope.data.wordnet import taxonomy
 from convscope.report.figures.grids import BARS, described, predictions_picture
-from convscope.report.html import data_uri, flat, render
+from convscope.report.html import flat, render
 from convscope.text import percent
 
 COLUMNS = ("image", "rank", "wnid", "label", "probability", "truth", "correct")

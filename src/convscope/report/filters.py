@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from convscope.activations.dataset_examples import CROPS
+from convscope.data.photograph import data_uri
 from convscope.data.splits import LEVEL
 from convscope.report.figures.grids import WIDE, contact_sheet, mosaic
-from convscope.report.html import data_uri, flat, render
+from convscope.report.html import flat, render
 from convscope.text import number
 from convscope.units.responses import MARKS, UnitSummary
 

@@ -7,20 +7,17 @@ the blocks `title`, `style`, `header`, `main` and `script`; `common.css` styles 
 
 from __future__ import annotations
 
-import base64
 import functools
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
 from markupsafe import Markup, escape
-from PIL import Image
 
 from convscope import text
 from convscope.activations.dataset_examples import shrunk
+from convscope.data.photograph import data_uri
 from convscope.text import words
 
 
@@ -52,15 +49,6 @@ def _environment() -> jinja2.Environment:
     }
     environment.globals |= {"picture": picture, "data_uri": data_uri}
     return environment
-
-
-def data_uri(image: np.ndarray, **how: Any) -> str:
-    """Return `image` as a data URI: a lossless PNG unless `how` asks Pillow for another format."""
-    file = io.BytesIO()
-    settings: dict[str, Any] = {"format": "PNG", "optimize": True} | how
-    Image.fromarray(image).save(file, **settings)
-    kind = settings["format"].lower()
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def picture(image: np.ndarray, side: int) -> dict[str, object]:

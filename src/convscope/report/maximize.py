@@ -12,11 +12,12 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from convscope.activations.dataset_examples import shrunk
+from convscope.data.photograph import data_uri
 from convscope.models.network import Network
 from convscope.models.position import receptive_field
 from convscope.optvis.recipe import named
 from convscope.report.figures.grids import WIDE, contact_sheet
-from convscope.report.html import data_uri, flat, render
+from convscope.report.html import flat, render
 from convscope.text import number
 from convscope.unit import WHOLE
 

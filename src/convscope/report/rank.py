@@ -13,10 +13,11 @@ import numpy as np
 
 from convscope.activations.dataset_examples import CROP, WHOLE, Bin, Example, shrunk
 from convscope.activations.statistics import firing
+from convscope.data.photograph import data_uri
 from convscope.data.splits import LEVEL
 from convscope.report.figures.charts import distribution, distribution_picture
 from convscope.report.figures.grids import quantiles_picture, top_picture
-from convscope.report.html import data_uri, flat, picture, render
+from convscope.report.html import flat, picture, render
 from convscope.text import aligned, number
 from convscope.unit import Unit
 from convscope.units import selectivity
