@@ -16,7 +16,7 @@ import numpy as np
 
 from convscope.activations.recorder import fill
 from convscope.circuits import effects
-from convscope.circuits import weights as weightss
+from convscope.circuits import weights as kernel_weights
 from convscope.circuits.attribution import Sample, Sampler
 from convscope.circuits.faithfulness import Faithfulness, faithfulness
 from convscope.data import dataset
@@ -80,7 +80,7 @@ def measured(sampler: Sampler, sample: Sample) -> tuple[Faithfulness, dict[str, 
     first, rest = sample.discovery, sample.confirmation
     weights = bootstrap.draws(rest.photographs, 0, 200)
     known = effects.measure(first, 0.2, bootstrap.draws(first.photographs, 0, 1))
-    l2 = weightss.measure(sampler.linear.kernel, 0.2, 0.05).l2
+    l2 = kernel_weights.measure(sampler.linear.kernel, 0.2, 0.05).l2
     orders = effects.orders(l2, known, first, COUNT)
     shown = orders["l2"][:COUNT]
     found = faithfulness(rest, orders, shown, known.ablation_top, weights, 0)
@@ -95,7 +95,7 @@ def row(found: Faithfulness, name: str) -> tuple[float, ...]:
     """Return the figures of one ranking at ten inputs."""
     curve, at = found.curves[name], found.at
     measures = (curve.recovery, curve.r2, curve.necessity, curve.auroc)
-    return (*(float(one[at]) for one in measures), curve.normalized)
+    return (*(float(one[at]) for one in measures), curve.normalized.value)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.circuits.ablation import Averager, Truth, reduced
-from convscope.circuits.paths import cascade
+from convscope.circuits.ablation import InputMeans, Reduction, reduced
+from convscope.circuits.paths import upstream
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.stats import bootstrap
@@ -30,9 +30,9 @@ def network():
 
 def prepared(depth):
     made = network()
-    found = cascade(made, Unit("end", 1), depth)
+    found = upstream(made, Unit("end", 1), depth)
     values = found.body(PIXELS)
-    averager = Averager(found)
+    averager = InputMeans(found)
     averager.add({name: value[:1] for name, value in values.items()})
     averager.add({name: value[1:] for name, value in values.items()})
     return made, found, values, averager.means()
@@ -64,7 +64,7 @@ def test_a_kept_input_gets_its_own_kept_inputs_and_the_mean_of_the_others():
 
 
 def test_recovery_rises_from_the_mean_of_the_whole_network():
-    truth = Truth(1.0)
+    truth = Reduction(1.0)
     z = np.array([[3.0, -1, 1], [1, 5, -3]])
     truth.add(z, np.array([[2.0, 1, 1], [1, 2, -1]]), 3)
     share, low, high = truth.recovery(bootstrap.draws(2, 0))

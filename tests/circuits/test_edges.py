@@ -15,7 +15,7 @@ from scipy.signal import correlate2d
 
 from convscope.circuits import edges, weights
 from convscope.circuits import effects as effectss
-from convscope.circuits.edges import document, records, trace
+from convscope.circuits.edges import Circuit
 from convscope.circuits.effects import Effects
 from convscope.data import dataset, photograph
 from convscope.models.linear import linear
@@ -45,10 +45,10 @@ def effects_of(mean):
 def traced(kernel, count, by="l2", mean=MEAN, table=TABLE, root=ROOT, sources=SOURCES):
     """A circuit whose other rankings are all the channels backwards."""
     channels = np.arange(len(sources))
-    orders = dict.fromkeys(effectss.TITLES, channels[::-1]) | {"l2": table.strongest(len(sources))}
+    orders = dict.fromkeys(effectss.TITLES, channels[::-1]) | {"l2": np.argsort(table.rank_l2)}
     lowest = LOWEST if len(sources) == 4 else 0.0 * channels
     effects = effects_of(mean)
-    return trace(root, kernel, 0.75, sources, table, effects, orders, lowest, by, count)
+    return Circuit(root, kernel, 0.75, sources, table, effects, orders, lowest, by, count)
 
 
 CIRCUIT = traced(KERNEL, 3)
@@ -75,11 +75,11 @@ def test_an_edge_says_all_about_its_own_channel():
     strongest, second, third = CIRCUIT.edges
     total = 25 + 8 + 5 + 0.0625
     np.testing.assert_array_equal(strongest.kernel, [[-3], [-4]])
-    assert (strongest.l2, strongest.share, strongest.sign_index) == (5, 25 / total, -1)
-    assert (strongest.label, strongest.mostly) == ("inhibitory", "mostly inhibitory")
-    assert strongest.mean == -1.5
-    assert (second.label, second.mostly, second.mean) == ("excitatory", "mostly excitatory", 2.5)
-    assert (third.label, third.mostly, third.mean) == ("mixed", "mostly inhibitory", 0.5)
+    names = ("l2", "share", "sign_index", "label", "mostly", "mean")
+    of = [tuple(edge.values[name] for name in names) for edge in (strongest, second, third)]
+    assert of[0] == (5, 25 / total, -1, "inhibitory", "mostly inhibitory", -1.5)
+    assert of[1][3:] == ("excitatory", "mostly excitatory", 2.5)
+    assert of[2][3:] == ("mixed", "mostly inhibitory", 0.5)
 
 
 def test_no_more_edges_than_inputs():
@@ -89,7 +89,7 @@ def test_no_more_edges_than_inputs():
 def test_another_ranking_may_choose_the_edges():
     circuit = traced(KERNEL, 2, "greedy")
     assert [(edge.channel, edge.rank) for edge in circuit.edges] == [(3, 1), (2, 2)]
-    assert document(circuit)["by"] == "greedy"
+    assert circuit.document()["by"] == "greedy"
 
 
 def test_the_colour_scale_ends_at_the_largest_weight_of_all_inputs_shown_or_not():
@@ -98,7 +98,7 @@ def test_the_colour_scale_ends_at_the_largest_weight_of_all_inputs_shown_or_not(
 
 
 def test_records_hold_every_input_in_channel_order_with_plain_values():
-    rows = records(CIRCUIT)
+    rows = CIRCUIT.rows
     assert [(row["source"], row["filter"]) for row in rows] == [("a", n) for n in range(4)]
     assert (*rows[0],) == edges.COLUMNS
     assert list(rows[0])[:22] == [
@@ -139,7 +139,7 @@ def test_records_hold_every_input_in_channel_order_with_plain_values():
 
 
 def test_the_document_is_plain_and_survives_json():
-    content = document(CIRCUIT)
+    content = CIRCUIT.document()
     assert json.loads(json.dumps(content)) == content
     assert content["root"] == {"layer": "b", "filter": 7, "bias": 0.75}
     first, *others = content["edges"]

@@ -6,8 +6,9 @@ from parts import part, random_part
 from scipy import stats
 
 from convscope.circuits.effects import measure, orders
-from convscope.circuits.faithfulness import faithfulness, holm, minimality, sizes
+from convscope.circuits.faithfulness import faithfulness, minimality, sizes
 from convscope.stats import bootstrap
+from convscope.stats.inference import holm
 
 
 def curves_of(given, count=3, draws=200):
@@ -62,8 +63,8 @@ def test_nothing_kept_recovers_nothing_and_everything_all():
         for values in (curve.recovery, curve.r2, curve.necessity):
             assert values[0] == pytest.approx(0, abs=1e-4)
             assert values[-1] == pytest.approx(1, abs=1e-4)
-    assert found.curves["best"].normalized == pytest.approx(1)
-    assert found.curves["random"].normalized == 0
+    assert found.curves["best"].normalized.value == pytest.approx(1)
+    assert found.curves["random"].normalized.value == 0
 
 
 def test_no_set_recovers_more_than_the_best_of_its_size():
@@ -75,8 +76,8 @@ def test_no_set_recovers_more_than_the_best_of_its_size():
 def test_half_of_a_strong_response_needs_as_many_inputs_as_it_says():
     given = part([[0, 0, 0], [0, 0, 0], [0, 0, 0], [1, 4, 5]])
     _, found = curves_of(given, 1)
-    assert found.curves["l2"].half == 2  # 1 and 4 of 10
-    assert found.curves["best"].half == 1
+    assert found.curves["l2"].half.value == 2  # 1 and 4 of 10
+    assert found.curves["best"].half.value == 1
     assert found.at == 1 and found.curves["l2"].recovery[1] == pytest.approx(0.1)
 
 

@@ -69,7 +69,7 @@ def test_the_figures_are_those_of_the_curves():
     curve = FOUND.curves.curves["l2"]
     assert own["recovery_10"] == curve.recovery[at] and own["r2_10"] == curve.r2[at]
     assert own["necessity_10"] == curve.necessity[at] and own["auroc_10"] == curve.auroc[at]
-    assert own["normalized_best"] == pytest.approx(1) and own["half_l2"] == curve.half
+    assert own["normalized_best"] == pytest.approx(1) and own["half_l2"] == curve.half.value
     assert own["recovery_10_low"] <= own["recovery_10"] <= own["recovery_10_high"]
     assert (own["apart"], own["positions"]) == (False, 30)
     assert own["strong"] == len(FOUND.sample.confirmation.top)

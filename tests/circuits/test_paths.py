@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.circuits.paths import cascade, fields, tally
+from convscope.circuits.paths import contributions, upstream
+from convscope.models.backend import tf
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.unit import IMAGE, Unit
@@ -41,8 +42,8 @@ def at(shape, photograph, row, column):
 
 
 def flows(made, unit, pixels, weights, depth=2):
-    found = cascade(made, unit, depth)
-    return tally(found, found.body(pixels), weights)
+    found = upstream(made, unit, depth)
+    return contributions(found, found.body(pixels), weights)
 
 
 def test_a_path_counts_while_its_gate_is_open_and_a_dead_path_adds_nothing():
@@ -86,7 +87,7 @@ def test_a_sum_passes_each_branch_on_channel_by_channel():
     found = flows(made, Unit("end", 0), pixels, at((1, 1, 1), 0, 0, 0))
     expected = [[1, 0], [0, 1], [0.5, 0], [0, -0.5]]  # one:0, one:1, other:0, other:1
     np.testing.assert_allclose(found.edges[0]["added"], expected)
-    sources = cascade(made, Unit("end", 0), 2).sources[0]["added"]
+    sources = upstream(made, Unit("end", 0), 2).sources[0]["added"]
     assert sources == (Unit("one", 0), Unit("one", 1), Unit("other", 0), Unit("other", 1))
 
 
@@ -101,22 +102,23 @@ def test_a_concatenation_leads_each_channel_back_into_its_branch():
     found = flows(made, Unit("end", 0), pixels, at((1, 1, 1), 0, 0, 0))
     np.testing.assert_allclose(found.edges[0]["one"], [[0.5], [0.5], [0]])
     np.testing.assert_allclose(found.edges[0]["other"], [[0], [0], [-0.5]])
-    units = cascade(made, Unit("end", 0), 2).sources[0]["one"]
+    units = upstream(made, Unit("end", 0), 2).sources[0]["one"]
     assert units == tuple(Unit(IMAGE, colour) for colour in range(3))
 
 
 def masked(made, pixels, weights, name, filter):
-    """The gradient through one filter alone times the input, by finite masks on the kernel."""
-    layer = made.find(name)
-    kernel, bias = (np.array(part) for part in layer.get_weights())
-    found = cascade(made, Unit("end", 1), 2)
+    """The gradient through one filter alone times the input."""
+    found = upstream(made, Unit("end", 1), 2)
     values = found.body(pixels)
-    only = np.zeros_like(kernel)
-    only[..., filter] = kernel[..., filter]
-    layer.set_weights([only, bias])
-    slopes = fields(found, values, weights)[name][0]
-    layer.set_weights([kernel, bias])
-    return (slopes * np.asarray(found.read(values, 0)[name][0])).sum((0, 1, 2))
+    given = found.read(values, 0)[name][0]
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        whole = made.find(name)(given)
+        alone = np.arange(whole.shape[-1]) == filter
+        whole = tf.where(alone, whole, tf.stop_gradient(whole))
+        (read,) = found.hops[0].onward({name: whole})
+        total = tf.reduce_sum(found.answer(read) * weights)
+    return np.sum(tape.gradient(total, given) * given, axis=(0, 1, 2))
 
 
 def test_an_edge_is_the_gradient_through_one_filter_alone_times_the_input():
@@ -125,7 +127,7 @@ def test_an_edge_is_the_gradient_through_one_filter_alone_times_the_input():
     value = L.Conv2D(5, (2, 3), padding="same", use_bias=False)(value)
     value = L.MaxPooling2D((2, 3))(L.ReLU()(L.BatchNormalization()(value)))
     made = network(start, L.Conv2D(2, 3, strides=(1, 2), padding="same", name="end")(value))
-    name = next(iter(cascade(made, Unit("end", 1), 2).hops[0].reads))
+    name = next(iter(upstream(made, Unit("end", 1), 2).hops[0].reads))
     weights = RNG.normal(size=(2, 4, 2)).astype(np.float32)
     found = flows(made, Unit("end", 1), PIXELS, weights)
     for filter in range(5):
@@ -193,11 +195,11 @@ def test_all_paths_of_the_real_network_are_its_preactivation_on_real_photographs
     from convscope.data import dataset
 
     batch = next(iter(dataset.batches(dataset.samples()[:3], 128, 3)))
-    found = cascade(vgg16, Unit("block3_conv2", 100), 2)
+    found = upstream(vgg16, Unit("block3_conv2", 100), 2)
     values = found.body(batch.pixels)
     z = np.asarray(vgg16.find("block3_conv2")(values["read"]))[..., 100]
     for photograph, row, column in ((0, 5, 7), (1, 16, 16), (2, 0, 31)):
-        one = tally(found, values, at(z.shape, photograph, row, column))
+        one = contributions(found, values, at(z.shape, photograph, row, column))
         assert one.total == pytest.approx(z[photograph, row, column], rel=1e-4, abs=1e-4)
         size = np.abs(z).max()
         assert abs(one.remainder(0)) < 1e-4 * size

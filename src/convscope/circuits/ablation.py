@@ -7,11 +7,11 @@ own inputs but a few held at theirs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.circuits.paths import Cascade, single
+from convscope.circuits.paths import Upstream, single
 from convscope.models.backend import keras, tf
 from convscope.models.linear import linear
 from convscope.models.network import Network, look, preactivation
@@ -21,44 +21,40 @@ from convscope.unit import Unit
 Kept = Mapping[tuple[int, Unit], np.ndarray]
 """Which channels each unit keeps of what its layer is given, by hop."""
 
-
 Means = Sequence[Mapping[str, np.ndarray]]
 """For each hop {maker: the mean of each of its input channels `(channels,)`}."""
 
 
 @dataclass
-class Averager:
-    """Means over photographs that come in batches."""
+class InputMeans:
+    """Means of what the makers read, over photographs that come in batches."""
 
-    cascade: Cascade
-    sums: dict[str, np.ndarray] = field(default_factory=dict)
+    upstream: Upstream
     photographs: int = 0
 
+    def __post_init__(self) -> None:
+        """Begin with nothing summed up."""
+        self._sums: list[dict[str, np.ndarray]] = [{} for _ in self.upstream.hops]
+
     def add(self, values: Mapping[str, tf.Tensor]) -> None:
-        """Take in what `cascade.body` gives for some photographs."""
+        """Take in what `upstream.body` gives for some photographs."""
         self.photographs += len(values["read"])
-        for name, value in values.items():
-            if name.count("/") < 2:  # what is given, not what is made of it
-                continue
-            axes = list(range(1, len(value.shape) - 1))
-            mean = tf.reduce_mean(value, axis=axes) if axes else value
-            total = mean.numpy().astype(np.float64).sum(axis=0)
-            self.sums[name] = self.sums.get(name, 0.0) + total
+        for at, known in enumerate(self._sums):
+            for name, tensors in self.upstream.read(values, at).items():
+                each = [tf.reduce_mean(it, list(range(1, len(it.shape) - 1))) for it in tensors]
+                total = [it.numpy().astype(np.float64).sum(axis=0) for it in each]
+                known[name] = known.get(name, 0.0) + np.concatenate(total)
 
     def means(self) -> Means:
         """Return the means."""
-        known = {name: total / self.photographs for name, total in self.sums.items()}
         return [
-            {
-                name: np.concatenate([known[f"{at}/{name}/{place}"] for place in range(len(it))])
-                for name, it in hop.reads.items()
-            }
-            for at, hop in enumerate(self.cascade.hops)
+            {name: total / self.photographs for name, total in known.items()}
+            for known in self._sums
         ]
 
 
 def reduced(
-    cascade: Cascade,
+    upstream: Upstream,
     values: Mapping[str, tf.Tensor],
     means: Means,
     inputs: Sequence[int],
@@ -69,17 +65,17 @@ def reduced(
     What the inputs that are left out add, their mean contributions, is still to be added.
 
     Args:
-        cascade: the unit with the hops behind it.
-        values: what `cascade.body` gives for the photographs.
+        upstream: the unit with the hops behind it.
+        values: what `upstream.body` gives for the photographs.
         means: what is held in the place of what is left out.
         inputs: the channels of the unit's layer's input that are kept.
         kept: which channels each unit behind them keeps; one that is not named is left as it is.
     """
     deeper: list[tf.Tensor] = []
-    for at in reversed(range(len(cascade.hops))):
-        hop, made, read = cascade.hops[at], cascade.made(values, at), cascade.read(values, at)
+    for at in reversed(range(len(upstream.hops))):
+        hop, made, read = upstream.hops[at], upstream.made(values, at), upstream.read(values, at)
         if deeper:  # what the hop behind it gives instead
-            targets = cascade.hops[at + 1].targets
+            targets = upstream.hops[at + 1].targets
             known = {id(it): new for it, new in zip(targets, deeper, strict=True)}
             read = {name: [known[id(it)] for it in its] for name, its in hop.reads.items()}
         for maker in hop.makers:
@@ -98,7 +94,7 @@ def reduced(
         deeper = hop.onward(made)
     (last,) = deeper or [values["read"]]
     (given,) = _held([last], np.zeros(last.shape[-1]), np.asarray(inputs, int))
-    answer: np.ndarray = cascade.answer(given).numpy()
+    answer: np.ndarray = upstream.answer(given).numpy()
     return answer
 
 
@@ -116,30 +112,29 @@ def _held(tensors: Sequence[tf.Tensor], means: np.ndarray, kept: np.ndarray) -> 
 
 
 @dataclass
-class Truth:
+class Reduction:
     """What a reduced network gives, beside what the whole one does, photograph by photograph.
 
     Attributes:
         base: the mean preactivation of the whole one on the photographs that are measured.
-        strong: for each photograph the summed preactivation at strong responses of the whole one,
-            of the reduced one, and how many there are `(3,)`.
-        error: the same of squared differences and of squares around `base`, over all positions.
-        false: positions at which the whole one is silent, and of these those at which the reduced
-            one fires.
     """
 
     base: float
-    strong: list[tuple[float, float, int]] = field(default_factory=list)
-    error: list[tuple[float, float]] = field(default_factory=list)
-    false: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin with no photograph."""
+        # The summed preactivation at strong responses of both networks, and how many there are.
+        self._strong: list[tuple[float, float, int]] = []
+        self._error = np.zeros(2)  # squared differences, and squares around the base
+        self._silent = np.zeros(2)  # silent positions, and those at which the reduced one fires
 
     def add(self, whole: np.ndarray, found: np.ndarray, threshold: float) -> None:
         """Take in photographs: preactivations `(photographs, positions)` of both networks."""
         for z, other in zip(whole.astype(np.float64), found.astype(np.float64), strict=True):
             top, silent = z >= threshold, z <= 0
-            self.strong.append((z[top].sum(), other[top].sum(), int(top.sum())))
-            self.error.append((((z - other) ** 2).sum(), ((z - self.base) ** 2).sum()))
-            self.false.append((int(silent.sum()), int((other[silent] > 0).sum())))
+            self._strong.append((z[top].sum(), other[top].sum(), int(top.sum())))
+            self._error += ((z - other) ** 2).sum(), ((z - self.base) ** 2).sum()
+            self._silent += silent.sum(), (other[silent] > 0).sum()
 
     def recovery(self, weights: np.ndarray) -> tuple[float, float, float]:
         """Return what the reduced one rises by at strong responses over what the whole one does.
@@ -151,7 +146,7 @@ class Truth:
             The share and its 95 % interval; both rise from the whole one's mean, so that a network
             of which nothing is left recovers nothing.
         """
-        strong = np.array(self.strong)
+        strong = np.array(self._strong)
 
         def share(sums: np.ndarray) -> np.ndarray:
             base = self.base * sums[..., 2]
@@ -164,13 +159,13 @@ class Truth:
     @property
     def r2(self) -> float:
         """Explained variance over all positions."""
-        apart, size = np.array(self.error).sum(axis=0)
+        apart, size = self._error
         return float(1 - apart / size) if size else float("nan")
 
     @property
     def false_fire(self) -> float:
         """The share of silent positions at which the reduced one fires."""
-        silent, fires = np.array(self.false).sum(axis=0)
+        silent, fires = self._silent
         return float(fires / silent) if silent else float("nan")
 
 

@@ -1,18 +1,20 @@
-"""A filter and the inputs that feed it, as data."""
+"""The circuit of a filter: a row of measures for each input, the strongest inputs as edges."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from convscope import text
-from convscope.circuits import effects, weights
+from convscope.circuits import effects
 from convscope.circuits.attribution import Sample
-from convscope.circuits.effects import BEST, L2, RANDOM, Agreement, Effects, Veto
-from convscope.circuits.faithfulness import INTERVALS, MEASURES, Curve, Faithfulness
+from convscope.circuits.effects import BEST, L2, RANDOM, Agreement, Effects, SilencingInput
+from convscope.circuits.faithfulness import MEASURES, Curve, Faithfulness
 from convscope.circuits.weights import Kernels, pattern
 from convscope.text import share
 from convscope.unit import Unit
@@ -33,17 +35,7 @@ COLUMNS = (
     "effect", "functional_sign", "sign_low", "sign_high", "confidence", "pattern", "angle",
     "lowest",
 )  # fmt: skip
-"""The columns of `kernels.csv`, in order."""
-
-EDGE = (
-    "rank", "l2", "share", "sign_index", "label", "mostly", "pattern", "angle", "mean", "top_shift",
-    "drive", "release", "ablation", "ablation_top", "effect", "functional_sign", "confidence",
-)  # fmt: skip
-"""What `circuit.json` says of an edge, beside its ends and its kernel."""
-
-MEASURED = ("mean", "top_shift", "drive", "release", "ablation", "ablation_top", "effect",
-            "functional_sign", "confidence")  # fmt: skip
-"""What an edge repeats of `Effects`."""
+"""The columns of `kernels.csv`, in order. Fields of `Kernels` and of `Effects` need no more."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +87,10 @@ class Edge:
     confidence: float
 
 
+EDGE = tuple(field.name for field in fields(Edge))[4:]
+"""What an edge repeats of its row of the table, in `circuit.json` too."""
+
+
 @dataclass(frozen=True)
 class Circuit:
     """A unit with all its inputs measured and the strongest of them as edges.
@@ -107,109 +103,76 @@ class Circuit:
         kernels: what the weights say about each channel.
         effects: what each channel does on the photographs.
         orders: {ranking: the channels in its order `(C,)`}.
-        by: the ranking that the edges were chosen by.
         lowest: the smallest value of each channel's input `(C,)`.
-        edges: the first inputs of that ranking, in its order.
+        by: the ranking that the edges are chosen by.
+        count: how many inputs become edges; all of them where there are fewer.
     """
 
     root: Unit
     kernel: np.ndarray
     bias: float
-    sources: tuple[Unit, ...]
+    sources: Sequence[Unit]
     kernels: Kernels
     effects: Effects
     orders: Mapping[str, np.ndarray]
-    by: str
     lowest: np.ndarray
-    edges: tuple[Edge, ...]
+    by: str
+    count: int
 
     @property
     def limit(self) -> float:
         """The largest magnitude among all the weights: the end of the shared colour scale."""
         return float(np.abs(self.kernel).max())
 
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """One record for each input channel, all of them: the rows of `kernels.csv`."""
+        measures = {
+            field.name: getattr(table, field.name)
+            for table in (self.kernels, self.effects)
+            for field in fields(table)
+        }
+        measures |= {column: effects.ranks(self.orders[name]) for column, name in RANKS.items()}
+        measures |= {"mostly": np.array(self.kernels.mostly), "lowest": self.lowest}
+        found = []
+        for channel, source in enumerate(self.sources):
+            own = {name: values[channel].item() for name, values in measures.items()}
+            own |= {"source": source.layer, "filter": source.filter}
+            own["pattern"], own["angle"] = pattern(self.kernel[..., channel])
+            found.append({name: own[name] for name in COLUMNS})
+        return found
 
-def trace(
-    root: Unit,
-    kernel: np.ndarray,
-    bias: float,
-    sources: Sequence[Unit],
-    table: Kernels,
-    effects: Effects,
-    orders: Mapping[str, np.ndarray],
-    lowest: np.ndarray,
-    by: str,
-    count: int,
-) -> Circuit:
-    """Return the circuit of a unit, with the first `count` inputs of a ranking as edges.
-
-    Args:
-        root: the unit.
-        kernel: its weights `(height, width, C)`.
-        bias: its bias.
-        sources: the unit behind each of the C channels.
-        table: what the weights say about each channel.
-        effects: what each channel does on the photographs.
-        orders: {ranking: the channels in its order `(C,)`}.
-        lowest: the smallest value of each channel's input `(C,)`.
-        by: which of the rankings chooses.
-        count: how many inputs become edges; all of them where there are fewer.
-    """
-    edges = []
-    for rank, channel in enumerate(orders[by][:count].tolist(), 1):
-        kind, angle = pattern(kernel[..., channel])
-        edges.append(
+    @cached_property
+    def edges(self) -> tuple[Edge, ...]:
+        """The first inputs of the ranking that chooses, in its order."""
+        chosen = self.orders[self.by][: self.count].tolist()
+        return tuple(
             Edge(
-                source=sources[channel],
-                channel=channel,
-                rank=rank,
-                kernel=kernel[..., channel],
-                l2=float(table.l2[channel]),
-                share=float(table.share[channel]),
-                sign_index=float(table.sign_index[channel]),
-                label=str(table.label[channel]),
-                mostly=table.mostly[channel],
-                pattern=kind,
-                angle=angle,
-                **{name: getattr(effects, name)[channel].item() for name in MEASURED},
-            )
+                self.sources[at],
+                at,
+                rank,
+                self.kernel[..., at],
+                **{name: self.rows[at][name] for name in EDGE},
+            )  # fmt: skip
+            for rank, at in enumerate(chosen, 1)
         )
-    return Circuit(
-        root, kernel, bias, tuple(sources), table, effects, orders, by, lowest, tuple(edges)
-    )
 
-
-def records(circuit: Circuit) -> list[dict[str, object]]:
-    """Return one record for each input channel, all of them: the rows of `kernels.csv`."""
-    measures = {name: getattr(circuit.kernels, name) for name in weights.MEASURES}
-    measures |= {field.name: getattr(circuit.effects, field.name) for field in fields(Effects)}
-    for column, name in RANKS.items():
-        measures[column] = effects.ranks(circuit.orders[name])
-    measures |= {"mostly": np.array(circuit.kernels.mostly), "lowest": circuit.lowest}
-    found = []
-    for channel, source in enumerate(circuit.sources):
-        kind, angle = pattern(circuit.kernel[..., channel])
-        own = {name: values[channel].item() for name, values in measures.items()}
-        own |= {"pattern": kind, "angle": angle, "source": source.layer, "filter": source.filter}
-        found.append({name: own[name] for name in COLUMNS})
-    return found
-
-
-def document(circuit: Circuit) -> dict[str, object]:
-    """Return the circuit as plain values: the content of `circuit.json`."""
-    return {
-        "root": {"layer": circuit.root.layer, "filter": circuit.root.filter, "bias": circuit.bias},
-        "by": circuit.by,
-        "edges": [
-            {
-                "source": {"layer": edge.source.layer, "filter": edge.source.filter},
-                "target": {"layer": circuit.root.layer, "filter": circuit.root.filter},
-                **{name: getattr(edge, name) for name in EDGE},
-                "kernel": edge.kernel.tolist(),
-            }
-            for edge in circuit.edges
-        ],
-    }
+    def document(self) -> dict[str, object]:
+        """Return the circuit as plain values: the content of `circuit.json`."""
+        return {
+            "root": {"layer": self.root.layer, "filter": self.root.filter, "bias": self.bias},
+            "by": self.by,
+            "edges": [
+                {
+                    "source": vars(edge.source),
+                    "target": vars(self.root),
+                    "rank": edge.rank,
+                    **{name: getattr(edge, name) for name in EDGE},
+                    "kernel": edge.kernel.tolist(),
+                }
+                for edge in self.edges
+            ],
+        }
 
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
@@ -224,7 +187,7 @@ BY = {
 
 
 @dataclass(frozen=True)
-class Findings:
+class CircuitAnalysis:
     """A circuit and what was measured of it.
 
     Attributes:
@@ -232,7 +195,7 @@ class Findings:
         sample: what was measured on.
         curves: how faithful the inputs are.
         agreements: how far each two rankings agree.
-        vetoes: what the inhibitory inputs among those shown prevent.
+        silencing: what the inhibitory inputs among those shown prevent.
         paths: the photographs of the confirmation half.
     """
 
@@ -240,7 +203,7 @@ class Findings:
     sample: Sample
     curves: Faithfulness
     agreements: tuple[Agreement, ...]
-    vetoes: tuple[Veto, ...]
+    silencing: tuple[SilencingInput, ...]
     paths: Sequence[Path]
 
     @property
@@ -290,21 +253,20 @@ class Findings:
             f"random_{count}": curves[RANDOM].recovery[at],
             f"best_{count}": curves[BEST].recovery[at],
         }
-        for name in MEASURES[1:]:
-            found[f"{name}_{count}"] = getattr(own, name)[at]
+        found |= {f"{name}_{count}": getattr(own, name)[at] for name in MEASURES[1:]}
         for name, curve in curves.items():
             if name != RANDOM:
-                found[f"normalized_{name}"] = curve.normalized
-                found[f"normalized_{name}_low"] = curve.normalized_low
-                found[f"normalized_{name}_high"] = curve.normalized_high
-                found[f"half_{name}"] = curve.half
+                found[f"normalized_{name}"] = curve.normalized.value
+                found[f"normalized_{name}_low"] = curve.normalized.low
+                found[f"normalized_{name}_high"] = curve.normalized.high
+                found[f"half_{name}"] = curve.half.value
                 found[f"recovery_{count}_{name}"] = curve.recovery[at]
         for one in self.agreements:
             if L2 in (one.one, one.other):
                 other = one.other if one.one == L2 else one.one
                 found[f"kendall_l2_{other}"] = one.kendall
                 found[f"jaccard_l2_{other}"] = one.jaccard
-        found |= {
+        return plain(found | {
             "threshold": sample.discovery.threshold,
             "apart": sample.apart,
             "discovery": sample.discovery.photographs,
@@ -312,63 +274,45 @@ class Findings:
             "positions": sample.inside.count,
             "strong": len(sample.confirmation.top),
             "exactness": sample.error,
-        }
-        return {name: _plain(value) for name, value in found.items()}
+        })  # fmt: skip
 
     def tables(self) -> dict[str, list[dict[str, object]]]:
         """Return the rows of each table that is written, none of them empty."""
-        circuit = self.circuit
-        found = {
-            "faithfulness": self._faithfulness(),
-            "agreement": [
-                {"one": one.one, "other": one.other, "kendall": one.kendall, "jaccard": one.jaccard}
-                for one in self.agreements
+        sources, faithful = self.circuit.sources, self.curves
+        found: dict[str, list[dict[str, object]]] = {
+            "faithfulness": [
+                {"ranking": name, "k": size} | curve.record(at)
+                for name, curve in faithful.curves.items()
+                for at, size in enumerate(faithful.sizes.tolist())
             ],
+            "agreement": [dict(vars(one)) for one in self.agreements],
             "members": [
-                {
-                    "rank": edge.rank, "source": edge.source.layer, "filter": edge.source.filter,
-                    "ablation_top": edge.ablation_top, "p": self.curves.p[at],
-                    "p_holm": self.curves.p_holm[at],
-                }
-                for at, edge in enumerate(circuit.edges)
+                {"rank": edge.rank, "source": edge.source.layer, "filter": edge.source.filter,
+                 "ablation_top": edge.ablation_top, "p": p, "p_holm": p_holm}
+                for edge, p, p_holm in zip(
+                    self.circuit.edges, faithful.p, faithful.p_holm, strict=True
+                )
             ],
             "vetoes": [
-                {
-                    "source": circuit.sources[veto.channel].layer,
-                    "filter": circuit.sources[veto.channel].filter,
-                    "share": veto.share, "active": veto.active, "image": image,
-                    "positions": positions,
-                }
-                for veto in self.vetoes
-                for image, positions in self.silenced(veto)
+                {"source": sources[one.channel].layer, "filter": sources[one.channel].filter,
+                 "share": one.share, "active": one.active, "image": image, "positions": positions}
+                for one in self.silencing
+                for image, positions in self.silenced(one)
             ],
         }  # fmt: skip
         return {name: rows for name, rows in found.items() if rows}
 
-    def silenced(self, veto: Veto) -> list[tuple[str | None, int]]:
+    def silenced(self, one: SilencingInput) -> list[tuple[str | None, int]]:
         """Return the photographs that an input silences, at how many positions; or (None, 0)."""
-        pairs = zip(veto.photographs, veto.positions, strict=True)
-        found: list[tuple[str | None, int]] = []
-        found.extend((text.spelled(self.paths[place]), count) for place, count in pairs)
-        return found or [(None, 0)]
-
-    def _faithfulness(self) -> list[dict[str, object]]:
-        """Return the rows of `faithfulness.csv`."""
-        rows = []
-        for name, curve in self.curves.curves.items():
-            for at, size in enumerate(self.curves.sizes.tolist()):
-                row = {"ranking": name, "k": size}
-                for key in ("recovery", "r2", "necessity", "auroc", "zero_r2", "false_fire"):
-                    row[key] = getattr(curve, key)[at]
-                for key in INTERVALS:
-                    row[f"{key}_low"] = curve.low[key][at]
-                    row[f"{key}_high"] = curve.high[key][at]
-                rows.append(row)
-        return rows
+        pairs = zip(one.photographs, one.positions, strict=True)
+        return [(text.spelled(self.paths[at]), count) for at, count in pairs] or [(None, 0)]
 
 
-def _plain(value: object) -> object:
-    """Return a number as Python's own, None where it is not finite."""
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return value
+def plain(record: Mapping[str, object]) -> dict[str, object]:
+    """Return a record whose numbers are Python's own, None where they are not finite."""
+    return {
+        name: (float(value) if np.isfinite(value) else None)
+        if isinstance(value, float | np.floating)
+        else value
+        for name, value in record.items()
+    }

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from convscope.circuits.attribution import Part
-from convscope.circuits.weights import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE
+from convscope.circuits.weights import label, sign_index
 from convscope.stats import bootstrap
 
 SMALL = 0.01  # of the unit's deviation: an input that moves it less has no effect to speak of
@@ -85,16 +85,14 @@ def _block(part: Part, at: int, mixed: float, weights: np.ndarray) -> tuple[np.n
     counts = np.bincount(part.of, minlength=photographs)
     up = bootstrap.sums(np.maximum(u, 0), part.of, photographs)
     down = bootstrap.sums(np.maximum(-u, 0), part.of, photographs)
-    sign = _sign(up.sum(axis=0), down.sum(axis=0))
-    signs = _sign(weights @ up, weights @ down)
+    sign = sign_index(up.sum(axis=0), down.sum(axis=0))
+    signs = sign_index(weights @ up, weights @ down)
     low, high = bootstrap.interval(signs)
     deviation = u.std(axis=0)
-    small = _shiftless(part, which, weights) & (deviation <= SMALL * np.sqrt(variance))
-    effect = np.select(
-        [small, np.abs(sign) < mixed],
-        [NEGLIGIBLE, MIXED],
-        np.where(sign > 0, EXCITATORY, INHIBITORY),
-    )
+    least, most = bootstrap.interval(shifts(part, weights, which))
+    shiftless = ~((least > 0) | (most < 0))
+    small = shiftless & (deviation <= SMALL * np.sqrt(variance))
+    effect = label(sign, mixed, small)
     drawn = np.where(np.abs(signs) < mixed, 0, np.sign(signs))
     own = np.where(np.abs(sign) < mixed, 0, np.sign(sign))
     confidence = (drawn == own)[(weights @ counts) > 0].mean(axis=0)
@@ -104,27 +102,26 @@ def _block(part: Part, at: int, mixed: float, weights: np.ndarray) -> tuple[np.n
     )  # fmt: skip
 
 
-def _sign(up: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Return (up - down) / (up + down), 0 for neither."""
-    total = up + down
-    return np.divide(up - down, total, out=np.zeros_like(total), where=total > 0)
-
-
 def _lost(z: np.ndarray, u: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Return what the mean output loses where each contribution becomes its mean `(C,)`."""
     without = np.maximum(z[:, None] - u + mean, 0).mean(axis=0)
     return np.maximum(z, 0).mean() - without
 
 
-def _shiftless(part: Part, which: slice, weights: np.ndarray) -> np.ndarray:
-    """Return which inputs' top shift may be zero, bool: its 95 % interval holds zero."""
+def shifts(part: Part, weights: np.ndarray, which: slice = slice(None)) -> np.ndarray:
+    """Return the top shift of inputs for each draw of photographs `(draws, inputs)`.
+
+    Args:
+        part: what the filter gets from its inputs.
+        weights: how often each draw takes each photograph `(draws, photographs)`.
+        which: some of the inputs.
+    """
     photographs = part.photographs
     strong = bootstrap.sums(part.top[:, which], part.top_of, photographs)
-    count = np.bincount(part.top_of, minlength=photographs).astype(np.float64)
+    count = np.bincount(part.top_of, minlength=photographs)
     with np.errstate(divide="ignore", invalid="ignore"):
-        shifts = (weights @ strong) / (weights @ count)[:, None]
-    low, high = bootstrap.interval(shifts - weights @ part.mean[:, which] / photographs)
-    return ~((low > 0) | (high < 0))
+        means: np.ndarray = (weights @ strong) / (weights @ count)[:, None]
+        return means - weights @ part.mean[:, which] / photographs
 
 
 L2, TOP_SHIFT, COVARIANCE, ABLATION = "l2", "top_shift", "covariance", "ablation"
@@ -181,9 +178,7 @@ def orders(l2: np.ndarray, effects: Effects, part: Part, count: int) -> dict[str
 
 def ranks(order: np.ndarray) -> np.ndarray:
     """Return the place of each input in an order, from 1 `(C,)`."""
-    found = np.empty(len(order), int)
-    found[order] = np.arange(1, len(order) + 1)
-    return found
+    return np.argsort(order) + 1
 
 
 def gram(part: Part, weight: np.ndarray) -> np.ndarray:
@@ -272,7 +267,7 @@ ACTIVE = 0.01  # the share of positions at which an input inhibits most
 
 
 @dataclass(frozen=True)
-class Veto:
+class SilencingInput:
     """What one input keeps a filter from.
 
     Attributes:
@@ -291,7 +286,7 @@ class Veto:
     positions: tuple[int, ...]
 
 
-def vetoes(part: Part, channels: Sequence[int]) -> tuple[Veto, ...]:
+def silencing(part: Part, channels: Sequence[int]) -> tuple[SilencingInput, ...]:
     """Return what each of some inputs keeps the filter from, z <= 0 < z - u_c, on the sample."""
     z = part.sampled
     found = []
@@ -300,15 +295,9 @@ def vetoes(part: Part, channels: Sequence[int]) -> tuple[Veto, ...]:
         kept = (z <= 0) & (z - u > 0)
         most = np.argsort(u, kind="stable")[: max(1, round(ACTIVE * len(u)))]
         active = most[u[most] < 0]
+        share = float(kept[active].mean()) if len(active) else 0.0
         counts = np.bincount(part.of[kept], minlength=part.photographs)
-        order = [int(one) for one in np.argsort(-counts, kind="stable") if counts[one]]
-        found.append(
-            Veto(
-                channel,
-                float(kept.mean()),
-                float(kept[active].mean()) if len(active) else 0.0,
-                tuple(order),
-                tuple(int(counts[one]) for one in order),
-            )
-        )
+        order = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+        photographs, positions = tuple(order.tolist()), tuple(counts[order].tolist())
+        found.append(SilencingInput(channel, float(kept.mean()), share, photographs, positions))
     return tuple(found)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.circuits.paths import Cascade, called, fields
+from convscope.circuits.paths import ZERO, Upstream, called
 from convscope.models.backend import tf
 from convscope.models.position import receptive_field
 
@@ -76,13 +76,18 @@ class Expansion:
     @property
     def correlation(self) -> np.ndarray:
         """How the taps of both kernels correlate `(channels,)`; NaN for one tap or equal ones."""
-        return _correlated(self.static.reshape(-1, self.static.shape[-1]),
-                           self.data.reshape(-1, self.data.shape[-1]))  # fmt: skip
+        both = (values.reshape(-1, values.shape[-1]) for values in (self.static, self.data))
+        one, other = (values - values.mean(axis=0) for values in both)
+        size = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
+        none = np.full(size.shape, np.nan)
+        return np.divide((one * other).sum(axis=0), size, out=none, where=size > 0)
 
-    @property
-    def agreement(self) -> float:
-        """How all the taps of all channels together correlate."""
-        return float(_correlated(self.static.reshape(-1, 1), self.data.reshape(-1, 1))[0])
+    def of(self, channel: int) -> tuple[float, float, float, float]:
+        """Return the sums of both kernels of a channel, its cancellation and its correlation."""
+        return (
+            float(self.static[..., channel].sum()), float(self.data[..., channel].sum()),
+            float(self.cancellation[channel]), float(self.correlation[channel]),
+        )  # fmt: skip
 
 
 @dataclass
@@ -90,12 +95,12 @@ class Expander:
     """Jacobians that are summed up over strong responses.
 
     Attributes:
-        cascade: the unit with the hops behind it.
+        upstream: the unit with the hops behind it.
         side: height and width of the photographs' views in pixels.
         count: strong responses so far.
     """
 
-    cascade: Cascade
+    upstream: Upstream
     side: int
     count: int = 0
 
@@ -110,17 +115,17 @@ class Expander:
         """Take in strong responses.
 
         Args:
-            values: what `cascade.body` gives for some photographs.
+            values: what `upstream.body` gives for some photographs.
             places: photograph, row and column of each response `(n, 3)`.
         """
         chosen = {name: tf.gather(value, places[:, 0]) for name, value in values.items()}
-        shape = self.cascade.answer(values["read"]).shape
+        shape = self.upstream.answer(values["read"]).shape
         if not self._patches:
             self._begin(values, (shape[1], shape[2]))
         weights = np.zeros((len(places), *shape[1:]), np.float32)
         weights[np.arange(len(places)), places[:, 1], places[:, 2]] = 1
         self.count += len(places)
-        for name, slopes in fields(self.cascade, chosen, weights).items():
+        for name, slopes in jacobian(self.upstream, chosen, weights).items():
             for at, slope in enumerate(slopes):
                 patch, maps = self._patches[name][at], _maps(slope)
                 for one, (_, row, column) in zip(maps, places.tolist(), strict=True):
@@ -141,13 +146,16 @@ class Expander:
 
     def _begin(self, values: Mapping[str, tf.Tensor], size: tuple[int, int]) -> None:
         """Find the patches, and the static kernels at the middle of the maps."""
-        read = self.cascade.read(values, 0)
+        read = self.upstream.read(values, 0)
         middle = size[0] // 2, size[1] // 2
-        static = linearised(self.cascade, values, size, middle)
+        weights = np.zeros((1, *size), np.float32)
+        weights[0, *middle] = 1
+        one = {name: value[:1] for name, value in values.items()}
+        static = jacobian(self.upstream, one, weights, linearised=True)
         for name, tensors in read.items():
-            symbols = self.cascade.hops[0].reads[name]
+            symbols = self.upstream.hops[0].reads[name]
             self._patches[name] = [
-                _patch(self.cascade, symbol._keras_history.operation.name, self.side, _maps(it))
+                _patch(self.upstream, symbol._keras_history.operation.name, self.side, _maps(it))
                 for symbol, it in zip(symbols, tensors, strict=True)
             ]
             pairs = list(zip(self._patches[name], static[name], strict=True))
@@ -156,38 +164,33 @@ class Expander:
             self._size[name] = [np.zeros(it.shape[-1]) for it in self._static[name]]
 
 
-def linearised(
-    cascade: Cascade,
+def jacobian(
+    upstream: Upstream,
     values: Mapping[str, tf.Tensor],
-    size: tuple[int, int],
-    place: tuple[int, int],
+    weights: np.ndarray,
+    *,
+    linearised: bool = False,
 ) -> dict[str, list[np.ndarray]]:
-    """Return the gradient of the linearised unit at one position for what the makers read.
+    """Return the gradient of the unit for what the makers of the first hop read, by their names.
 
     Args:
-        cascade: the unit with the hops behind it.
-        values: what `cascade.body` gives for a photograph or more; only the shapes count.
-        size: rows and columns of the unit's map.
-        place: row and column of the position.
+        upstream: the unit with the hops behind it.
+        values: what `upstream.body` gives for some photographs.
+        weights: of each position of the unit's map `(photographs, rows, columns)`.
+        linearised: activations pass on what they get, and max-pools take the mean, so that the
+            values count for nothing.
     """
-    hop = cascade.hops[0]
+    hop, made = upstream.hops[0], upstream.made(values, 0)
+    # One tensor may be read twice.
     given = {
-        name: [tf.zeros_like(it[:1]) for it in tensors]
-        for name, tensors in cascade.read(values, 0).items()
+        name: [tf.identity(it) for it in its] for name, its in upstream.read(values, 0).items()
     }
-    weights = np.zeros((1, *size), np.float32)
-    weights[0, *place] = 1
-    with tf.GradientTape() as tape:
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(given)
-        made = {
-            maker.name: called(maker, given[maker.name])
-            if maker.name in given
-            else tf.zeros_like(values[f"0/{maker.name}"][:1])
-            for maker in hop.makers
-        }
-        ends = hop.onward(made, linearised=True)
-        total = tf.reduce_sum(cascade.answer(ends[0]) * weights)
-    slopes = tape.gradient(total, given, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        made |= {it.name: called(it, given[it.name]) for it in hop.makers if it.name in given}
+        (read,) = hop.onward(made, linearised=linearised)
+        total = tf.reduce_sum(upstream.answer(read) * weights)
+    slopes = tape.gradient(total, given, unconnected_gradients=ZERO)
     return {name: [it.numpy() for it in found] for name, found in slopes.items()}
 
 
@@ -208,10 +211,10 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(padded, axis=-1)
 
 
-def _patch(cascade: Cascade, name: str, side: int, maps: np.ndarray) -> Patch:
+def _patch(upstream: Upstream, name: str, side: int, maps: np.ndarray) -> Patch:
     """Return which positions of an operation's output the unit's positions see."""
-    network, size = cascade.network, (side, side)
-    ours = receptive_field(network, cascade.unit.layer, size)
+    network, size = upstream.network, (side, side)
+    ours = receptive_field(network, upstream.unit.layer, size)
     its = receptive_field(network, name, size)
     whole = Patch((0, 0), (0, 0), (maps.shape[1], maps.shape[2]))
     if ours is None or its is None or ours.whole or its.whole:
@@ -224,11 +227,3 @@ def _patch(cascade: Cascade, name: str, side: int, maps: np.ndarray) -> Patch:
         strides.append(one.stride // other.stride)
         extents.append(-(-(one.size - other.size) // other.stride) + 1)
     return Patch((starts[0], starts[1]), (strides[0], strides[1]), (extents[0], extents[1]))
-
-
-def _correlated(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return the correlation of each column of both."""
-    one, other = one - one.mean(axis=0), other - other.mean(axis=0)
-    size = np.sqrt((one**2).sum(axis=0) * (other**2).sum(axis=0))
-    none = np.full(size.shape, np.nan)
-    return np.divide((one * other).sum(axis=0), size, out=none, where=size > 0)

@@ -10,18 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from convscope.circuits.attribution import Part
-from convscope.circuits.effects import BEST, RANDOM
+from convscope.circuits.effects import BEST, RANDOM, shifts
 from convscope.stats import bootstrap
+from convscope.stats.inference import holm
 
 SUBSETS = 100  # random sets of each size
 HALF = 0.5  # of a strong response, which `Curve.half` inputs recover
 
 MEASURES = ("recovery", "r2", "necessity", "auroc", "false_fire", "zero_r2")
 INTERVALS = ("recovery", "r2", "necessity")
+
+
+class Estimate(NamedTuple):
+    """A value and where its 95 % interval begins and ends."""
+
+    value: float
+    low: float = np.nan
+    high: float = np.nan
 
 
 @dataclass(frozen=True)
@@ -38,12 +48,8 @@ class Curve:
         low: {measure: where its 95 % interval begins}; of random sets, of the sets' values.
         high: {measure: where it ends}.
         half: inputs needed for half of a strong response; of random sets, on average.
-        half_low: where its interval begins.
-        half_high: where it ends.
-        area: mean recovery over the sizes on a log scale.
-        normalized: this area, where 0 is that of random sets and 1 that of the best one.
-        normalized_low: where its interval begins.
-        normalized_high: where it ends.
+        normalized: mean recovery over the sizes on a log scale, where 0 is that of random sets and
+            1 that of the best one.
     """
 
     recovery: np.ndarray
@@ -54,13 +60,16 @@ class Curve:
     zero_r2: np.ndarray
     low: Mapping[str, np.ndarray]
     high: Mapping[str, np.ndarray]
-    half: float
-    half_low: float
-    half_high: float
-    area: float
-    normalized: float
-    normalized_low: float
-    normalized_high: float
+    half: Estimate
+    normalized: Estimate
+
+    def record(self, at: int) -> dict[str, float]:
+        """Return what `faithfulness.csv` says of one size."""
+        names = ("recovery", "r2", "necessity", "auroc", "zero_r2", "false_fire")
+        found = {name: getattr(self, name)[at] for name in names}
+        for name in INTERVALS:
+            found |= {f"{name}_low": self.low[name][at], f"{name}_high": self.high[name][at]}
+        return found
 
 
 @dataclass(frozen=True)
@@ -117,25 +126,34 @@ def faithfulness(
     drawn = np.argsort(generator.random((SUBSETS, inputs)), axis=1)
     ranked = np.concatenate([np.stack(list(orders.values())), drawn])
     table = _measured(part, ranked, grid)
-    places = {name: at for at, name in enumerate(orders)}
-    rise = _rises(part, weights)
-    areas = {name: _area(rise, orders[name], grid) for name in orders}
-    chance = _chance(grid)
+    ones = np.ones((1, part.photographs))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rise = shifts(part, np.concatenate([ones, weights]))
+        rise /= rise.sum(axis=1, keepdims=True)
+    areas = {name: _area(rise, order, grid) for name, order in orders.items()}
+    # On average k of C random inputs recover k / C.
+    chance = float(np.trapezoid(grid / grid[-1], _across(grid)))
     curves = {}
-    for name, order in orders.items():
-        values = {key: found[places[name]] for key, found in table.items()}
-        low, high = _intervals(part, order, grid, weights)
-        half, half_low, half_high = _half(rise, order)
-        area = float(areas[name][0])
+    for at, (name, order) in enumerate(orders.items()):
         with np.errstate(divide="ignore", invalid="ignore"):
             normalized = (areas[name] - chance) / (areas[BEST] - chance)
-        ends = [float(end) for end in bootstrap.interval(normalized[1:])]
+        low, high = _ends(_drawn(part, order, grid, weights))
         curves[name] = Curve(
-            **values, low=low, high=high, half=half, half_low=half_low, half_high=half_high,
-            area=area, normalized=float(normalized[0]), normalized_low=ends[0],
-            normalized_high=ends[1],
-        )  # fmt: skip
-    curves[RANDOM] = _random({key: found[len(orders) :] for key, found in table.items()}, inputs)
+            **{key: found[at] for key, found in table.items()},
+            low=low,
+            high=high,
+            half=_half(rise, order),
+            normalized=_estimate(normalized),
+        )
+    random = {key: found[len(orders) :] for key, found in table.items()}
+    low, high = _ends(random)
+    curves[RANDOM] = Curve(
+        **{name: found.mean(axis=0) for name, found in random.items()},
+        low=low,
+        high=high,
+        half=Estimate(float(np.ceil(inputs * HALF))),
+        normalized=Estimate(0.0),
+    )
     p = minimality(shown, ablation_top)
     return Faithfulness(grid, curves, len(shown), p, holm(p))
 
@@ -148,15 +166,6 @@ def minimality(shown: np.ndarray, ablation_top: np.ndarray) -> np.ndarray:
     others = np.delete(ablation_top, shown)
     larger = (others >= ablation_top[shown][:, None]).sum(axis=1)
     return (1 + larger) / (1 + len(others))
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Return p-values adjusted for their number by Holm's method."""
-    order = np.argsort(p, kind="stable")
-    adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    found = np.empty(len(p))
-    found[order] = np.minimum(adjusted, 1.0)
-    return found
 
 
 def _measured(part: Part, ranked: np.ndarray, grid: np.ndarray) -> dict[str, np.ndarray]:
@@ -203,18 +212,6 @@ def _auroc(top: np.ndarray, rest: np.ndarray) -> np.ndarray:
     return found
 
 
-def _rises(part: Part, weights: np.ndarray) -> np.ndarray:
-    """Return each input's share of the whole top shift, first as it is, then drawn `(1 + B, C)`."""
-    photographs = part.photographs
-    weights = np.concatenate([np.ones((1, photographs)), weights])
-    strong = bootstrap.sums(part.top, part.top_of, photographs)
-    count = np.bincount(part.top_of, minlength=photographs)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shifts = (weights @ strong) / (weights @ count)[:, None]
-        shifts -= weights @ part.mean / photographs
-        return shifts / shifts.sum(axis=1, keepdims=True)
-
-
 def _area(rise: np.ndarray, order: np.ndarray, grid: np.ndarray) -> np.ndarray:
     """Return the mean recovery over sizes on a log scale, for each draw."""
     summed = np.cumsum(rise[:, order], axis=1)
@@ -223,27 +220,31 @@ def _area(rise: np.ndarray, order: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return areas
 
 
-def _chance(grid: np.ndarray) -> float:
-    """Return the area of random sets: on average k of C inputs recover k / C."""
-    return float(np.trapezoid(grid / grid[-1], _across(grid)))
-
-
 def _across(grid: np.ndarray) -> np.ndarray:
     return np.log2(grid + 1) / np.log2(grid[-1] + 1)
 
 
-def _half(rise: np.ndarray, order: np.ndarray) -> tuple[float, float, float]:
-    """Return how many inputs recover half of a strong response, with an interval."""
+def _half(rise: np.ndarray, order: np.ndarray) -> Estimate:
+    """Return how many inputs recover half of a strong response."""
     enough = np.cumsum(rise[:, order], axis=1) >= HALF
-    sizes = np.where(enough.any(axis=1), 1.0 + enough.argmax(axis=1), np.nan)
-    low, high = bootstrap.interval(sizes[1:])
-    return float(sizes[0]), float(low), float(high)
+    return _estimate(np.where(enough.any(axis=1), 1.0 + enough.argmax(axis=1), np.nan))
 
 
-def _intervals(
+def _estimate(values: np.ndarray) -> Estimate:
+    """Return the first of the values with the interval of the others, which are draws."""
+    return Estimate(float(values[0]), *map(float, bootstrap.interval(values[1:])))
+
+
+def _ends(values: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Return where the intervals of `INTERVALS` begin and where they end, over draws or sets."""
+    ends = {name: bootstrap.interval(values[name]) for name in INTERVALS}
+    return [{name: end[side] for name, end in ends.items()} for side in (0, 1)]
+
+
+def _drawn(
     part: Part, order: np.ndarray, grid: np.ndarray, weights: np.ndarray
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return where the intervals of `INTERVALS` begin and end `(K,)`."""
+) -> dict[str, np.ndarray]:
+    """Return the measures of `INTERVALS` for each draw `(draws, K)`."""
     photographs, center = part.photographs, part.center
     mask = np.zeros((len(order), len(grid)), np.float32)
     for column, size in enumerate(grid):
@@ -270,21 +271,4 @@ def _intervals(
         variance = drawn(wanted[:, None] ** 2, part.of) / number
         variance -= (drawn(wanted[:, None], part.of) / number) ** 2
         error = drawn((wanted[:, None] - apart) ** 2, part.of) / number
-        values = {
-            "recovery": recovery, "r2": 1 - error / variance, "necessity": 1 - left / fires,
-        }  # fmt: skip
-    ends = {name: bootstrap.interval(values[name]) for name in INTERVALS}
-    return ({name: end[0] for name, end in ends.items()},
-            {name: end[1] for name, end in ends.items()})  # fmt: skip
-
-
-def _random(table: Mapping[str, np.ndarray], inputs: int) -> Curve:
-    """Return the mean over random sets; the intervals are those that 95 % of the sets lie in."""
-    ends = {name: bootstrap.interval(table[name]) for name in INTERVALS}
-    return Curve(
-        **{name: found.mean(axis=0) for name, found in table.items()},
-        low={name: end[0] for name, end in ends.items()},
-        high={name: end[1] for name, end in ends.items()},
-        half=float(np.ceil(inputs * HALF)), half_low=np.nan, half_high=np.nan, area=np.nan,
-        normalized=0.0, normalized_low=np.nan, normalized_high=np.nan,
-    )  # fmt: skip
+        return {"recovery": recovery, "r2": 1 - error / variance, "necessity": 1 - left / fires}

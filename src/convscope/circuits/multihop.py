@@ -1,4 +1,4 @@
-"""A unit beyond its inputs: who reads it, and the paths that reach it through its inputs."""
+"""A unit over several layers: the filters that read it, and the paths through its inputs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path as File
 
 import numpy as np
 
-from convscope.circuits.ablation import Averager, Kept, Means, Truth, reduced
-from convscope.circuits.attribution import Part, Sample
-from convscope.circuits.edges import Circuit
+from convscope.circuits.ablation import InputMeans, Kept, Means, Reduction, reduced
+from convscope.circuits.attribution import Part
+from convscope.circuits.edges import CircuitAnalysis, plain
 from convscope.circuits.expanded_weights import AGREES, CANCELS, Expander, Expansion
-from convscope.circuits.paths import Cascade, Tally, cascade, tally
-from convscope.circuits.weights import Clients, clients
+from convscope.circuits.paths import Contributions, Upstream, contributions, upstream
+from convscope.circuits.weights import Downstream, downstream
 from convscope.data import dataset
-from convscope.data.views import Fit
 from convscope.models.backend import tf
 from convscope.models.network import Network
+from convscope.settings import ImageSettings
 from convscope.stats import bootstrap
 from convscope.text import fixed
 from convscope.unit import Unit
@@ -25,13 +25,26 @@ from convscope.unit import Unit
 RESPONSES = 64  # strong responses whose Jacobians are averaged: each takes a pass of its own
 TOGETHER = 8  # of them at a time
 RANDOM = 3  # draws of random paths, as many as are kept
-FIRST = 10  # clients that are shown
+FIRST = 10  # filters that read the unit, of those that are shown
 
-PATHS = (
-    "depth", "source", "filter", "through", "through_filter", "rank", "shift", "mean", "top",
-    "shift_discovery", "share", "static", "data", "cancellation", "correlation",
-)  # fmt: skip
-"""The columns of `paths.csv`, in order."""
+
+@dataclass(frozen=True)
+class PathSettings:
+    """How far a unit is followed.
+
+    Attributes:
+        depth: 1 for the filters that read it alone; 2 or 3 follow paths back so far.
+        branches: paths that each filter keeps.
+        mixed: where the label "mixed" begins.
+        negligible: where "negligible" does.
+        seed: of all that is drawn.
+    """
+
+    depth: int
+    branches: int
+    mixed: float
+    negligible: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -75,152 +88,110 @@ class CircuitPath:
             return f"its weights correlate by {fixed(self.correlation)} with what they do"
         return ""
 
-
-@dataclass(frozen=True)
-class Reach:
-    """What the paths that are kept carry.
-
-    Attributes:
-        truth: the network with these paths alone.
-        whole: the network with the inputs shown and all that feeds them.
-        none: the network with none of these paths: a filter whose inputs are at their mean gives
-            less than its own mean where its activation bends, so this may recover less than 0.
-        random: the network with as many random paths, for each draw.
-        weights: draws of photographs.
-    """
-
-    truth: Truth
-    whole: Truth
-    none: Truth
-    random: tuple[Truth, ...]
-    weights: np.ndarray
-
-    @property
-    def scalars(self) -> dict[str, float]:
-        """The figures of the summary."""
-        share, low, high = self.truth.recovery(self.weights)
-        chance = [one.recovery(self.weights)[0] for one in self.random]
-        return {
-            "paths_recovery": share, "paths_recovery_low": low, "paths_recovery_high": high,
-            "paths_r2": self.truth.r2, "paths_false_fire": self.truth.false_fire,
-            "paths_whole": self.whole.recovery(self.weights)[0],
-            "paths_none": self.none.recovery(self.weights)[0],
-            "paths_random": float(np.mean(chance)),
-        }  # fmt: skip
+    def measures(self, rise: float) -> dict[str, object]:
+        """Return its figures, the share among them of what the preactivation rises by."""
+        return plain({
+            "rank": self.rank, "shift": self.shift, "mean": self.mean,
+            "top": self.mean + self.shift, "shift_discovery": self.discovery,
+            "share": self.shift / rise if rise else float("nan"), "static": self.static,
+            "data": self.data, "cancellation": self.cancellation, "correlation": self.correlation,
+        })  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Hops:
-    """All that lies beyond the inputs of a unit.
+class PathAnalysis:
+    """What lies behind the inputs of a unit and after the unit.
 
     Attributes:
         root: the unit.
-        clients: who reads it.
+        downstream: the filters that read it.
         paths: what reaches it through its inputs, those that are kept, strongest first for each.
         rise: how much the preactivation rises at strong responses.
-        rest: for each hop what the biases add to that rise by opening and shutting gates.
-        remainder: for each hop what neither paths nor biases explain of it.
-        agreement: how static and mean Jacobian of each layer two hops back correlate.
-        reach: what the paths carry when the network with nothing else is run; None where there
-            are none.
+        remainder: for each hop what neither paths nor biases explain of it; empty: not asked for.
+        reach: figures of the network really run with these paths alone; None where there are none.
+        photographs: how many these figures are of.
     """
 
     root: Unit
-    clients: Clients
+    downstream: Downstream
     paths: tuple[CircuitPath, ...] = ()
     rise: float = float("nan")
-    rest: tuple[float, ...] = ()
     remainder: tuple[float, ...] = ()
-    agreement: Mapping[str, float] = field(default_factory=dict)
-    reach: Reach | None = None
+    reach: Mapping[str, float] | None = None
+    photographs: int = 0
 
     def tables(self) -> dict[str, list[dict[str, object]]]:
         """Return the rows of each table that is written, none of them empty."""
-        found = {"clients": self.clients.records(), "paths": [self._row(it) for it in self.paths]}
+        paths = [
+            {
+                "depth": it.depth, "source": it.source.layer, "filter": it.source.filter,
+                "through": it.through.layer, "through_filter": it.through.filter,
+                **it.measures(self.rise),
+            }
+            for it in self.paths
+        ]  # fmt: skip
+        found = {"clients": self.downstream.records(), "paths": paths}
         return {name: rows for name, rows in found.items() if rows}
 
     def scalars(self) -> dict[str, object]:
         """Return the figures of the summary."""
-        found: dict[str, object] = {"clients": len(self.clients.found)}
+        found: dict[str, object] = {"clients": len(self.downstream.filters)}
         if self.reach:
-            found |= {name: value if np.isfinite(value) else None
-                      for name, value in self.reach.scalars.items()}  # fmt: skip
-            found |= {
-                "paths": len(self.paths),
-                "paths_remainder": max(map(abs, self.remainder)) / abs(self.rise),
-            }
+            found |= plain(self.reach)
+            found["paths"] = len(self.paths)
+            found["paths_remainder"] = max(map(abs, self.remainder)) / abs(self.rise)
         return found
 
     def document(self) -> dict[str, object]:
         """Return the paths as plain values, for `circuit.json`."""
         return {
             "paths": [
-                {
-                    "depth": it.depth,
-                    "source": {"layer": it.source.layer, "filter": it.source.filter},
-                    "target": {"layer": it.through.layer, "filter": it.through.filter},
-                    **{key: value for key, value in self._row(it).items() if key in PATHS[5:]},
-                }
+                {"depth": it.depth, "source": vars(it.source), "target": vars(it.through),
+                 **it.measures(self.rise)}
                 for it in self.paths
             ],
             "clients": [
-                {"layer": it.unit.layer, "filter": it.unit.filter, "l2": it.l2, "sum": it.sum,
-                 "sign_index": it.sign_index, "label": it.label, "kernel": it.kernel.tolist()}
-                for it in self.clients.found[:FIRST]
+                {**vars(it.unit), "l2": it.l2, "sum": it.sum, "sign_index": it.sign_index,
+                 "label": it.label, "kernel": it.kernel.tolist()}
+                for it in self.downstream.filters[:FIRST]
             ],
         }  # fmt: skip
 
-    def _row(self, path: CircuitPath) -> dict[str, object]:
-        values = (
-            path.depth, path.source.layer, path.source.filter, path.through.layer,
-            path.through.filter, path.rank, path.shift, path.mean, path.mean + path.shift,
-            path.discovery, path.shift / self.rise if self.rise else float("nan"), path.static,
-            path.data, path.cancellation, path.correlation,
-        )  # fmt: skip
-        plain = (None if isinstance(it, float) and not np.isfinite(it) else it for it in values)
-        return dict(zip(PATHS, plain, strict=True))
 
-
-def hops(
+def analyze(
     network: Network,
-    circuit: Circuit,
-    sample: Sample,
+    analysis: CircuitAnalysis,
     photographs: Sequence[File],
-    view: tuple[int, int, Fit],
-    depth: int,
-    branches: int,
-    limits: tuple[float, float],
-    seed: int,
-) -> Hops:
-    """Return what lies beyond the inputs of a unit.
+    images: ImageSettings,
+    settings: PathSettings,
+) -> PathAnalysis:
+    """Return what lies behind the inputs of a unit and after the unit.
 
     Args:
         network: the network.
-        circuit: the unit with its inputs, of which the edges are followed.
-        sample: where it responds strongly, on both halves.
+        analysis: the unit with its inputs, of which the edges are followed, on both halves.
         photographs: the readable photographs' files.
-        view: pixels of a view, photographs at a time, and how those that are no squares are shown.
-        depth: 1 for the clients alone; 2 or 3 follow paths back so far.
-        branches: paths that each filter keeps.
-        limits: where the labels "mixed" and "negligible" begin.
-        seed: of all that is drawn.
+        images: how they are shown, and how many at a time.
+        settings: how far the unit is followed.
     """
-    readers = clients(network, circuit.root, *limits)
-    if depth == 1:
-        return Hops(circuit.root, readers)
-    walk = _Walk(cascade(network, circuit.root, depth), sample, tuple(photographs), view, seed)
+    root = analysis.circuit.root
+    readers = downstream(network, root, settings.mixed, settings.negligible)
+    if settings.depth == 1:
+        return PathAnalysis(root, readers)
+    behind = upstream(network, root, settings.depth)
+    walk = _Walk(behind, analysis, tuple(photographs), images, settings)
     first, rest, means, kernels = walk.measured()
-    paths = tuple(_paths(walk, circuit, first, rest, kernels, branches))
-    each = range(depth - 1)
-    return Hops(
-        circuit.root,
+    paths = tuple(walk.paths(first, rest, kernels))
+    return PathAnalysis(
+        root,
         readers,
         paths,
         rise=rest.top.total - rest.all.total,
-        rest=tuple(rest.top.rest(at) - rest.all.rest(at) for at in each),
-        remainder=tuple(rest.top.remainder(at) - rest.all.remainder(at) for at in each),
-        agreement={name: one.agreement for name, one in kernels.items()},
-        reach=walk.run(circuit, paths, means) if paths else None,
+        remainder=tuple(
+            rest.top.remainder(at) - rest.all.remainder(at) for at in range(settings.depth - 1)
+        ),
+        reach=walk.run(kept_of(paths), means) if paths else None,
+        photographs=analysis.sample.confirmation.photographs,
     )
 
 
@@ -228,8 +199,8 @@ def hops(
 class _Flows:
     """Mean contributions of one half: at strong responses and at all positions."""
 
-    top: Tally
-    all: Tally
+    top: Contributions = field(default_factory=Contributions)
+    all: Contributions = field(default_factory=Contributions)
 
     def shift(self, at: int, name: str) -> np.ndarray:
         """Return how much more flows at strong responses `(channels, filters)`."""
@@ -240,26 +211,25 @@ class _Flows:
 class _Walk:
     """The photographs of both halves and the network before the unit."""
 
-    cascade: Cascade
-    sample: Sample
+    upstream: Upstream
+    analysis: CircuitAnalysis
     photographs: tuple[File, ...]
-    view: tuple[int, int, Fit]
-    seed: int
+    images: ImageSettings
+    settings: PathSettings
 
     def measured(self) -> tuple[_Flows, _Flows, Means, dict[str, Expansion]]:
         """Return what flows on each half, the means of the first, the second's Jacobians."""
-        averager, expander = Averager(self.cascade), Expander(self.cascade, self.view[0])
-        sample, found = self.sample, []
+        averager, expander = InputMeans(self.upstream), Expander(self.upstream, self.images.side)
+        sample, found = self.analysis.sample, []
         halves = [sample.discovery, sample.confirmation] if sample.apart else [sample.confirmation]
         for part in halves:
-            strong = part.z >= part.threshold
-            flows = _Flows(Tally(), Tally())
+            strong, flows = part.z >= part.threshold, _Flows()
             chosen = self._drawn(strong)
             for which, values in self._seen(part):
                 for kept, into in ((strong, flows.top), (np.ones_like(strong), flows.all)):
                     weights = self._weights(kept[which] / kept.sum(), values)
                     if weights.any():
-                        into.add(tally(self.cascade, values, weights))
+                        into.add(contributions(self.upstream, values, weights))
                 if part is halves[0]:
                     averager.add(values)
                 if part is halves[-1]:
@@ -268,40 +238,82 @@ class _Walk:
             found.append(flows)
         return found[0], found[-1], averager.means(), expander.found()
 
-    def run(self, circuit: Circuit, paths: Sequence[CircuitPath], means: Means) -> Reach:
-        """Return what the network with some paths alone gives on the confirmation half."""
-        part = self.sample.confirmation
-        channels = self.cascade.linear.channels
-        shown = [edge.channel for edge in circuit.edges]
+    def paths(
+        self, first: _Flows, rest: _Flows, kernels: Mapping[str, Expansion]
+    ) -> Iterator[CircuitPath]:
+        """Yield the strongest paths through each of the circuit's inputs, and through theirs."""
+        through = list(dict.fromkeys(edge.source for edge in self.analysis.circuit.edges))
+        for at, sources in enumerate(self.upstream.sources):
+            reached: list[Unit] = []
+            for unit in through:
+                if unit.layer not in sources:  # the image, or a layer not linear in its inputs
+                    continue
+                chosen = first.shift(at, unit.layer)[:, unit.filter]
+                order = np.argsort(-np.abs(chosen), kind="stable")[: self.settings.branches]
+                shown = rest.shift(at, unit.layer)[:, unit.filter]
+                mean = rest.all.edges[at][unit.layer][:, unit.filter]
+                kernel = kernels.get(unit.layer) if not at else None
+                for rank, channel in enumerate(order[chosen[order] != 0].tolist(), 1):
+                    source = sources[unit.layer][channel]
+                    reached.append(source)
+                    flow = (float(values[channel]) for values in (shown, mean, chosen))
+                    yield CircuitPath(
+                        at + 2, source, unit, channel, rank, *flow,
+                        *(kernel.of(channel) if kernel else ()),
+                    )  # fmt: skip
+            through = list(dict.fromkeys(reached))
+
+    def run(self, kept: Kept, means: Means) -> dict[str, float]:
+        """Return what the network with some paths alone gives on the confirmation half.
+
+        A filter whose inputs are at their mean gives less than its own mean where its activation
+        bends, so that with no path left the recovery may lie below 0.
+        """
+        part = self.analysis.sample.confirmation
+        shown = [edge.channel for edge in self.analysis.circuit.edges]
+        inputs = self.upstream.linear.channels[shown].tolist()
         others = float(np.delete(part.center, shown).sum())
-        kept = kept_of(paths)
         none = {key: np.array([], int) for key in kept}
-        draw = np.random.default_rng(self.seed)
-        random = [self._random(kept, means, draw) for _ in range(RANDOM)]
-        base = part.bias + float(part.center.sum())
-        truths = [Truth(base) for _ in range(3 + RANDOM)]
+        draw = np.random.default_rng(self.settings.seed)
+        random = [
+            {
+                (at, unit): draw.choice(len(means[at][unit.layer]), len(channels), replace=False)
+                for (at, unit), channels in kept.items()
+            }
+            for _ in range(RANDOM)
+        ]
+        reductions: list[tuple[Kept, Reduction]] = [
+            (one, Reduction(part.bias + float(part.center.sum())))
+            for one in (kept, {}, none, *random)
+        ]
         for which, values in self._seen(part):
-            for truth, one in zip(truths, (kept, {}, none, *random), strict=True):
-                z = reduced(self.cascade, values, means, channels[shown].tolist(), one) + others
-                truth.add(part.z[which], self.sample.inside.of(z), part.threshold)
-        weights = bootstrap.draws(part.photographs, self.seed)
-        return Reach(truths[0], truths[1], truths[2], tuple(truths[3:]), weights)
+            for one, reduction in reductions:
+                z = reduced(self.upstream, values, means, inputs, one) + others
+                inside = self.analysis.sample.inside.of(z)
+                reduction.add(part.z[which], inside, part.threshold)
+        weights = bootstrap.draws(part.photographs, self.settings.seed)
+        own = reductions[0][1]
+        (share, low, high), whole, left, *chance = (one.recovery(weights) for _, one in reductions)
+        return {
+            "paths_recovery": share, "paths_recovery_low": low, "paths_recovery_high": high,
+            "paths_r2": own.r2, "paths_false_fire": own.false_fire, "paths_whole": whole[0],
+            "paths_none": left[0], "paths_random": float(np.mean([one[0] for one in chance])),
+        }  # fmt: skip
 
     def _seen(self, part: Part) -> Iterator[tuple[np.ndarray, dict[str, tf.Tensor]]]:
         """Yield which photographs of a half come next, and what the network makes of them."""
-        own = self.sample.places
-        if part is not self.sample.confirmation:
+        own = self.analysis.sample.places
+        if part is not self.analysis.sample.confirmation:
             own = np.setdiff1d(np.arange(len(self.photographs)), own)
-        files, (side, together, fit) = [self.photographs[place] for place in own], self.view
-        for batch in dataset.batches(files, side, together, fit):
+        files, images = [self.photographs[place] for place in own], self.images
+        for batch in dataset.batches(files, images.side, images.batch, images.fit):
             if batch.paths:
-                yield np.array(batch.places), self.cascade.body(tf.constant(batch.pixels))
+                yield np.array(batch.places), self.upstream.body(tf.constant(batch.pixels))
 
     def _weights(self, values: np.ndarray, seen: Mapping[str, tf.Tensor]) -> np.ndarray:
         """Return weights `(photographs, positions)` as maps of the unit's layer."""
-        shape = self.cascade.answer(seen["read"]).shape
-        inside = self.sample.inside
-        found = np.zeros(shape, np.float32)
+        inside = self.analysis.sample.inside
+        found = np.zeros(self.upstream.answer(seen["read"]).shape, np.float32)
         rows, columns = inside.at(np.arange(inside.count))
         found[:, rows, columns] = values
         return found
@@ -310,7 +322,7 @@ class _Walk:
         """Return some of the strong responses, the same array with the others taken out."""
         places = np.argwhere(strong)
         count = min(RESPONSES, len(places))
-        some = np.random.default_rng(self.seed).choice(len(places), count, replace=False)
+        some = np.random.default_rng(self.settings.seed).choice(len(places), count, replace=False)
         found = np.zeros_like(strong)
         found[tuple(places[some].T)] = True
         return found
@@ -318,16 +330,9 @@ class _Walk:
     def _places(self, chosen: np.ndarray) -> Iterator[np.ndarray]:
         """Yield photograph, row and column of responses `(n, 3)`, a few at a time."""
         which, places = np.nonzero(chosen)
-        found = np.stack([which, *self.sample.inside.at(places)], axis=1)
+        found = np.stack([which, *self.analysis.sample.inside.at(places)], axis=1)
         for start in range(0, len(found), TOGETHER):
             yield found[start : start + TOGETHER]
-
-    def _random(self, kept: Kept, means: Means, draw: np.random.Generator) -> Kept:
-        """Return as many channels as are kept, drawn from all that each filter is given."""
-        return {
-            (at, unit): draw.choice(len(means[at][unit.layer]), len(channels), replace=False)
-            for (at, unit), channels in kept.items()
-        }
 
 
 def kept_of(paths: Sequence[CircuitPath]) -> dict[tuple[int, Unit], np.ndarray]:
@@ -336,43 +341,3 @@ def kept_of(paths: Sequence[CircuitPath]) -> dict[tuple[int, Unit], np.ndarray]:
     for path in paths:
         found.setdefault((path.depth - 2, path.through), []).append(path.channel)
     return {key: np.array(channels) for key, channels in found.items()}
-
-
-def _paths(
-    walk: _Walk,
-    circuit: Circuit,
-    first: _Flows,
-    rest: _Flows,
-    kernels: Mapping[str, Expansion],
-    branches: int,
-) -> Iterator[CircuitPath]:
-    """Yield the strongest paths through each of the circuit's inputs, and through theirs."""
-    through = list(dict.fromkeys(edge.source for edge in circuit.edges))
-    for at, sources in enumerate(walk.cascade.sources):
-        reached: list[Unit] = []
-        for unit in through:
-            if unit.layer not in sources:  # the image, or a layer that is not linear in its inputs
-                continue
-            chosen = first.shift(at, unit.layer)[:, unit.filter]
-            order = np.argsort(-np.abs(chosen), kind="stable")[:branches]
-            order = order[chosen[order] != 0]
-            shown = rest.shift(at, unit.layer)[:, unit.filter]
-            mean = rest.all.edges[at][unit.layer][:, unit.filter]
-            for rank, channel in enumerate(order.tolist(), 1):
-                source = sources[unit.layer][channel]
-                reached.append(source)
-                yield CircuitPath(
-                    at + 2, source, unit, channel, rank, float(shown[channel]),
-                    float(mean[channel]), float(chosen[channel]),
-                    *(_expanded(kernels[unit.layer], channel)
-                      if not at and unit.layer in kernels else ()),
-                )  # fmt: skip
-        through = list(dict.fromkeys(reached))
-
-
-def _expanded(kernel: Expansion, channel: int) -> tuple[float, float, float, float]:
-    """Return what a path says of its source's expanded weights."""
-    return (
-        float(kernel.static[..., channel].sum()), float(kernel.data[..., channel].sum()),
-        float(kernel.cancellation[channel]), float(kernel.correlation[channel]),
-    )  # fmt: skip

@@ -31,10 +31,11 @@ from convscope.models.network import Network, inputs_of, look
 from convscope.unit import Unit
 
 L = keras.layers
+ZERO = tf.UnconnectedGradients.ZERO
 
 
 @dataclass
-class Tally:
+class Contributions:
     """Contributions summed over positions, each with a weight.
 
     Attributes:
@@ -50,7 +51,7 @@ class Tally:
     total: float = 0.0
     own: float = 0.0
 
-    def add(self, other: Tally) -> None:
+    def add(self, other: Contributions) -> None:
         """Take in the sums over further positions."""
         if not self.edges:
             self.edges = [{name: 0.0 * it for name, it in hop.items()} for hop in other.edges]
@@ -74,22 +75,28 @@ class Tally:
         return self.rest(at) - self.own - sum(self.biases[: at + 1])
 
 
-def tally(cascade: Cascade, values: Mapping[str, tf.Tensor], weights: np.ndarray) -> Tally:
+def contributions(
+    upstream: Upstream, values: Mapping[str, tf.Tensor], weights: np.ndarray
+) -> Contributions:
     """Return what flows along each edge of each hop, summed over positions.
 
     Args:
-        cascade: the unit with the hops behind it.
-        values: what `cascade.body` gives for some photographs.
+        upstream: the unit with the hops behind it.
+        values: what `upstream.body` gives for some photographs.
         weights: of each position of the unit's map `(photographs, rows, columns)`.
     """
-    found = Tally(own=cascade.linear.bias * float(weights.sum(dtype=np.float64)))
+    found = Contributions(own=upstream.linear.bias * float(weights.sum(dtype=np.float64)))
     wanted: list[tf.Tensor] = []
-    for at, hop in enumerate(cascade.hops):
-        made, read = cascade.made(values, at), cascade.read(values, at)
-        gradients, total = _back(cascade, at, made, weights, wanted)
-        if not at:
-            found.total = total
-        edges, biases, deeper = {}, 0.0, at + 1 < len(cascade.hops)
+    for at, hop in enumerate(upstream.hops):
+        made, read = upstream.made(values, at), upstream.read(values, at)
+        with tf.GradientTape() as tape:
+            tape.watch(made)
+            ends = hop.onward(made)
+            if not at:
+                ends = [tf.reduce_sum(upstream.answer(ends[0]) * weights)]
+                found.total = float(ends[0])
+        gradients = tape.gradient(ends, made, wanted or None, ZERO)
+        edges, biases, deeper = {}, 0.0, at + 1 < len(upstream.hops)
         wanted_by: dict[int, tf.Tensor] = {}
         for name, tensors in hop.reads.items():
             maker = next(it for it in hop.makers if it.name == name)
@@ -101,49 +108,8 @@ def tally(cascade: Cascade, values: Mapping[str, tf.Tensor], weights: np.ndarray
         found.edges.append(edges)
         found.biases.append(biases)
         if deeper:
-            wanted = [wanted_by[id(target)] for target in cascade.hops[at + 1].targets]
+            wanted = [wanted_by[id(target)] for target in upstream.hops[at + 1].targets]
     return found
-
-
-def fields(
-    cascade: Cascade, values: Mapping[str, tf.Tensor], weights: np.ndarray
-) -> dict[str, list[np.ndarray]]:
-    """Return the gradient of the unit for what the makers of the first hop read, by their names.
-
-    Args:
-        cascade: the unit with the hops behind it.
-        values: what `cascade.body` gives for some photographs.
-        weights: of each position of the unit's map `(photographs, rows, columns)`.
-    """
-    hop = cascade.hops[0]
-    made, read = cascade.made(values, 0), cascade.read(values, 0)
-    gradients, _ = _back(cascade, 0, made, weights, [])
-    return {
-        maker.name: [it.numpy() for it in _pulled(maker, read[maker.name], gradients[maker.name])]
-        for maker in hop.makers
-        if maker.name in hop.reads
-    }
-
-
-def _back(
-    cascade: Cascade,
-    at: int,
-    made: Mapping[str, tf.Tensor],
-    weights: np.ndarray,
-    wanted: Sequence[tf.Tensor],
-) -> tuple[dict[str, tf.Tensor], float]:
-    """Return the gradient for what the makers of a hop give, and at the first hop the sum."""
-    with tf.GradientTape() as tape:
-        tape.watch(made)
-        ends = cascade.hops[at].onward(made)
-        if not at:
-            ends = [tf.reduce_sum(cascade.answer(ends[0]) * weights)]
-    given = None if not at else list(wanted)
-    total = float(ends[0]) if not at else 0.0
-    found = tape.gradient(
-        ends, made, output_gradients=given, unconnected_gradients=tf.UnconnectedGradients.ZERO
-    )
-    return found, total
 
 
 def _edges(
@@ -153,34 +119,28 @@ def _edges(
 
     The gradients are those for what the maker is given, none unless something is `deeper`.
     """
-    pulled = _pulled(maker, given, gradient) if deeper or sums(maker) else []
-    if sums(maker):
+    weights, wanted = [], [tf.identity(it) for it in given]  # one tensor may be given twice
+    if not sums(maker):
+        separable = isinstance(maker, L.SeparableConv2D)
+        weights = [(maker.pointwise_kernel if separable else maker.kernel).value]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch((weights, wanted))
+        made = called(maker, wanted)
+    slopes, pulled = tape.gradient(
+        made, (weights, wanted if deeper or not weights else []), output_gradients=gradient
+    )
+    if not weights:
         flows = [
             tf.reduce_sum(tf.reshape(it * more, (-1, it.shape[-1])), 0).numpy().astype(np.float64)
             for it, more in zip(given, pulled, strict=True)
         ]
         return np.concatenate([np.diag(flow) for flow in flows]), 0.0, pulled
-    separable = isinstance(maker, L.SeparableConv2D)
-    weight = (maker.pointwise_kernel if separable else maker.kernel).value
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(weight)
-        made = called(maker, given)
-    slope = tape.gradient(made, weight, output_gradients=gradient)
-    flow = (weight * tf.convert_to_tensor(slope)).numpy().astype(np.float64)
+    flow = (weights[0] * tf.convert_to_tensor(slopes[0])).numpy().astype(np.float64)
     bias = 0.0
     if maker.use_bias:
         over = tf.reduce_sum(tf.reshape(gradient, (-1, gradient.shape[-1])), 0).numpy()
         bias = float(np.dot(np.asarray(maker.bias, np.float64), over))
     return _placed(maker, flow), bias, pulled
-
-
-def _pulled(maker: Any, given: Sequence[tf.Tensor], gradient: tf.Tensor) -> list[tf.Tensor]:
-    """Return the gradient for what a maker is given."""
-    with tf.GradientTape() as tape:
-        own = [tf.identity(it) for it in given]  # one tensor may be given twice
-        tape.watch(own)
-        made = called(maker, own)
-    return list(tape.gradient(made, own, output_gradients=gradient))
 
 
 def _placed(maker: Any, flow: np.ndarray) -> np.ndarray:
@@ -244,7 +204,7 @@ class Hop:
 
 
 @dataclass(frozen=True)
-class Cascade:
+class Upstream:
     """A unit and the hops behind it, the nearest first.
 
     Attributes:
@@ -291,7 +251,7 @@ class Cascade:
         return filtered(given, self.linear)[..., 0]
 
 
-def cascade(network: Network, unit: Unit, depth: int) -> Cascade:
+def upstream(network: Network, unit: Unit, depth: int) -> Upstream:
     """Return a unit with the hops behind it: one for depth 2, two for depth 3.
 
     Raises:
@@ -304,7 +264,7 @@ def cascade(network: Network, unit: Unit, depth: int) -> Cascade:
         hops.append(_hop(targets))
         reads = hops[-1].reads.values()
         targets = tuple({id(it): it for every in reads for it in every}.values())
-    return Cascade(network, unit, found, tuple(hops))
+    return Upstream(network, unit, found, tuple(hops))
 
 
 def readable(operation: Any) -> bool:

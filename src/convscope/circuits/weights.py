@@ -1,10 +1,10 @@
-"""The kernel slices of one filter: how strong each input is, and whether it excites or inhibits."""
+"""Kernel slices of one filter: how strong each input is and its sign, and which filters read it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -49,14 +49,28 @@ class Kernels:
     rank_l2: np.ndarray
 
     @property
-    def mostly(self) -> list[str]:
+    def mostly(self) -> np.ndarray:
         """The plain words for each input, by the sign of its index even where that is small."""
-        words = {1: "mostly excitatory", -1: "mostly inhibitory", 0: "neither"}
-        return [words[int(sign)] for sign in np.sign(self.sign_index)]
+        words = np.array(["neither", "mostly excitatory", "mostly inhibitory"])
+        return words[np.sign(self.sign_index).astype(int)]
 
-    def strongest(self, count: int) -> np.ndarray:
-        """Return the channels of the `count` largest L2 norms, strongest first."""
-        return np.argsort(self.rank_l2)[:count]
+
+def sign_index(up: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Return (up - down) / (up + down), from -1 to 1; 0 for neither."""
+    total = up + down
+    return np.divide(up - down, total, out=np.zeros_like(total), where=total > 0)
+
+
+def label(sign: np.ndarray, mixed: float, negligible: np.ndarray) -> np.ndarray:
+    """Return excitatory, inhibitory, mixed or negligible for each input.
+
+    Args:
+        sign: from -1 to 1.
+        mixed: |sign| below this is neither excitatory nor inhibitory.
+        negligible: which inputs count for nothing, whatever their sign.
+    """
+    signed = np.where(sign > 0, EXCITATORY, INHIBITORY)
+    return np.select([negligible, np.abs(sign) < mixed], [NEGLIGIBLE, MIXED], signed)
 
 
 def measure(kernel: np.ndarray, mixed: float, negligible: float) -> Kernels:
@@ -71,31 +85,21 @@ def measure(kernel: np.ndarray, mixed: float, negligible: float) -> Kernels:
     l2 = np.sqrt(np.sum(taps**2, axis=0))
     positive = np.sum(np.maximum(taps, 0), axis=0)
     negative = np.sum(np.maximum(-taps, 0), axis=0)
-    l1 = positive + negative
-    sign_index = np.divide(positive - negative, l1, out=np.zeros_like(l1), where=l1 > 0)
-    label = np.select(
-        [l2 <= negligible * l2.max() if negligible else l2 == 0, np.abs(sign_index) < mixed],
-        [NEGLIGIBLE, MIXED],
-        np.where(sign_index > 0, EXCITATORY, INHIBITORY),
-    )
-    rank = np.empty(len(l2), int)
-    rank[np.argsort(-l2, kind="stable")] = np.arange(1, len(l2) + 1)
+    index = sign_index(positive, negative)
+    weak = l2 <= negligible * l2.max() if negligible else l2 == 0
     total = np.sum(l2**2)
     return Kernels(
         l2=l2,
-        l1=l1,
+        l1=positive + negative,
         sum=np.sum(taps, axis=0),
         positive=positive,
         negative=negative,
-        sign_index=sign_index,
-        label=label,
+        sign_index=index,
+        label=label(index, mixed, weak),
         majority=np.mean(taps > 0, axis=0),
         share=l2**2 / total if total else np.zeros_like(l2),
-        rank_l2=rank,
+        rank_l2=np.argsort(np.argsort(-l2, kind="stable")) + 1,
     )
-
-
-MEASURES = tuple(field.name for field in fields(Kernels))
 
 
 UNIFORM, OPPONENT, SURROUND, OTHER = "uniform", "opponent", "centre-surround", "other"
@@ -142,44 +146,27 @@ def _cosines(length: int) -> np.ndarray:
 
 L = keras.layers
 
-COLUMNS = ("layer", "filter", "l2", "sum", "sign_index", "label", "share", "rank", "channel", "via")
-"""The columns of `clients.csv`, in order."""
-
 
 @dataclass(frozen=True)
-class Reading:
-    """A layer that reads a unit.
-
-    Attributes:
-        layer: its name.
-        channel: which of its input channels the unit is.
-        gain: what the unit is multiplied by on the way, by a BatchNorm or in a difference.
-        via: the joints and pools between, such as `add_3`; activations are not named.
-    """
-
-    layer: str
-    channel: int
-    gain: float
-    via: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Client:
+class DownstreamFilter:
     """A filter that reads a unit.
 
     Attributes:
         unit: the filter.
-        reading: how its layer reads.
-        kernel: its weights over the unit `(height, width)`, the gain on the way included.
+        channel: which of its layer's input channels the unit is.
+        via: the joints and pools between, such as `add_3`; activations are not named.
+        kernel: its weights over the unit `(height, width)`, times what the unit is multiplied by on
+            the way, by a BatchNorm or in a difference.
         l2: their L2 norm.
         sum: their sum.
         sign_index: from -1, purely inhibitory, to 1, purely excitatory.
-        label: excitatory, inhibitory, mixed, or negligible beside its layer's strongest client.
-        share: their part of all the squared weights of the client.
+        label: excitatory, inhibitory, mixed, or negligible beside its layer's strongest reader.
+        share: their part of all the squared weights of the filter.
     """
 
     unit: Unit
-    reading: Reading
+    channel: int
+    via: tuple[str, ...]
     kernel: np.ndarray
     l2: float
     sum: float
@@ -189,36 +176,43 @@ class Client:
 
 
 @dataclass(frozen=True)
-class Clients:
+class Downstream:
     """All filters that read a unit.
 
     Attributes:
-        found: strongest first by L2; of equal ones the earlier layer's, then the lower.
+        filters: strongest first by L2; of equal ones the earlier layer's, then the lower.
         ends: operations at which the way on is no longer linear, so that no kernel reads the unit.
     """
 
-    found: tuple[Client, ...]
+    filters: tuple[DownstreamFilter, ...]
     ends: tuple[str, ...]
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The layers that read the unit, that of the strongest client first."""
-        return tuple(dict.fromkeys(client.unit.layer for client in self.found))
+        """The layers that read the unit, that of the strongest filter first."""
+        return tuple(dict.fromkeys(one.unit.layer for one in self.filters))
 
     def records(self) -> list[dict[str, object]]:
-        """Return a row for each client: what `clients.csv` says."""
+        """Return a row for each filter: what `clients.csv` says."""
+        measures = ("l2", "sum", "sign_index", "label", "share")
         return [
-            dict(zip(COLUMNS, (
-                client.unit.layer, client.unit.filter, client.l2, client.sum, client.sign_index,
-                client.label, client.share, rank, client.reading.channel,
-                " ".join(client.reading.via),
-            ), strict=True))
-            for rank, client in enumerate(self.found, 1)
-        ]  # fmt: skip
+            {"layer": one.unit.layer, "filter": one.unit.filter}
+            | {name: getattr(one, name) for name in measures}
+            | {"rank": rank, "channel": one.channel, "via": " ".join(one.via)}
+            for rank, one in enumerate(self.filters, 1)
+        ]
 
 
-def clients(network: Network, unit: Unit, mixed: float, negligible: float) -> Clients:
+Ways = dict[int, tuple[float, tuple[str, ...]]]
+"""{channel: what the unit is multiplied by on the way there, what lies between}."""
+
+
+def downstream(network: Network, unit: Unit, mixed: float, negligible: float) -> Downstream:
     """Return the filters that read a unit, whose weights over it are not all zero.
+
+    The walk goes on through activations, pools and BatchNorm, through sums, and through
+    concatenations with the channel's new number. It ends at the first linear layers, so those that
+    read a residual stream after later additions count too.
 
     Args:
         network: the network.
@@ -226,85 +220,55 @@ def clients(network: Network, unit: Unit, mixed: float, negligible: float) -> Cl
         mixed: |sign index| below this is neither excitatory nor inhibitory.
         negligible: L2 below this share of the layer's strongest is negligible.
     """
-    graph = network.graphs[-1]
-    found, ends = [], []
-    for name, reading in _walk(network, unit):
-        layer = graph[name]
-        if reading is None:
-            ends.append(name)
-            continue
-        filters, slices, whole = over(layer, reading.channel)
-        table = measure(reading.gain * slices, mixed, negligible)
-        found += [
-            Client(
-                Unit(name, int(filter)), reading, reading.gain * slices[..., at],
-                float(table.l2[at]), float(table.sum[at]), float(table.sign_index[at]),
-                str(table.label[at]), float((slices[..., at] ** 2).sum() / whole[at]),
-            )
-            for at, filter in enumerate(filters)
-            if slices[..., at].any()
-        ]  # fmt: skip
-    found.sort(key=lambda client: -client.l2)
-    return Clients(tuple(found), tuple(dict.fromkeys(ends)))
-
-
-def readings(network: Network, unit: Unit) -> tuple[Reading, ...]:
-    """Return how the next linear layers read a unit, in the network's order.
-
-    The walk goes on through activations, pools and BatchNorm, through sums, and through
-    concatenations with the channel's new number. It ends at the first linear layers, so those that
-    read a residual stream after later additions count too.
-    """
-    return tuple(reading for _, reading in _walk(network, unit) if reading is not None)
-
-
-def _walk(network: Network, unit: Unit) -> Iterator[tuple[str, Reading | None]]:
-    """Yield each layer that reads the unit; None for an operation at which the walk must end."""
-    graph = network.graphs[-1]
-    readers = after(network.fixed or network.model)
-    reached: dict[str, list[tuple[int, float, tuple[str, ...]]]] = {}
-    reached[unit.layer] = [(unit.filter, 1.0, ())]
+    graph, readers = network.graphs[-1], after(network.fixed or network.model)
+    found: list[DownstreamFilter] = []
+    ends: list[str] = []
+    reached: dict[str, Ways] = {unit.layer: {unit.filter: (1.0, ())}}
     for name in graph:
-        for channel, gain, via in _merged(reached.pop(name, [])):
+        for channel, (gain, via) in reached.pop(name, {}).items():
             for reader in readers.get(name, []):
                 if not obstacle(reader):
-                    yield reader.name, Reading(reader.name, channel, gain, via)
+                    filters, slices, whole = over(graph[reader.name], channel)
+                    kernel = gain * slices
+                    table = measure(kernel, mixed, negligible)
+                    found += [
+                        DownstreamFilter(
+                            Unit(reader.name, int(filter)), channel, via, kernel[..., at],
+                            float(table.l2[at]), float(table.sum[at]), float(table.sign_index[at]),
+                            str(table.label[at]), float((slices[..., at] ** 2).sum() / whole[at]),
+                        )
+                        for at, filter in enumerate(filters)
+                        if slices[..., at].any()
+                    ]  # fmt: skip
                 elif not (keeps(reader) or sums(reader) or concatenates(reader)):
-                    yield reader.name, None
+                    ends.append(reader.name)
                 else:
-                    reached.setdefault(reader.name, []).extend(
-                        _on(reader, name, channel, gain, via)
-                    )
+                    ways = reached.setdefault(reader.name, {})
+                    for to, more in _on(reader, name, channel, gain):
+                        already, passed = ways.get(to, (0.0, ()))  # the gains of two ways add up
+                        between = via if isinstance(reader, SILENT) else (*via, reader.name)
+                        ways[to] = already + more, tuple(dict.fromkeys((*passed, *between)))
+    found.sort(key=lambda one: -one.l2)
+    return Downstream(tuple(found), tuple(dict.fromkeys(ends)))
 
 
-def _merged(
-    ways: Sequence[tuple[int, float, tuple[str, ...]]],
-) -> list[tuple[int, float, tuple[str, ...]]]:
-    """Return ways that arrive at the same channel as one, of their summed gain."""
-    found: dict[int, tuple[float, tuple[str, ...]]] = {}
-    for channel, gain, via in ways:
-        already, before = found.get(channel, (0.0, ()))
-        found[channel] = already + gain, tuple(dict.fromkeys((*before, *via)))
-    return [(channel, gain, via) for channel, (gain, via) in found.items()]
+SILENT = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.BatchNormalization)
+"""Layers on the way that are not named."""
 
 
-def _on(
-    reader: Any, name: str, channel: int, gain: float, via: tuple[str, ...]
-) -> Iterator[tuple[int, float, tuple[str, ...]]]:
-    """Yield where a channel of operation `name` goes on to in the output of its reader."""
-    silent = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU, L.BatchNormalization)
-    via = via if isinstance(reader, silent) else (*via, reader.name)
+def _on(reader: Any, name: str, channel: int, gain: float) -> Iterator[tuple[int, float]]:
+    """Yield where a channel of operation `name` goes on to in its reader's output, and its gain."""
     if type(reader) is L.BatchNormalization:
         gain *= float(normalization(reader)[0][channel])
     start = 0
     for place, source in enumerate(before(reader)):
         if source.name == name:
             if type(reader) is L.Subtract and place == 1:
-                yield channel, -gain, via
+                yield channel, -gain
             elif type(reader) is L.Average:
-                yield channel, gain / len(before(reader)), via
+                yield channel, gain / len(before(reader))
             else:
-                yield start + channel, gain, via
+                yield start + channel, gain
         if concatenates(reader):
             start += source.output.shape[-1]
 

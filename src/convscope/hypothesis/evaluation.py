@@ -10,8 +10,8 @@ import numpy as np
 
 from convscope.activations.recorder import Recording
 from convscope.circuits import ablation
-from convscope.circuits.edges import Findings
-from convscope.circuits.weights import Client
+from convscope.circuits.edges import CircuitAnalysis
+from convscope.circuits.weights import DownstreamFilter
 from convscope.data.dataset import pixels_of
 from convscope.data.wordnet import taxonomy
 from convscope.hypothesis import testing
@@ -114,7 +114,7 @@ class Case:
 def hear(
     registered: Registered,
     network: Network,
-    findings: Findings,
+    findings: CircuitAnalysis,
     recording: Recording,
     keys: Sequence[str | None],
     shown: ImageSettings,
@@ -201,7 +201,7 @@ def drawn(character: Profile) -> dict[Name, Finding]:
     return found
 
 
-def used(clients: Sequence[Client]) -> dict[Name, Finding]:
+def used(clients: Sequence[DownstreamFilter]) -> dict[Name, Finding]:
     """Return what the filters that read a unit say of its use, the strongest first."""
     if not clients:
         return {}
@@ -212,7 +212,7 @@ def used(clients: Sequence[Client]) -> dict[Name, Finding]:
 def edited(
     claim: Edit,
     network: Network,
-    findings: Findings,
+    findings: CircuitAnalysis,
     first: Positions,
     rest: Positions,
     shown: ImageSettings,

@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from convscope.activations.recorder import Recording
-from convscope.circuits import edges as edgess
 from convscope.circuits.attribution import LEAST
-from convscope.circuits.edges import Circuit, Findings
-from convscope.circuits.effects import BEST, L2, RANDOM, TITLES, Veto
+from convscope.circuits.edges import Circuit, CircuitAnalysis
+from convscope.circuits.effects import BEST, L2, RANDOM, TITLES, SilencingInput
 from convscope.circuits.faithfulness import MEASURES
-from convscope.circuits.multihop import FIRST, CircuitPath, Hops
-from convscope.circuits.weights import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE, Client
+from convscope.circuits.multihop import FIRST, CircuitPath, PathAnalysis
+from convscope.circuits.weights import EXCITATORY, INHIBITORY, MIXED, NEGLIGIBLE, DownstreamFilter
 from convscope.data.photograph import data_uri
 from convscope.hypothesis.evaluation import Case
 from convscope.models.network import Network
@@ -67,14 +66,14 @@ class Dossier:
     """
 
     network: Network
-    findings: Findings
+    findings: CircuitAnalysis
     recording: Recording
     optima: Mapping[Unit, Optimum]
     crops: int
     case: Case | None = None
     character: Profile | None = None
     likeness: np.ndarray | None = None
-    hops: Hops | None = None
+    hops: PathAnalysis | None = None
 
     @property
     def circuit(self) -> Circuit:
@@ -122,7 +121,7 @@ class Dossier:
             limit=self.circuit.limit,
         )
 
-    def graph(self, hops: Hops) -> np.ndarray:
+    def graph(self, hops: PathAnalysis) -> np.ndarray:
         """Return the unit amid what leads to it and what it leads to: uint8 `(h, w, 3)`."""
         alive = {unit: best.image for unit, best in self.optima.items() if best.alive}
         return graph(hops, self.circuit, alive, self.network.weights.source)
@@ -134,14 +133,14 @@ class Dossier:
             made: how each optimum was made, the rows of `optima.csv`.
             settings: the settings of the run.
         """
-        circuit, records = self.circuit, edgess.records(self.circuit)
-        order = circuit.kernels.strongest(len(circuit.sources))
+        circuit = self.circuit
+        order = circuit.orders[L2]
         shown = {edge.channel for edge in circuit.edges}
         return circuit_page(
             unit=self.root,
             rows=self.rows,
             table=[
-                {**records[at], "name": str(circuit.sources[at]), "in_ten": at in shown}
+                {**circuit.rows[at], "name": str(circuit.sources[at]), "in_ten": at in shown}
                 for at in order
             ],
             limit=circuit.limit,
@@ -451,7 +450,7 @@ SIDE = 1560  # pixels of the graph on the page
 UNEXPLAINED = 0.01  # of the rise, above which the remainder is mentioned
 
 
-def section(found: Hops, circuit: Circuit, drawing: np.ndarray) -> dict[str, object]:
+def section(found: PathAnalysis, circuit: Circuit, drawing: np.ndarray) -> dict[str, object]:
     """Return what the report says beyond the inputs.
 
     Args:
@@ -459,7 +458,7 @@ def section(found: Hops, circuit: Circuit, drawing: np.ndarray) -> dict[str, obj
         circuit: the unit with its inputs.
         drawing: the graph.
     """
-    first = found.clients.found[:FIRST]
+    first = found.downstream.filters[:FIRST]
     return {
         "depth": max((path.depth for path in found.paths), default=1),
         "graph": picture(drawing, SIDE),
@@ -473,7 +472,7 @@ def section(found: Hops, circuit: Circuit, drawing: np.ndarray) -> dict[str, obj
 
 
 def graph(
-    found: Hops, circuit: Circuit, optima: Mapping[Unit, np.ndarray], source: str
+    found: PathAnalysis, circuit: Circuit, optima: Mapping[Unit, np.ndarray], source: str
 ) -> np.ndarray:
     """Return the drawing of a unit with its paths, inputs and clients, uint8 RGB.
 
@@ -491,7 +490,7 @@ def graph(
              f"{number(edge.top_shift, signed=True)} at strong responses")
         for edge in circuit.edges
     )  # fmt: skip
-    clients = found.clients.found[:FIRST]
+    clients = found.downstream.filters[:FIRST]
     after = tuple(
         Node(str(client.unit), None, client.kernel, f"sum {number(client.sum, signed=True)}")
         for client in clients
@@ -513,7 +512,7 @@ def graph(
     )
 
 
-def _client(client: Client) -> dict[str, object]:
+def _client(client: DownstreamFilter) -> dict[str, object]:
     return {
         "name": str(client.unit),
         "kernel": client.kernel,
@@ -522,34 +521,33 @@ def _client(client: Client) -> dict[str, object]:
         "sign": fixed(client.sign_index),
         "label": client.label,
         "share": _percent(client.share),
-        "via": ", ".join(client.reading.via),
+        "via": ", ".join(client.via),
     }
 
 
-def _reading(found: Hops) -> str:
+def _reading(found: PathAnalysis) -> str:
     """Return who reads the unit, in a sentence or two."""
-    clients = found.clients
+    clients = found.downstream
     words = (
         f"Behind {', '.join(clients.ends)} the way on is not linear, so that no kernel reads it."
     )
     more = f" {words}" if clients.ends else ""
-    if not clients.found:
+    if not clients.filters:
         return f"No linear layer of this network reads {found.root}.{more}"
-    count = len(clients.found)
+    count = len(clients.filters)
     filters = f"{count} filter{'s' * (count != 1)}"
     return f"{found.root} is read by {filters} of {_listed(clients.layers)}.{more}"
 
 
-def _carried(found: Hops, circuit: Circuit) -> str:
+def _carried(found: PathAnalysis, circuit: Circuit) -> str:
     """Return how much the paths that are kept carry, in a sentence."""
-    if not found.rest:  # not asked for
+    if not found.remainder:  # not asked for
         return ""
     if found.reach is None:
         return (
             "Behind these inputs lies no layer that is linear in its own inputs: no path to show."
         )
-    figures = found.reach.scalars
-    number_of = len(found.reach.truth.strong)
+    figures = found.reach
     paths = f"{len(found.paths)} path{'s' * (len(found.paths) != 1)}"
     return (
         f"The network run with these {paths} alone, all else held at its mean, recovers "
@@ -557,11 +555,11 @@ def _carried(found: Hops, circuit: Circuit) -> str:
         f"{_percent(figures['paths_recovery_high'])}] of a strong activation; with all that feeds "
         f"the {len(circuit.edges)} inputs {_percent(figures['paths_whole'])}, with as many random "
         f"paths {_percent(figures['paths_random'])}, with none {_percent(figures['paths_none'])} "
-        f"({number_of} photographs)."
+        f"({found.photographs} photographs)."
     )
 
 
-def _trust(found: Hops) -> str:
+def _trust(found: PathAnalysis) -> str:
     """Return where the expanded weights mislead, and what no path explains."""
     if not found.paths:
         return ""
@@ -586,7 +584,7 @@ def _trust(found: Hops) -> str:
     return " ".join(said)
 
 
-def _path(found: Hops, path: CircuitPath) -> dict[str, object]:
+def _path(found: PathAnalysis, path: CircuitPath) -> dict[str, object]:
     return {
         "depth": path.depth,
         "name": str(path.source),
@@ -622,7 +620,7 @@ MANY = 20  # inputs that a row of the table names
 OTHERS = ("normalized", "half", "kendall", "shared")
 
 
-def evidence(found: Findings) -> dict[str, object]:
+def evidence(found: CircuitAnalysis) -> dict[str, object]:
     """Return what the report says on faithfulness: numbers in words, and the drawing."""
     circuit, curves = found.circuit, found.curves
     needed = [
@@ -638,11 +636,11 @@ def evidence(found: Findings) -> dict[str, object]:
         "count": found.counted.capitalize(),
         "needed": f"{most} (p < {SIGNIFICANT:g} after Holm)." if needed else "",
         "rankings": [_ranking(found, name) for name in TITLES if name in curves.curves],
-        "vetoes": [_veto(found, veto) for veto in found.vetoes if veto.share],
+        "vetoes": [_silencing(found, one) for one in found.silencing if one.share],
     }
 
 
-def _ranking(found: Findings, name: str) -> dict[str, object]:
+def _ranking(found: CircuitAnalysis, name: str) -> dict[str, object]:
     """Return a row of the table of rankings."""
     at, curve = found.curves.at, found.curves.curves[name]
     row: dict[str, object] = dict.fromkeys(
@@ -654,13 +652,13 @@ def _ranking(found: Findings, name: str) -> dict[str, object]:
         row[f"{key}_range"] = f"{share(low)} to {share(high)}"
     row |= {"name": TITLES[name], "chosen": name == found.circuit.by, "which": ""}
     row |= {"auroc": number(curve.auroc[at]), "false_fire": share(curve.false_fire[at])}
-    row["half"] = _whole(curve.half)
+    row["half"] = _whole(curve.half.value)
     if name == RANDOM:
         return row
-    row["normalized"] = number(curve.normalized, digits=2)
-    low, high = (number(end, digits=2) for end in (curve.normalized_low, curve.normalized_high))
+    row["normalized"] = number(curve.normalized.value, digits=2)
+    low, high = (number(end, digits=2) for end in curve.normalized[1:])
     row["normalized_range"] = f"{low} to {high}" if name != BEST else ""
-    row["half_range"] = f"{_whole(curve.half_low)} to {_whole(curve.half_high)}"
+    row["half_range"] = f"{_whole(curve.half.low)} to {_whole(curve.half.high)}"
     for one in found.agreements:
         if {one.one, one.other} == {L2, name}:
             row["kendall"] = number(one.kendall, digits=2)
@@ -675,15 +673,15 @@ def _ranking(found: Findings, name: str) -> dict[str, object]:
     return row
 
 
-def _veto(found: Findings, veto: Veto) -> dict[str, str]:
-    """Return an entry of the list of vetoes."""
-    pairs = [(Path(image).name, count) for image, count in found.silenced(veto) if image]
+def _silencing(found: CircuitAnalysis, one: SilencingInput) -> dict[str, str]:
+    """Return an entry of the list of inputs that silence the unit."""
+    pairs = [(Path(image).name, count) for image, count in found.silenced(one) if image]
     shown = ", ".join(f"{name} ({count})" for name, count in pairs[:FIRST_NAMED])
     more = f" and {len(pairs) - FIRST_NAMED} more" if len(pairs) > FIRST_NAMED else ""
     return {
-        "name": str(found.circuit.sources[veto.channel]),
-        "words": f"alone keeps the unit silent at {share(veto.share)} of positions, and at "
-        f"{share(veto.active)} of those at which it inhibits most.",
+        "name": str(found.circuit.sources[one.channel]),
+        "words": f"alone keeps the unit silent at {share(one.share)} of positions, and at "
+        f"{share(one.active)} of those at which it inhibits most.",
         "photographs": f"Most often on {shown}{more}." if shown else "",
     }
 

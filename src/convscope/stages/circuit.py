@@ -28,8 +28,8 @@ from convscope.unit import IMAGE, Unit
 if TYPE_CHECKING:
     from convscope.activations.recorder import Recording
     from convscope.circuits.attribution import Sample
-    from convscope.circuits.edges import Circuit, Findings
-    from convscope.circuits.multihop import Hops
+    from convscope.circuits.edges import Circuit, CircuitAnalysis
+    from convscope.circuits.multihop import PathAnalysis
     from convscope.hypothesis.evaluation import Case
     from convscope.models.linear import Linear
     from convscope.models.network import Network
@@ -228,18 +228,17 @@ def see(
 
 def measure(
     settings: Settings, sources: Sequence[Unit], found: Linear, recording: Recording, sample: Sample
-) -> Findings:
+) -> CircuitAnalysis:
     """Return what each input does, which matter most, and how much of the unit they explain."""
-    from convscope.circuits import edges, effects
-    from convscope.circuits import weights as weightss
-    from convscope.circuits.edges import Findings
-    from convscope.circuits.effects import vetoes
+    from convscope.circuits import effects
+    from convscope.circuits import weights as kernel_weights
+    from convscope.circuits.edges import Circuit, CircuitAnalysis
     from convscope.circuits.faithfulness import faithfulness
     from convscope.stats import bootstrap
 
     stage, seed = settings.stage, settings.seed
     first, rest = sample.discovery, sample.confirmation
-    table = weightss.measure(found.kernel, stage.mixed, stage.negligible)
+    table = kernel_weights.measure(found.kernel, stage.mixed, stage.negligible)
     weights = bootstrap.draws(rest.photographs, seed)
     reported = effects.measure(rest, stage.mixed, weights)
     known = reported
@@ -247,58 +246,55 @@ def measure(
         known = effects.measure(first, stage.mixed, bootstrap.draws(first.photographs, seed, 1))
     orders = effects.orders(table.l2, known, first, stage.inputs)
     lowest = recording.observation.lowest[found.channels]
-    circuit = edges.trace(
+    circuit = Circuit(
         settings.unit, found.kernel, found.bias, sources, table, reported, orders, lowest, stage.by,
         stage.inputs,
     )  # fmt: skip
     shown = np.array([edge.channel for edge in circuit.edges])
     inhibitory = [edge.channel for edge in circuit.edges if edge.functional_sign < 0]
-    return Findings(
+    return CircuitAnalysis(
         circuit,
         sample,
         faithfulness(rest, orders, shown, reported.ablation_top, weights, seed),
         effects.agreements(orders, len(shown)),
-        vetoes(rest, inhibitory),
+        effects.silencing(rest, inhibitory),
         tuple(recording.paths[place] for place in sample.places),
     )
 
 
-def follow(settings: Settings, network: Network, findings: Findings, recording: Recording) -> Hops:
+def follow(
+    settings: Settings, network: Network, findings: CircuitAnalysis, recording: Recording
+) -> PathAnalysis:
     """Return what lies beyond the unit's inputs: who reads it, and the paths that are asked for."""
     from convscope.circuits import multihop
 
-    stage, shown = settings.stage, settings.images
-    view = shown.side, shown.batch, shown.fit
-    return multihop.hops(
-        network, findings.circuit, findings.sample, recording.paths, view, stage.depth,
-        stage.branches, (stage.mixed, stage.negligible), settings.seed,
-    )  # fmt: skip
+    stage = settings.stage
+    how = multihop.PathSettings(
+        stage.depth, stage.branches, stage.mixed, stage.negligible, settings.seed
+    )
+    return multihop.analyze(network, findings, recording.paths, settings.images, how)
 
 
-def record_hops(hops: Hops, circuit: Circuit, tracker: Tracker) -> None:
+def record_hops(hops: PathAnalysis, circuit: Circuit, tracker: Tracker) -> None:
     """Write who reads the unit and the paths to it as tables, and beside the circuit's edges."""
-    from convscope.circuits import edges
-
     for name, rows in hops.tables().items():
         tracker.table(name, list(rows[0]), [list(row.values()) for row in rows])
-    tracker.document("circuit", edges.document(circuit) | hops.document())
+    tracker.document("circuit", circuit.document() | hops.document())
 
 
 def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
     """Write all kernel slices as a table, the strongest as pictures, and the circuit as data."""
-    from convscope.circuits import edges
     from convscope.report.figures.canvas import kernel_tile
 
-    records = edges.records(circuit)
     slices = np.moveaxis(circuit.kernel, -1, 0)
     tiles = [kernel_tile(kernel, circuit.limit, KERNEL_TILE) for kernel in slices]
-    rows = [list(record.values()) for record in records]
-    tracker.table("kernels", list(records[0]), rows, {"kernel": tiles})
+    rows = [list(row.values()) for row in circuit.rows]
+    tracker.table("kernels", list(circuit.rows[0]), rows, {"kernel": tiles})
     for edge in circuit.edges:
         tracker.image(f"kernel-{edge.source.slug}", kernel_tile(edge.kernel, circuit.limit))
 
 
-def record_findings(findings: Findings, tracker: Tracker) -> None:
+def record_findings(findings: CircuitAnalysis, tracker: Tracker) -> None:
     """Write how faithful the inputs are, how far rankings agree, and what inhibition prevents."""
     from convscope.report.figures.charts import faithfulness_picture
 
@@ -312,7 +308,7 @@ def record_findings(findings: Findings, tracker: Tracker) -> None:
 def portray(
     settings: Settings,
     network: Network,
-    findings: Findings,
+    findings: CircuitAnalysis,
     recording: Recording,
     keys: Sequence[str | None],
     tracker: Tracker,
@@ -350,12 +346,12 @@ def argue(
     settings: Settings,
     registered: Registered,
     network: Network,
-    findings: Findings,
+    findings: CircuitAnalysis,
     recording: Recording,
     keys: Sequence[str | None],
     optima: dict[Unit, Optimum],
     character: Profile | None,
-    hops: Hops,
+    hops: PathAnalysis,
     tracker: Tracker,
 ) -> Case:
     """Return what becomes of the hypothesis and which optima are evidence; record both."""
@@ -366,7 +362,7 @@ def argue(
     seen = reliabilities(network, recording, optima, settings.seed)
     case = hear(
         registered, network, findings, recording, keys, shown, seen, character=character,
-        others=used(hops.clients.found),
+        others=used(hops.downstream.filters),
     )  # fmt: skip
     for name, (columns, rows) in case.tables().items():
         tracker.table(name, columns, rows)
@@ -461,7 +457,7 @@ def _made(
 def summary(
     settings: Settings,
     network: Network,
-    findings: Findings,
+    findings: CircuitAnalysis,
     optima: dict[Unit, Optimum],
     recording: Recording,
 ) -> dict[str, object]:
