@@ -2,7 +2,18 @@
 
 import numpy as np
 
+from convscope.circuits import attribution
 from convscope.circuits.attribution import Part
+from convscope.models.linear import Linear
+
+
+def contributions(inputs: np.ndarray, linear: Linear) -> np.ndarray:
+    """Contributions at every position `(photographs, rows, columns, C)`."""
+    (rows, *_), (columns, *_) = linear.window.spans(inputs.shape[1:3])
+    places = np.indices((len(inputs), rows, columns)).reshape(3, -1)
+    return attribution.contributions(inputs, linear, *places).reshape(
+        -1, rows, columns, len(linear.channels)
+    )
 
 
 def part(u: object, bias: float = 0.0, of: object = None, threshold: float | None = None) -> Part:

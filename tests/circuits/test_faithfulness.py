@@ -8,7 +8,6 @@ from scipy import stats
 from convscope.circuits.effects import measure, orders
 from convscope.circuits.faithfulness import faithfulness, minimality, sizes
 from convscope.stats import bootstrap
-from convscope.stats.inference import holm
 
 
 def curves_of(given, count=3, draws=200):
@@ -114,7 +113,6 @@ def test_the_interval_covers_the_truth_in_about_95_of_100_draws():
 def test_a_member_that_matters_more_than_all_others_has_the_smallest_p():
     loss = np.array([5.0, 1.0, 0.5, 0.2, 3.0, 0.1])
     np.testing.assert_allclose(minimality(np.array([0, 2]), loss), [1 / 5, 3 / 5])
-    np.testing.assert_allclose(holm(np.array([0.04, 0.01, 0.03])), [0.06, 0.03, 0.06])
 
 
 def test_a_filter_that_never_varies_has_no_recovery_and_raises_nothing():

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
+from parts import contributions
 
-from convscope.circuits.attribution import contributions
 from convscope.models.flatten import flat
 from convscope.models.graph import operations
 from convscope.models.linear import linear, obstacle

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from browser import browse, decoded, fits, needs_browser, overflow, tags
 from PIL import Image
+from tests.circuits.test_findings import FOUND
 
 from convscope.report.circuit import circuit_page, evidence
 from convscope.report.figures.canvas import kernel_colours, kernel_tile
 from convscope.report.figures.explorer import InputRow, UnitPictures
 from convscope.text import number
-from tests.circuits.test_findings import FOUND
 
 MEASURED = ("top_shift", "drive", "release", "ablation", "covariance_share", "functional_sign")
 pytestmark = pytest.mark.filterwarnings("error")

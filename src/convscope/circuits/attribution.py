@@ -6,41 +6,22 @@ u_c(p) = sum_k W[k, c] a_c(p + k), and z(p) = b + sum_c u_c(p) holds without a r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from convscope.activations.recorder import LayerBatch
-from convscope.models.graph import Window
 from convscope.models.linear import Linear
 from convscope.models.receptive_field import Inside
 
 
-def contributions(inputs: np.ndarray, linear: Linear) -> np.ndarray:
-    """Return u, what each input channel adds to a filter's preactivation at each position.
-
-    z = bias + sum of u over its last axis, without a remainder.
-
-    Args:
-        inputs: activations `(photographs, rows, columns, channels)` that go into the layer.
-        linear: how the filter follows from them.
-
-    Returns:
-        float32 `(photographs, rows, columns, C)` for the C channels that the filter reads.
-    """
-    rows, columns = positions(inputs.shape[1:3], linear.window)
-    total = np.zeros((len(inputs), rows, columns, len(linear.channels)), np.float32)
-    every = Inside(range(rows), range(columns))
-    for tap, seen in _taps(inputs, linear, every):
-        total += seen * linear.kernel[tap]
-    return total
-
-
-def contributions_at(
+def contributions(
     inputs: np.ndarray, linear: Linear, which: np.ndarray, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-    """Return `contributions` at some positions only, float32 `(n, C)`.
+    """Return u, what each of the C channels that a filter reads adds at some positions.
+
+    z = bias + sum of u over its last axis, without a remainder.
 
     Args:
         inputs: activations `(photographs, rows, columns, channels)` that go into the layer.
@@ -48,6 +29,9 @@ def contributions_at(
         which: the photograph of each position `(n,)`.
         rows: its row in the layer's map.
         columns: its column.
+
+    Returns:
+        float32 `(n, C)`.
     """
     padded = _padded(inputs, linear)
     (down, across), rates = linear.window.strides, linear.window.rates
@@ -66,16 +50,22 @@ def means(inputs: np.ndarray, linear: Linear, inside: Inside) -> np.ndarray:
         linear: how the filter follows from them.
         inside: the positions of the layer's map that count.
     """
-    total = np.zeros((len(inputs), len(linear.channels)))
-    for tap, seen in _taps(inputs, linear, inside):
+    padded = _padded(inputs, linear)
+    window, total = linear.window, np.zeros((len(inputs), len(linear.channels)))
+    for tap in np.ndindex(window.taps):
+        rows, columns = (
+            slice(
+                places[0] * stride + at * rate,
+                places[-1] * stride + at * rate + 1,
+                places.step * stride,
+            )
+            for places, stride, at, rate in zip(
+                (inside.rows, inside.columns), window.strides, tap, window.rates, strict=True
+            )
+        )
+        seen = padded[:, rows, columns]
         total += seen.mean(axis=(1, 2), dtype=np.float64) * linear.kernel[tap]
     return total
-
-
-def positions(size: Sequence[int], window: Window) -> tuple[int, int]:
-    """Return how many (rows, columns) a layer computes on an input of (rows, columns)."""
-    (rows, *_), (columns, *_) = window.spans(size)
-    return rows, columns
 
 
 def _padded(inputs: np.ndarray, linear: Linear) -> np.ndarray:
@@ -84,24 +74,6 @@ def _padded(inputs: np.ndarray, linear: Linear) -> np.ndarray:
     if len(linear.channels) < inputs.shape[-1]:
         inputs = inputs[..., linear.channels]
     return np.pad(inputs, ((0, 0), above, left, (0, 0)))
-
-
-def _taps(
-    inputs: np.ndarray, linear: Linear, inside: Inside
-) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    """Yield each tap's (row, column), and what it sees at each of the positions `inside`."""
-    padded = _padded(inputs, linear)
-    (down, across), rates = linear.window.strides, linear.window.rates
-    for row, column in np.ndindex(linear.window.taps):
-        rows = _every(inside.rows, down, row * rates[0])
-        columns = _every(inside.columns, across, column * rates[1])
-        yield (row, column), padded[:, rows, columns]
-
-
-def _every(places: range, stride: int, start: int) -> slice:
-    """Return where a tap looks from positions of the output."""
-    first, last = places[0] * stride + start, places[-1] * stride + start
-    return slice(first, last + 1, places.step * stride)
 
 
 TOP = 0.01
@@ -210,13 +182,14 @@ class Sampler:
     seed: int
     found: Inside | None
     size: tuple[int, int]
-    _z: list[np.ndarray] = field(default_factory=list)
-    _mean: list[np.ndarray] = field(default_factory=list)
-    _u: list[np.ndarray] = field(default_factory=list)
-    _places: list[np.ndarray] = field(default_factory=list)
-    _first: list[bool] = field(default_factory=list)
-    _bounds: list[float] = field(default_factory=list)
-    _top: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Begin with no photograph."""
+        # One array for each batch, see `_known`.
+        self._batches: dict[str, list[np.ndarray]] = {
+            name: [] for name in ("first", "z", "mean", "places", "u", "bounds")
+        }
+        self._top: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     @property
     def all(self) -> Inside:
@@ -241,52 +214,54 @@ class Sampler:
             batch: what went into the layer and came out.
             first: which of the photographs belong to the discovery half.
         """
-        inside, start, count = self.inside, len(self._first), len(first)
+        inside, count = self.inside, len(first)
+        start = sum(map(len, self._batches["first"]))
         z = inside.of(batch.maps[..., self.filter])
-        self._first.extend(first)
-        self._z.append(z)
-        self._mean.append(means(batch.inputs, self.linear, inside))
         places = np.stack([
             np.random.default_rng((self.seed, number)).permutation(inside.count)[: self.each]
             for number in range(start, start + count)
         ])  # fmt: skip
         which = np.repeat(np.arange(count), self.each)
-        self._places.append(places)
-        self._u.append(self._at(batch, which, places.ravel()))
-        recent = np.concatenate(self._z[-RECENT:])
-        chosen = np.array(self._first[-len(recent) :], bool)
+        found = {
+            "first": np.array(first, bool),
+            "z": z,
+            "mean": means(batch.inputs, self.linear, inside),
+            "places": places,
+            "u": self._at(batch, which, places.ravel()),
+        }
+        for name, values in found.items():
+            self._batches[name].append(values)
+        recent, chosen = self._known("z", RECENT), self._known("first", RECENT)
         bound = _top(recent[chosen] if chosen.any() else recent, WIDE * TOP)
-        self._bounds.extend([bound] * count)
+        self._batches["bounds"].append(np.full(count, bound))
         which, strong = np.nonzero(z >= bound)
         self._top.append((start + which, strong, self._at(batch, which, strong)))
 
     def missing(self) -> list[int]:
         """Return the photographs whose strong responses were not all kept on the way."""
-        threshold = self._quantile(TOP)
-        z, bounds = np.concatenate(self._z), np.array(self._bounds)[:, None]
-        return np.flatnonzero(((z >= threshold) & (z < bounds)).any(axis=1)).tolist()
+        z, bounds = self._known("z"), self._known("bounds")[:, None]
+        return np.flatnonzero(((z >= self._threshold()) & (z < bounds)).any(axis=1)).tolist()
 
     def again(self, batch: LayerBatch, numbers: Sequence[int]) -> None:
         """Take the strong responses of photographs that were `missing`."""
-        threshold, every = self._quantile(TOP), np.concatenate(self._z)
+        threshold, every, bounds = self._threshold(), self._known("z"), self._known("bounds")
         which, strong = np.nonzero(every[list(numbers)] >= threshold)
         number = np.asarray(numbers)[which]
-        rest = np.flatnonzero(every[number, strong] < np.array(self._bounds)[number])
+        rest = np.flatnonzero(every[number, strong] < bounds[number])
         found = self._at(batch, which[rest], strong[rest])
         self._top.append((number[rest], strong[rest], found))
-        for one in numbers:
-            self._bounds[one] = min(self._bounds[one], threshold)
+        bounds[list(numbers)] = np.minimum(bounds[list(numbers)], threshold)
+        self._batches["bounds"] = [bounds]
 
     def sample(self) -> Sample:
         """Return what was found."""
-        first, z = self._halves(), np.concatenate(self._z)
-        threshold = self._quantile(TOP)
-        of, strong, top = (np.concatenate([part[at] for part in self._top]) for at in range(3))
-        keep = z[of, strong] >= threshold
-        order = np.lexsort((strong[keep], of[keep]))
-        of, top = of[keep][order], top[keep][order]
-        u, mean = np.concatenate(self._u), np.concatenate(self._mean)
-        known = np.take_along_axis(z, np.concatenate(self._places), axis=1).ravel()
+        first, z, threshold = self._halves(), self._known("z"), self._threshold()
+        of, strong, top = (np.concatenate(parts) for parts in zip(*self._top, strict=True))
+        order = np.lexsort((strong, of))
+        order = order[z[of, strong][order] >= threshold]
+        of, top = of[order], top[order]
+        u, mean = self._known("u"), self._known("mean")
+        known = np.take_along_axis(z, self._known("places"), axis=1).ravel()
         size = max(float(np.abs(known).max()), 1e-12)
         error = np.abs(known - self.linear.bias - u.sum(axis=1, dtype=np.float64)).max()
 
@@ -306,9 +281,9 @@ class Sampler:
 
         apart = not first.all()
         rest = ~first if apart else first
-        halves = part(first), part(rest)
         return Sample(
-            *halves,
+            discovery=part(first),
+            confirmation=part(rest),
             places=np.flatnonzero(rest),
             apart=apart,
             inside=self.inside,
@@ -317,22 +292,24 @@ class Sampler:
             error=float(error) / size,
         )
 
+    def _known(self, name: str, last: int = 0) -> np.ndarray:
+        """Return what all batches, or the last few of them, gave."""
+        return np.concatenate(self._batches[name][-last:])
+
     def _halves(self) -> np.ndarray:
         """Return the discovery half, bool; all photographs where a half would be too small."""
-        first = np.array(self._first, bool)
-        z = np.concatenate(self._z)
+        first, z = self._known("first"), self._known("z")
         enough = min(first.sum(), (~first).sum()) >= LEAST
         if enough and (z[~first] >= _top(z[first], TOP)).any():
             return first
         return np.ones_like(first)
 
-    def _quantile(self, share: float) -> float:
-        """Return the preactivation above which a share of the discovery half's positions lie."""
-        return _top(np.concatenate(self._z)[self._halves()], share)
+    def _threshold(self) -> float:
+        """Return the preactivation from which a response is strong, by the discovery half."""
+        return _top(self._known("z")[self._halves()], TOP)
 
     def _at(self, batch: LayerBatch, which: np.ndarray, places: np.ndarray) -> np.ndarray:
-        rows, columns = self.inside.at(places)
-        return contributions_at(batch.inputs, self.linear, which, rows, columns)
+        return contributions(batch.inputs, self.linear, which, *self.inside.at(places))
 
 
 def _top(z: np.ndarray, share: float) -> float:

@@ -39,17 +39,14 @@ class Patch:
 
     def of(self, maps: np.ndarray, row: int, column: int) -> np.ndarray:
         """Return the patch of a map `(rows, columns, channels)`, zero beyond its edge."""
-        found = np.zeros((*self.extents, maps.shape[-1]), maps.dtype)
-        inner, outer = [], []
-        for place, start, stride, extent, length in zip(
-            (row, column), self.starts, self.strides, self.extents, maps.shape, strict=False
-        ):
-            first = start + stride * place
-            low, high = max(first, 0), min(first + extent, length)
-            inner.append(slice(low, max(high, low)))
-            outer.append(slice(low - first, max(high, low) - first))
-        found[tuple(outer)] = maps[tuple(inner)]
-        return found
+        sides = [(extent, extent) for extent in self.extents]
+        rows, columns = (
+            slice(first := min(max(start + stride * at, -extent), length) + extent, first + extent)
+            for at, start, stride, extent, length in zip(
+                (row, column), self.starts, self.strides, self.extents, maps.shape, strict=False
+            )
+        )
+        return np.pad(maps, [*sides, (0, 0)])[rows, columns]
 
 
 @dataclass(frozen=True)

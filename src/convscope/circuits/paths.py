@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.linalg import block_diag
 
 from convscope.models.backend import keras, tf
 from convscope.models.graph import (
@@ -151,16 +152,8 @@ def _placed(maker: Any, flow: np.ndarray) -> np.ndarray:
     if isinstance(maker, L.SeparableConv2D):
         return flow.reshape(-1, maker.depth_multiplier, flow.shape[-1]).sum(axis=1)
     if isinstance(maker, L.DepthwiseConv2D):
-        channels, copies = flow.shape
-        found = np.zeros((channels, channels * copies))
-        found[np.repeat(np.arange(channels), copies), np.arange(channels * copies)] = flow.ravel()
-        return found
-    each, filters = flow.shape[0], flow.shape[1] // maker.groups
-    found = np.zeros((each * maker.groups, flow.shape[1]))
-    for group in range(maker.groups):
-        across = slice(group * filters, (group + 1) * filters)
-        found[group * each : (group + 1) * each, across] = flow[:, across]
-    return found
+        return block_diag(*flow[:, None])
+    return block_diag(*np.split(flow, maker.groups, axis=1))
 
 
 BENDS = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU)

@@ -289,13 +289,11 @@ def over(layer: Any, channel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         whole = np.einsum("cmf,cmn,cnf->f", pointwise, gram, pointwise)
         return np.arange(slices.shape[-1]), slices, _some(whole)
     kernel = np.asarray(layer.kernel)
-    if isinstance(layer, L.DepthwiseConv2D):
-        copies = kernel.shape[-1]
-        slices = kernel[:, :, channel]
-        return channel * copies + np.arange(copies), slices, _some((slices**2).sum((0, 1)))
+    if by_channel := isinstance(layer, L.DepthwiseConv2D):  # a group for each channel
+        kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
     kernel = kernel.reshape((1,) * (4 - kernel.ndim) + kernel.shape)
     group, place = divmod(channel, kernel.shape[2])
-    each = kernel.shape[3] // getattr(layer, "groups", 1)
+    each = layer.depth_multiplier if by_channel else kernel.shape[3] // getattr(layer, "groups", 1)
     filters = group * each + np.arange(each)
     kernel = kernel[..., filters]
     return filters, kernel[:, :, place], _some((kernel**2).sum((0, 1, 2)))

@@ -43,7 +43,7 @@ from convscope.models.network import Network
 from convscope.optvis import reliability
 from convscope.optvis.reliability import Reliability
 from convscope.settings import ImageSettings
-from convscope.stats.inference import Game, pairs, play
+from convscope.stats.inference import ForcedChoice, forced_choice
 from convscope.text import number
 from convscope.unit import Unit
 from convscope.units.profile import Profile
@@ -70,7 +70,7 @@ class Case:
     edits: tuple[Mapping[str, object], ...]
     reliabilities: Mapping[Unit, Reliability]
     arguments: tuple[Argument, ...]
-    game: Game | None = None
+    game: ForcedChoice | None = None
 
     @property
     def record(self) -> dict[str, object]:
@@ -166,7 +166,7 @@ def hear(
     return Case(registered, judged, tuple(edits), seen, said, played)
 
 
-def guessed(claims: Sequence[Claim], given: Photographs | None) -> Game | None:
+def guessed(claims: Sequence[Claim], given: Photographs | None) -> ForcedChoice | None:
     """Return how the first claim on groups guesses the stronger of two photographs."""
     groups = [claim for claim in claims if isinstance(claim, GroupSelective)]
     if not groups or given is None:
@@ -175,9 +175,7 @@ def guessed(claims: Sequence[Claim], given: Photographs | None) -> Game | None:
     expected = np.array([key in inside for key in given.keys], float)
     known = np.array([key is not None for key in given.keys])
     scores = np.where(known, given.scores, np.nan)
-    if known.sum() < FEWEST or not len(found := pairs(scores)):
-        return None
-    return play(expected, found)
+    return None if known.sum() < FEWEST else forced_choice(expected, scores)
 
 
 def drawn(character: Profile) -> dict[Name, Finding]:

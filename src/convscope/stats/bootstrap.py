@@ -18,8 +18,8 @@ def draws(photographs: int, seed: int, count: int = DRAWS) -> np.ndarray:
     Each draw takes as many photographs as there are, with replacement.
     """
     even = np.full(photographs, 1 / photographs)
-    found = np.random.default_rng(seed).multinomial(photographs, even, size=count)
-    return found.astype(np.float64)
+    random = np.random.default_rng(seed)
+    return random.multinomial(photographs, even, size=count).astype(np.float64)
 
 
 def sums(values: np.ndarray, of: np.ndarray, photographs: int) -> np.ndarray:
@@ -53,19 +53,15 @@ def interval(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def counts(images: int, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
+def counts(images: int) -> np.ndarray:
     """Return how often each photograph counts: once, as often as it is drawn, all without one.
-
-    Positions of one photograph are not independent, so that photographs are drawn, not positions.
 
     Returns:
         `(1 + draws + images, images)`: a row of ones, the bootstrap, the jackknife.
     """
-    drawn = np.random.default_rng(seed).integers(images, size=(draws, images))
-    drawn += images * np.arange(draws)[:, None]
-    found = np.bincount(drawn.ravel(), minlength=draws * images).reshape(draws, images)
-    parts = (np.ones((1, images)), found, 1 - np.eye(images))
-    return np.concatenate(parts, dtype=np.float64)
+    drawn = np.random.default_rng(0).integers(images, size=(DRAWS, images))
+    found = [np.bincount(row, minlength=images) for row in drawn]
+    return np.concatenate([np.ones((1, images)), found, 1 - np.eye(images)], dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from math import comb
 import numpy as np
 from scipy import special
 
-COVERAGE = 0.95
-TAIL = (1 + COVERAGE) / 2
+TAIL = 0.975  # where a 95 % interval ends
 EXACT_SIZE = 8  # scipy's: with a sample up to this size and no ties its p is exact
 EXACT_PAIRS = 2**20  # beyond, with so many others, the exact distribution is long and near normal
 HALVINGS = 40  # of an interval of length 1
@@ -147,15 +146,11 @@ def by_image(order: Ranking, codes: np.ndarray) -> Area:
     squares += between * ((start + height) / count[owner] - lost) ** 2
     squares += first * under[level] * lost**2
     outside = np.bincount(owner, squares)
-    return Area(
-        auroc,
-        _mean_variance(inside, count),
-        _mean_variance(outside, rest),
-        units=count,
-        others=rest,
-        images=count,
-        rest=rest,
+    within, without = (
+        squares / (np.maximum(size - 1, 1) * size)  # 0 for a single value
+        for squares, size in ((inside, count), (outside, rest))
     )
+    return Area(auroc, within, without, count, rest, count, rest)
 
 
 def by_class(order: Ranking, codes: np.ndarray, members: np.ndarray) -> Area:
@@ -267,11 +262,6 @@ def _tails(few: int, many: int) -> np.ndarray:
         filled = np.pad(ways, (0, -size % step)).reshape(-1, step)
         ways = np.cumsum(filled, axis=0).ravel()[:size]
     return np.cumsum(ways) / comb(few + many, few)
-
-
-def _mean_variance(squares: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Return the variance of a mean from the squared deviations; 0 for a single value."""
-    return squares / (np.maximum(count - 1, 1) * count)
 
 
 def _cluster_variance(deviations: np.ndarray, images: float) -> float:

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from parts import contributions
 from PIL import Image
 
-from convscope.circuits.attribution import contributions
 from convscope.models.graph import Applied, inputs, sizes
 from convscope.models.linear import linear
 from convscope.models.network import Network, build, classifier, inputs_of, look, tap
