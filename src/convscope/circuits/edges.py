@@ -145,17 +145,11 @@ class Circuit:
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
         """The first inputs of the ranking that chooses, in its order."""
-        chosen = self.orders[self.by][: self.count].tolist()
-        return tuple(
-            Edge(
-                self.sources[at],
-                at,
-                rank,
-                self.kernel[..., at],
-                **{name: self.rows[at][name] for name in EDGE},
-            )  # fmt: skip
-            for rank, at in enumerate(chosen, 1)
-        )
+        found = []
+        for rank, at in enumerate(self.orders[self.by][: self.count].tolist(), 1):
+            own = {name: self.rows[at][name] for name in EDGE}
+            found.append(Edge(self.sources[at], at, rank, self.kernel[..., at], **own))
+        return tuple(found)
 
     def document(self) -> dict[str, object]:
         """Return the circuit as plain values: the content of `circuit.json`."""
