@@ -377,7 +377,7 @@ def _kinds(hint: Any) -> dict[Any, Any]:
         return {}
     found = {}
     for option in options:
-        first = next(iter(get_type_hints(option).values()))
+        first = get_type_hints(option)[fields(option)[0].name]
         values = get_args(first) if get_origin(first) is Literal else ()
         found[values[0] if len(values) == 1 else None] = option
     return found

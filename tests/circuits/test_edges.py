@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import pickle
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,7 +26,6 @@ from convscope.models.linear import Linear, linear
 from convscope.models.network import inputs_of, tap
 from convscope.models.receptive_field import Inside
 from convscope.models.zoo import packaged
-from convscope.report.circuit import evidence
 from convscope.settings import FolderImages
 from convscope.stages import circuit as stage
 from convscope.stages.circuit import CircuitSettings, Settings, measure
@@ -454,13 +453,6 @@ def test_all_inputs_together_need_no_figures():
     assert found.sentence.startswith("The kernel with the largest L2 recovers ")
 
 
-def test_a_unit_that_never_varies_says_so():
-    found = findings(part(np.ones((9, 4))), inputs=2)
-    assert found.sentence == "b:1 does not vary on these photographs: nothing to recover."
-    assert found.scalars()["recovery_2"] is None
-    assert evidence(found)["rankings"][0]["recovery"] == "\N{EN DASH}"
-
-
 def test_the_figures_are_those_of_the_curves():
     own, at = FOUND.scalars(), FOUND.curves.at
     curve = FOUND.curves.curves["l2"]
@@ -489,25 +481,3 @@ def test_inputs_that_silence_the_unit_are_listed_with_their_photographs():
     assert [(row["filter"], row["image"], row["positions"]) for row in rows] == [
         (1, "0.png", 1), (1, "1.png", 1),
     ]  # fmt: skip
-    (said,) = evidence(found)["vetoes"]
-    assert said["name"] == "a:1" and "at 33 % of positions" in said["words"]
-    assert said["photographs"] == "Most often on 0.png (1), 1.png (1)."
-
-
-def test_the_page_gets_a_row_for_each_ranking_with_its_inputs():
-    found = evidence(FOUND)
-    assert [row["name"] for row in found["rankings"]][:2] == ["L2", "top shift"]
-    first = found["rankings"][0]
-    assert first["chosen"] and first["which"].startswith(f"{FOUND.circuit.orders['l2'][0]}, ")
-    assert found["count"] == "Ten" and "\N{NO-BREAK SPACE}%" in found["sentence"]
-    shared = {row["name"]: row["shared"] for row in found["rankings"]}
-    ours, theirs = (set(FOUND.circuit.orders[name][:10]) for name in ("l2", "greedy"))
-    assert shared["greedy, by activation"] == str(len(ours & theirs))
-
-
-def test_the_inputs_that_the_response_needs_are_named():
-    needed = replace(FOUND, curves=replace(FOUND.curves, p_holm=np.r_[0.01, np.ones(9)]))
-    name = str(FOUND.circuit.edges[0].source)
-    assert f"Left out alone, {name} matters more" in evidence(needed)["needed"]
-    nothing = replace(FOUND, curves=replace(FOUND.curves, p_holm=np.ones(10)))
-    assert evidence(nothing)["needed"] == ""

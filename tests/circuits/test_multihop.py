@@ -14,7 +14,6 @@ from convscope.circuits.multihop import CircuitPath, PathSettings, analyze, kept
 from convscope.models.linear import linear
 from convscope.models.network import build, inputs_of
 from convscope.models.zoo.checkpoints import Provenance
-from convscope.report import circuit as circuits
 from convscope.settings import FolderImages
 from convscope.stages.circuit import measure
 from convscope.unit import Unit
@@ -127,17 +126,6 @@ def test_tables_and_the_document_hold_plain_values(found):
     assert len(two.document()["clients"]) == 3
 
 
-def test_the_page_says_what_the_paths_carry_and_who_reads_the_unit(found):
-    two, circuit = found.at(2), found.findings.circuit
-    drawing = circuits.graph(two, circuit, {}, "by hand")
-    words = circuits.section(two, circuit, drawing)
-    assert words["carried"].startswith("The network run with these 4 paths alone, all else held")
-    assert words["reading"] == "end:1 is read by 3 filters of behind."
-    assert len(words["paths"]) == 4 and len(words["clients"]) == 3
-    alone = circuits.section(found.at(1), circuit, drawing)
-    assert alone["carried"] == "" and alone["trust"] == "" and alone["depth"] == 1
-
-
 def test_what_cancels_or_disagrees_misleads():
     path = CircuitPath(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.7, 0.9)
     assert path.misleads == "70 % of its influence cancels between photographs"
@@ -156,6 +144,4 @@ def test_kept_channels_are_those_of_each_filter_and_hop():
 
 def test_where_the_inputs_are_the_image_there_is_no_path_to_show(found):
     nothing = replace(found.at(1), remainder=(0.0,))
-    words = circuits.section(nothing, found.findings.circuit, np.zeros((9, 9, 3), np.uint8))
-    assert words["carried"].endswith("linear in its own inputs: no path to show.")
     assert nothing.scalars() == {"clients": 3}

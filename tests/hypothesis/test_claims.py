@@ -20,9 +20,8 @@ from convscope.hypothesis.claims import (
     Invariant,
     Monosemantic,
     Tuned,
-    words,
 )
-from convscope.hypothesis.preregistration import HypothesisSettings, Registered, check
+from convscope.hypothesis.preregistration import HypothesisSettings, Preregistration, check
 from convscope.settings import read
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -146,7 +145,7 @@ def test_an_input_that_the_filter_lacks_is_refused(claim: Claim, message: str) -
 def test_words_alone_claim_their_nouns_and_beside_claims_nothing() -> None:
     found = made(text="It fires for dogs and text.")
     assert found.tested == (GroupSelective("group_selective", ("n02084071",), 0.7),)
-    record = Registered(found, "2024-05-01T12:00:00+0000").record()
+    record = Preregistration(found, "2024-05-01T12:00:00+0000").record()
     assert record["read"] == {"dogs": "n02084071"}
     assert record["untested"] == {"text": "not among the words of WordNet around ImageNet"}
     both = made({"type": "monosemantic"}, text="It fires for dogs.")
@@ -154,16 +153,18 @@ def test_words_alone_claim_their_nouns_and_beside_claims_nothing() -> None:
 
 
 def test_the_hash_is_of_everything_that_is_claimed() -> None:
-    before = Registered(made(DOGS, text="dogs \N{HEAVY BLACK HEART}"), "2024-05-01T12:00:00+0000")
+    before = Preregistration(
+        made(DOGS, text="dogs \N{HEAVY BLACK HEART}"), "2024-05-01T12:00:00+0000"
+    )
     assert json.loads(before.json)["claims"] == [DOGS]
     assert before.sha256 == hashlib.sha256(before.json.encode()).hexdigest()
-    assert Registered(before.hypothesis, "later").sha256 == before.sha256
+    assert Preregistration(before.hypothesis, "later").sha256 == before.sha256
     others = [
         made(DOGS, text="cats"),
         made(DOGS | {"sesoi": 0.71}, text=before.hypothesis.text),
         made(DOGS, text=before.hypothesis.text, alpha=0.01),
     ]
-    assert len({before.sha256, *(Registered(other, "").sha256 for other in others)}) == 4
+    assert len({before.sha256, *(Preregistration(other, "").sha256 for other in others)}) == 4
     assert before.record()["sha256"] == before.sha256
     assert before.record()["time"] == "2024-05-01T12:00:00+0000"
 
@@ -176,7 +177,7 @@ def test_a_hypothesis_without_a_word_is_refused() -> None:
 
 
 def test_each_kind_is_said_in_words() -> None:
-    assert [words(claim) for claim in option("dog_heads").claims] == [
+    assert [claim.words for claim in option("dog_heads").claims] == [
         "fires for dog",
         "keeps its activation under mirror",
         "is tuned to orientation",
@@ -186,4 +187,4 @@ def test_each_kind_is_said_in_words() -> None:
         "fires for one kind of thing",
         "without all inhibitory inputs it rises where it is strong",
     ]
-    assert words(Edit("edit", (3,), ("n02084071",), -1.0)) == "without input 3 it falls on dog"
+    assert Edit("edit", (3,), ("n02084071",), -1.0).words == "without input 3 it falls on dog"

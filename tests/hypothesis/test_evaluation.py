@@ -1,4 +1,4 @@
-"""The case for a hypothesis: its parts by hand, and the stage on real photographs."""
+"""A hypothesis evaluated: its arguments by hand, and the stage on real photographs."""
 
 import csv
 import json
@@ -8,74 +8,106 @@ import asked
 import numpy as np
 import pytest
 
-from convscope.hypothesis import evaluation, measurements
-from convscope.hypothesis.claims import GroupSelective
+from convscope.hypothesis import evaluation
+from convscope.hypothesis.claims import (
+    CircuitSufficient,
+    Claim,
+    GroupSelective,
+    InputSign,
+    Monosemantic,
+)
+from convscope.hypothesis.evaluation import Evaluation, arguments
 from convscope.hypothesis.measurements import Photographs
-from convscope.hypothesis.preregistration import Registered
-from convscope.optvis import reliability
+from convscope.hypothesis.preregistration import Preregistration
+from convscope.hypothesis.testing import Effect, decide
+from convscope.optvis.reliability import Reliability
 from convscope.stages import circuit as stage
 from convscope.unit import Unit
-
-
-def test_a_window_mirrors_what_lies_beyond_the_edges():
-    view = np.arange(5 * 7 * 3).reshape(5, 7, 3)
-    padded = np.pad(view, ((4, 4), (4, 4), (0, 0)), mode="symmetric")
-    for top, left in ((-4, -4), (-1, 3), (0, 0), (2, 4), (3, -2)):
-        found = reliability._window(view, (top, left), (6, 5))
-        np.testing.assert_array_equal(found, padded[top + 4 : top + 10, left + 4 : left + 9])
-
-
-def test_a_view_far_larger_than_the_photograph_repeats_it_back_and_forth():
-    places = reliability._mirrored(np.arange(-7, 8), 3)
-    assert places.tolist() == [0, 0, 1, 2, 2, 1, 0, 0, 1, 2, 2, 1, 0, 0, 1]
-
-
-def test_the_share_that_each_exemplar_keeps_is_its_own():
-    moves = [SimpleNamespace(kind=kind) for kind in ("mirror", "scale", "scale")]
-    kept = np.array([[2.0, 1.0, 4.0, 0.0], [0.0, 5.0, 5.0, 5.0], [10.0, 5.0, 1.0, 2.0]])
-    found = SimpleNamespace(
-        moves=moves, kept=kept, of=lambda kind: [i for i, m in enumerate(moves) if m.kind == kind]
-    )
-    curves = measurements.curves(SimpleNamespace(invariance=found))
-    assert curves["mirror"].kept.tolist() == [[0.5], [0.5]]  # the silent one is left out
-    assert curves["scale"].kept.tolist() == [[2.0, 0.0], [0.1, 0.2]]
-    assert measurements.curves(SimpleNamespace(invariance=None)) == {}
-
-
-def test_the_orientation_of_a_filter_is_drawn_anew_by_phases():
-    angles = np.arange(0, 180, 45.0)
-    grating = np.zeros((4, 2, 3, 1, 2))
-    grating[1, 1, :, 0, 0] = (1, 2, 3)  # one orientation at one frequency: an index of 1
-    measures = {"osi": np.array([1.0, np.nan])}
-    tuned = SimpleNamespace(
-        axes={"grating": {"orientation": angles}}, sets={"grating": grating}, measures=measures
-    )
-    found = measurements.tunings(tuned, 0)["orientation"]
-    assert found.stimuli == 3 and found.value == 1.0
-    np.testing.assert_allclose(found.draws, 1.0)
-    assert found.p < 0.1
-    assert measurements.tunings(tuned, 1) == {}
 
 
 def test_the_first_group_claimed_guesses_the_stronger_of_two_photographs():
     keys = ["n02085620", "n02088364"] * 10 + ["n01440764"] * 80  # dogs and tenches
     claim = GroupSelective("group_selective", ("n02084071",), 0.7)
     scores = np.arange(100.0)[::-1]  # all dogs above all fish
-    game = evaluation.guessed([claim], Photographs(scores, keys))
-    assert game.pairs == 10 and game.accuracy > 0.7 and game.p < 0.2
-    turned = evaluation.guessed([claim], Photographs(-scores, keys))
-    assert turned.accuracy < game.accuracy
-    assert evaluation.guessed([], Photographs(scores, keys)) is None
-    assert evaluation.guessed([claim], Photographs(scores[:5], keys[:5])) is None
-    assert evaluation.guessed([claim], None) is None
+    choice = evaluation.chosen([claim], Photographs(scores, keys))
+    assert choice.pairs == 10 and choice.accuracy > 0.7 and choice.p < 0.2
+    turned = evaluation.chosen([claim], Photographs(-scores, keys))
+    assert turned.accuracy < choice.accuracy
+    assert evaluation.chosen([], Photographs(scores, keys)) is None
+    assert evaluation.chosen([claim], Photographs(scores[:5], keys[:5])) is None
+    assert evaluation.chosen([claim], None) is None
 
 
 def test_the_strongest_readers_speak_of_a_units_use_without_deciding():
     readers = [SimpleNamespace(unit=Unit("next", n), label="excitatory") for n in range(5)]
     said = evaluation.used(readers)["feature use"]
-    assert said.speaks == "undecided"
-    assert said.sentence.endswith("next:0 (excitatory), next:1 (excitatory), next:2 (excitatory).")
+    assert said.endswith("next:0 (excitatory), next:1 (excitatory), next:2 (excitatory).")
     assert evaluation.used([]) == {}
+
+
+DOGS = GroupSelective("group_selective", ("n02084071",), 0.7)
+CIRCUIT = CircuitSufficient("circuit_sufficient", 5, "l2", 0.5)
+SIGN = InputSign("input_sign", 3, "inhibitory", 0.02)
+GOOD = Effect(0.84, 0.76, 0.9, 0.001, 103, 0.7, 0.5)
+BAD = Effect(0.2, 0.1, 0.3, 0.2, 60, 0.5)
+
+
+def speaking(*tested: tuple[Claim, Effect | str], **others: object) -> dict[str, str]:
+    claims, effects = zip(*tested, strict=True) if tested else ((), ())
+    found = arguments(decide(claims, effects, 0.05), **others)  # type: ignore[arg-type]
+    assert len(found) == 7
+    return {one.name: one.speaks for one in found if one.speaks != "absent"}
+
+
+def test_without_evidence_all_seven_are_empty() -> None:
+    found = arguments()
+    assert [one.name for one in found][:2] == ["feature visualization", "dataset examples"]
+    assert not any(one.filled for one in found)
+    assert {one.sentence for one in found} == {"Not measured."}
+
+
+def test_claims_fill_the_arguments_that_they_belong_to() -> None:
+    assert speaking((DOGS, GOOD), (CIRCUIT, BAD)) == {
+        "dataset examples": "for",
+        "feature implementation": "against",
+    }
+    assert speaking((DOGS, "No photographs with labels were scored.")) == {}
+    assert speaking((Monosemantic("monosemantic"), GOOD)) == {}
+
+
+def test_of_several_claims_the_one_that_refutes_counts() -> None:
+    right = Effect(0.1, 0.05, 0.2, 0.001, 60, 0.02)
+    assert speaking((SIGN, right), (CIRCUIT, BAD)) == {"feature implementation": "against"}
+    assert speaking((SIGN, right)) == {"feature implementation": "for"}
+
+
+def test_a_finding_is_one_sentence_with_its_numbers() -> None:
+    found = {one.name: one for one in arguments(decide([DOGS, CIRCUIT], [GOOD, BAD], 0.05))}
+    assert found["dataset examples"].sentence == (
+        "It fires for dog: supported (0.840, 0.760 to 0.900)."
+    )
+    assert found["feature implementation"].sentence == (
+        "Its first 5 inputs by l2 suffice: refuted (0.200, 0.100 to 0.300)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("below", "similarity", "speaks"),
+    [(1.0, 0.9, "for"), (0.99, 0.9, "undecided"), (1.0, 0.2, "undecided")],
+)
+def test_an_optimum_counts_only_as_evidence(below: float, similarity: float, speaks: str) -> None:
+    witness = Reliability(Unit("top", 3), 17.0, below, ("low",), np.array([similarity]))
+    assert speaking(witness=witness) == {"feature visualization": speaks}
+    assert witness.reason in arguments(witness=witness)[0].sentence
+
+
+def test_findings_from_elsewhere_fill_what_no_claim_does() -> None:
+    use = "Ten filters of block5_conv1 read it."
+    assert speaking((DOGS, GOOD), others={"feature use": use, "dataset examples": use}) == {
+        "dataset examples": "for",
+        "feature use": "undecided",
+    }
+    assert arguments(others={"feature use": use})[5].sentence == f"No claim was made. {use}"
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +119,7 @@ def made(tmp_path_factory, photographs):
     for path in photographs[::3]:
         (folder / path.name).symlink_to(path)
     words = (
-        "layer=block2_conv2", "filter=17", f"images.root={folder}", "images.name=folder",
+        "layer=block2_conv2", "filter=17", "images=folder", f"images.root={folder}",
         "images.size=128", "ascent.steps=16", "hypothesis=dog_heads", "stage.inputs=3",
         "hypothesis.claims=[{type:circuit_sufficient,count:128,by:l2,sesoi:0.5},"
         "{type:group_selective,synsets:[n02084071],sesoi:0.7},"
@@ -115,7 +147,7 @@ def test_a_run_judges_each_claim_and_says_what_it_could_not_test(made):
     summary = json.loads((folder / "summary.json").read_text())
     assert summary["circuit/hypothesis"] == whole["verdict"]
     record = json.loads((folder / "hypothesis.json").read_text())
-    assert record["sha256"] == Registered(settings.hypothesis, "whenever").sha256
+    assert record["sha256"] == Preregistration(settings.hypothesis, "whenever").sha256
     assert summary["circuit/hypothesis_sha256"] == record["sha256"]
 
 
@@ -156,7 +188,7 @@ def test_a_run_writes_traits_readers_and_the_graph(made):
 
 def test_a_sentence_without_a_known_word_is_said_to_be_untested():
     words = asked.hypothesis(text="It likes zzz"), asked.hypothesis()
-    said = [evaluation.Case(Registered(one, "now"), (), (), {}, ()).sentence for one in words]
+    said = [Evaluation(Preregistration(one, "now")).sentence for one in words]
     assert said == [
         "No word of the hypothesis names a group of photographs: nothing was tested.", ""
     ]  # fmt: skip

@@ -1,7 +1,10 @@
 """Each kind of claim has its effect, and planted truths get the verdict that they deserve."""
 
+import math
+import re
 from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,16 +22,18 @@ from convscope.hypothesis.claims import (
     Monosemantic,
     Tuned,
 )
-from convscope.hypothesis.measurements import Curve, Material, Photographs, Positions, Split, Tuning
+from convscope.hypothesis.measurements import Confirmation, Photographs, Positions
 from convscope.hypothesis.testing import (
     Effect,
     concerned,
+    decide,
     effect,
-    effects,
-    judge,
     predicted,
+    rows,
     silenced,
 )
+from convscope.stats.bootstrap import Bootstrap
+from convscope.stats.inference import holm
 
 DOG = "n02084071"
 DOGS = sorted(taxonomy().leaves(DOG))
@@ -36,12 +41,12 @@ OTHERS = sorted(set(taxonomy().classes) - set(DOGS))
 SEEDS = 200
 
 
-def said(claim: Claim, material: Material) -> str:
-    return judge([claim], [effect(claim, material)], 0.05)[0].verdict
+def said(claim: Claim, given: Confirmation) -> str:
+    return decide([claim], [effect(claim, given)], 0.05)[0].verdict
 
 
 def measured(claim: Claim, **material: object) -> Effect:
-    result = effect(claim, Material(**material))  # type: ignore[arg-type]
+    result = effect(claim, Confirmation(**material))  # type: ignore[arg-type]
     assert isinstance(result, Effect), result
     return result
 
@@ -90,7 +95,7 @@ def test_one_class_is_tested_by_its_photographs() -> None:
 def test_a_group_with_too_few_photographs_is_not_tested(
     keys: list[str | None], reason: str
 ) -> None:
-    found = effect(group(), Material(Photographs(np.arange(8.0), keys)))
+    found = effect(group(), Confirmation(Photographs(np.arange(8.0), keys)))
     assert isinstance(found, str) and found.startswith(reason)
 
 
@@ -132,7 +137,7 @@ def test_the_shares_of_the_shift_are_those_of_a_plain_loop() -> None:
 
 
 def test_an_input_has_the_sign_of_what_it_adds_even_where_it_helps_by_falling_silent() -> None:
-    material = Material(positions=positions(1))
+    material = Confirmation(positions=positions(1))
     assert said(InputSign("input_sign", 0, "excitatory", 0.2), material) == "supported"
     assert said(InputSign("input_sign", 0, "inhibitory", 0.2), material) == "refuted"
     released = measured(InputSign("input_sign", 18, "inhibitory", 0.02), positions=positions(1))
@@ -145,7 +150,7 @@ def test_an_input_has_the_sign_of_what_it_adds_even_where_it_helps_by_falling_si
 def test_a_circuit_recovers_the_share_of_its_inputs_and_random_ones_do_not() -> None:
     given = positions(2)
     orders = {"shift": [0, 1, 18, *range(2, 18)], "l2": [3, 4, 0, 1, *range(5, 19), 2]}
-    material = Material(positions=given, orders=orders)
+    material = Confirmation(positions=given, orders=orders)
 
     def circuit(count: int, by: str) -> CircuitSufficient:
         return CircuitSufficient("circuit_sufficient", count, by, 0.7)
@@ -191,12 +196,12 @@ def test_too_few_photographs_are_said_and_not_judged() -> None:
     given = positions(0)
     few = Positions(given.u, given.z, given.images, float(np.sort(given.z)[-3]), given.mean)
     sign = InputSign("input_sign", 0, "excitatory", 0.2)
-    found = effect(sign, Material(positions=few))
+    found = effect(sign, Confirmation(positions=few))
     assert isinstance(found, str) and "with a strong response are too few. It takes 10." in found
-    edit = effect(Edit("edit", (0,), (DOG,), 1.0), Material(positions=few))
+    edit = effect(Edit("edit", (0,), (DOG,), 1.0), Confirmation(positions=few))
     assert edit == "0 photographs that it is about are too few. It takes 3."
     none = Positions(given.u, given.z, given.images, 9.0, np.abs(given.mean))
-    edit = effect(Edit("edit", "inhibitory", "top", 1.0), Material(positions=none))
+    edit = effect(Edit("edit", "inhibitory", "top", 1.0), Confirmation(positions=none))
     assert edit == "No input is inhibitory on average."
 
 
@@ -207,43 +212,39 @@ def test_invariance_is_decided_at_the_worst_step_in_either_direction() -> None:
     random = np.random.default_rng(0)
     kept = random.normal([1, 0.9, 0.85], 0.1, (30, 3))
     claim = Invariant("invariant", "rotation", 0.7)
-    found = measured(claim, curves={"rotation": Curve(kept)})
+    found = measured(claim, curves={"rotation": kept})
     assert found.value == pytest.approx(kept.mean(axis=0).min())
-    assert said(claim, Material(curves={"rotation": Curve(kept)})) == "supported"
+    assert said(claim, Confirmation(curves={"rotation": kept})) == "supported"
     for worse in (0.4, 2.5):
         other = np.column_stack([kept, random.normal(worse, 0.1, 30)])
-        assert said(claim, Material(curves={"rotation": Curve(other)})) == "refuted"
+        assert said(claim, Confirmation(curves={"rotation": other})) == "refuted"
     loose = np.column_stack([kept, random.normal(0.75, 0.8, 30)])
-    assert said(claim, Material(curves={"rotation": Curve(loose)})) == "inconclusive"
-    assert "4 exemplars are too few" in effect(
-        claim, Material(curves={"rotation": Curve(kept[:4])})
-    )
+    assert said(claim, Confirmation(curves={"rotation": loose})) == "inconclusive"
+    assert "4 exemplars are too few" in effect(claim, Confirmation(curves={"rotation": kept[:4]}))
 
 
 def test_a_tuning_takes_its_own_draws() -> None:
     draws = np.random.default_rng(0).normal(0.5, 0.05, 1000)
-    tuning = Tuning(0.5, draws, 0.001, 48)
+    tuning = Bootstrap(np.array(0.5), draws, 48), 0.001
     claim = Tuned("tuned", "orientation", 0.3)
-    assert said(claim, Material(tunings={"orientation": tuning})) == "supported"
-    assert said(Tuned("tuned", "orientation", 0.8), Material(tunings={"orientation": tuning})) == (
-        "refuted"
-    )
-    assert effect(claim, Material(tunings={"hue": tuning})) == (
+    assert said(claim, Confirmation(tunings={"orientation": tuning})) == "supported"
+    assert said(
+        Tuned("tuned", "orientation", 0.8), Confirmation(tunings={"orientation": tuning})
+    ) == ("refuted")
+    assert effect(claim, Confirmation(tunings={"hue": tuning})) == (
         "orientation was not measured. Measured: hue."
     )
     own = InputSelective("input_selective", 3, "hue", 0.3)
-    assert said(own, Material(inputs={(3, "hue"): tuning})) == "supported"
-    assert effect(own, Material()) == "The tuning of input 3 to hue was not measured."
+    assert said(own, Confirmation(inputs={(3, "hue"): tuning})) == "supported"
+    assert effect(own, Confirmation()) == "The tuning of input 3 to hue was not measured."
 
 
-def test_one_kind_needs_more_than_a_split_that_was_not_found() -> None:
-    claim, random = Monosemantic("monosemantic"), np.random.default_rng(0)
-    assert said(claim, Material(split=Split(0.6, 60))) == "inconclusive"
-    assert said(claim, Material(split=Split(0.01, 60))) == "refuted"
-    close = Split(0.6, 60, random.normal(0.1, 0.03, 1000), 0.3)
-    assert said(claim, Material(split=close)) == "supported"
-    apart = Split(0.2, 60, random.normal(0.6, 0.03, 1000), 0.3)
-    assert said(claim, Material(split=apart)) == "refuted"
+def test_a_split_that_was_not_found_supports_nothing() -> None:
+    claim = Monosemantic("monosemantic")
+    found = SimpleNamespace(p=0.6, groups=np.zeros(60))
+    assert said(claim, Confirmation(split=found)) == "inconclusive"
+    found.p = 0.01
+    assert said(claim, Confirmation(split=found)) == "refuted"
 
 
 def test_a_claim_without_its_input_is_kept_with_the_reason() -> None:
@@ -253,14 +254,120 @@ def test_a_claim_without_its_input_is_kept_with_the_reason() -> None:
         CircuitSufficient("circuit_sufficient", 3, "l2", 0.5),
         Monosemantic("monosemantic"),
     ]
-    judged = judge(claims, effects(claims, Material()), 0.05)
-    assert [one.verdict for one in judged] == ["not tested"] * 4
-    assert [one.reason for one in judged] == [
+    results = decide(claims, [effect(claim, Confirmation()) for claim in claims], 0.05)
+    assert [one.verdict for one in results] == ["not tested"] * 4
+    assert [one.reason for one in results] == [
         "No photographs with labels were scored.",
         "mirror was not measured. Measured: nothing of the kind.",
         "No contributions were sampled.",
         "Whether its exemplars fall into kinds was not tested.",
     ]
+
+
+# Verdicts
+
+
+FIRES = GroupSelective("group_selective", ("n02084071",), 0.7)
+FALLS = Edit("edit", (3,), "top", -2.0)
+
+
+def held(value: float, low: float, high: float, p: float = 0.001, images: int = 50) -> Effect:
+    return Effect(value, low, high, p, images, sesoi=0.7, null=0.5)
+
+
+@pytest.mark.parametrize(
+    ("effect", "verdict", "reason"),
+    [
+        (held(0.8, 0.70, 0.9), "supported", "All of the interval reaches 0.700."),
+        (held(0.8, 0.70, 0.9, p=0.05), "inconclusive", "not significant among all claims"),
+        (held(0.8, 0.69, 0.9), "inconclusive", "lies on both sides of 0.700"),
+        (held(0.6, 0.5, 0.7), "inconclusive", "lies on both sides"),
+        (held(0.6, 0.55, 0.69), "refuted", "No part of the interval reaches 0.700."),
+        (held(0.3, 0.2, 0.4, p=0.99), "refuted", "other side of no effect"),
+    ],
+)
+def test_the_interval_decides_and_supports_only_with_a_small_p(
+    effect: Effect, verdict: str, reason: str
+) -> None:
+    (one,) = decide([FIRES], [effect], 0.05)
+    assert one.verdict == verdict
+    assert reason in one.reason
+
+
+def test_a_fall_is_results_downwards() -> None:
+    def verdict(low: float, high: float) -> str:
+        effect = Effect((low + high) / 2, low, high, 0.001, 9, sesoi=-2.0)
+        return decide([FALLS], [effect], 0.05)[0].verdict
+
+    assert verdict(-4, -2) == "supported"
+    assert verdict(-4, -1) == "inconclusive"
+    assert verdict(-1.9, -1) == "refuted"
+    assert verdict(1, 4) == "refuted"
+
+
+def test_p_is_adjusted_for_all_tested_claims_and_only_those() -> None:
+    assert holm(np.array([0.04, 0.01, 0.03, 0.8])).tolist() == pytest.approx(
+        [0.09, 0.04, 0.09, 0.8]
+    )
+    assert holm(np.zeros(0)).tolist() == []
+    mirror, turn = (Invariant("invariant", name, 0.7) for name in ("mirror", "rotation"))
+    good = held(0.9, 0.8, 0.95, p=0.03)
+    alone = decide([FIRES, mirror], [good, "mirror was not measured."], 0.05)
+    assert [one.verdict for one in alone] == ["supported", "not tested"]
+    assert alone[0].p_holm == 0.03
+    assert alone[1].p_holm is None and alone[1].reason == "mirror was not measured."
+    three = decide([FIRES, mirror, turn], [good, "not measured", good], 0.05)
+    assert [one.verdict for one in three] == ["inconclusive", "not tested", "inconclusive"]
+
+
+def test_the_photographs_needed_grow_with_the_square_of_the_width() -> None:
+    # 0.2 from the value to the end, 0.1 to what counts: four times the photographs.
+    assert held(0.8, 0.6, 0.95).needed == 200
+    assert held(0.6, 0.5, 0.8).needed == 200
+    assert held(0.7, 0.6, 0.8).needed is None  # on the bound itself no number decides
+    (one,) = decide([FIRES], [held(0.8, 0.6, 0.95)], 0.05)
+    assert one.needed == 200
+    assert decide([FIRES], [held(0.9, 0.8, 0.95)], 0.05)[0].needed is None
+
+
+def test_an_effect_without_a_value_can_be_refuted_alone() -> None:
+    nan, mono = math.nan, Monosemantic("monosemantic")
+
+    def verdict(against: float) -> str:
+        effect = Effect(nan, nan, nan, 1.0, 60, 0.0, 1.0, against)
+        return decide([mono], [effect], 0.05)[0].verdict
+
+    assert verdict(0.6) == "inconclusive"
+    assert verdict(0.01) == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("claim", "words"),
+    [
+        (FIRES, "an AUROC whose 95 % interval lies below 0.7"),
+        (Invariant("invariant", "mirror", 0.7), "a step of mirror at which .* lies below 0.7"),
+        (Tuned("tuned", "hue", 0.3), "a selectivity index .* below 0.3"),
+        (InputSign("input_sign", 3, "inhibitory", 0.02), "an input that excites, or .* than 0.02"),
+        (InputSign("input_sign", 3, "excitatory", 0.02), "an input that inhibits"),
+        (CircuitSufficient("circuit_sufficient", 5, "l2", 0.5), "a recovery .* below 0.5"),
+        (Monosemantic("monosemantic"), "a split of its exemplars into kinds, p < 0.05"),
+        (FALLS, "a change whose 95 % interval lies above -2"),
+    ],
+)
+def test_what_would_refute_a_claim_is_said(claim: Claim, words: str) -> None:
+    assert re.search(words, claim.refuted_by(0.05))
+
+
+def test_the_table_has_a_row_for_each_claim_tested_or_not() -> None:
+    results = decide([FIRES, FALLS], [held(0.8, 0.6, 0.95), "No contributions were sampled."], 0.05)
+    first, second = rows(results)
+    assert first == {
+        "claim": "fires for dog", "effect": 0.8, "low": 0.6, "high": 0.95, "p": 0.001,
+        "p_holm": 0.001, "sesoi": 0.7, "verdict": "inconclusive", "images": 50, "needed": 200,
+        "refuted_by": "an AUROC whose 95 % interval lies below 0.7",
+    }  # fmt: skip
+    assert second["effect"] is None and second["verdict"] == "not tested"
+    assert second["sesoi"] == -2.0
 
 
 # How often planted truths get the verdict that they deserve
@@ -292,17 +399,17 @@ def tilted(scores: np.ndarray, truth: float) -> tuple[np.ndarray, float]:
     return chances, float(chances @ wins)
 
 
-def groups(scores: np.ndarray, truth: float, inside: int, outside: int) -> Iterator[Material]:
+def groups(scores: np.ndarray, truth: float, inside: int, outside: int) -> Iterator[Confirmation]:
     chances, real = tilted(scores, truth)
     assert abs(real - truth) < 1e-3
     keys = [*np.resize(DOGS, inside).tolist(), *np.resize(OTHERS, outside).tolist()]
     for seed in range(SEEDS):
         random = np.random.default_rng(seed)
         drawn = [random.choice(scores, inside, p=chances), random.choice(scores, outside)]
-        yield Material(Photographs(np.concatenate(drawn), keys))
+        yield Confirmation(Photographs(np.concatenate(drawn), keys))
 
 
-def rates(claim: Claim, every: Iterator[Material]) -> dict[str, float]:
+def rates(claim: Claim, every: Iterator[Confirmation]) -> dict[str, float]:
     found = Counter(said(claim, material) for material in every)
     assert found.total() == SEEDS
     return {verdict: count / SEEDS for verdict, count in found.items()}
@@ -318,9 +425,9 @@ def test_groups_that_are_preferred_or_not_are_told_apart_on_real_scores(
     assert rates(group(), groups(scores, 0.66, 8, 16)).get("supported", 0) <= 0.05
 
 
-def circuits(images: int, each: int) -> Iterator[Material]:
+def circuits(images: int, each: int) -> Iterator[Confirmation]:
     for seed in range(SEEDS):
-        yield Material(
+        yield Confirmation(
             positions=positions(seed, images, each), orders={"shift": [0, 1, *range(2, 19)]}
         )
 

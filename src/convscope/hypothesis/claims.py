@@ -1,74 +1,141 @@
-"""Claims that can fail: what a filter is said to do, each with the smallest effect that counts."""
+"""Claims that can fail: what a filter is said to do, each with the smallest effect that counts.
+
+A new kind of claim is a class here that `Claim` names, and its effect in testing.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from convscope.data.wordnet import taxonomy
 from convscope.text import closest
 
 
+class _Kind:
+    """What every kind of claim says of itself; fields of these names are checked alike in all.
+
+    Attributes:
+        WORDS: what is claimed, with fields in braces.
+        REFUTER: what would refute it, with fields and `alpha` in braces.
+        SUBJECT: the fields that say what it is about: only one claim may be about the same.
+        ARGUMENT: which of Zoom In's seven arguments it belongs to; None: to none of them.
+        NULL: the effect's value where there is no effect.
+    """
+
+    WORDS: ClassVar[str]
+    REFUTER: ClassVar[str]
+    SUBJECT: ClassVar[tuple[str, ...]]
+    ARGUMENT: ClassVar[str | None] = "feature implementation"
+    NULL: ClassVar[float] = 0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a field that names nothing, or lies outside its range."""
+        for name, value in vars(self).items():
+            if name in ("synsets", "among") and not isinstance(value, str):
+                _check_synsets(name, value)
+            elif name in ("channel", "silence") and not isinstance(value, str):
+                _check_channels(name, value if isinstance(value, tuple) else (value,))
+            elif name in ("transform", "feature", "tuning", "by") and not value.strip():
+                raise ValueError(f"{name}={value!r} names nothing. Give its name.")
+            elif name == "count" and value < 1:
+                raise ValueError(f"count={value} is too small. It must be at least 1.")
+            elif name == "sesoi":
+                between(self.NULL, 1, sesoi=value)
+            elif name == "rises_by" and not value:
+                raise ValueError("rises_by=0 predicts nothing. Above 0 it rises, below 0 it falls.")
+
+    def check_inputs(self, count: int) -> None:
+        """Raise ValueError for an input that a filter with so many inputs does not have."""
+        for name, value in vars(self).items():
+            if name == "count" and value > count:
+                raise ValueError(f"count={value} is too large. The filter has {count} inputs.")
+            if name in ("channel", "silence") and not isinstance(value, str):
+                for channel in value if isinstance(value, tuple) else (value,):
+                    if channel >= count:
+                        raise ValueError(
+                            f"{name}={channel} does not exist. The filter has {count} inputs, 0 to"
+                            f" {count - 1}."
+                        )
+
+    @property
+    def words(self) -> str:
+        """What is claimed, in words."""
+        return self.WORDS.format_map(self._values())
+
+    def refuted_by(self, alpha: float) -> str:
+        """Return what would refute it, in words."""
+        return self.REFUTER.format_map({**self._values(), "alpha": alpha})
+
+    @property
+    def subject(self) -> Hashable:
+        """What it is about."""
+        values = [getattr(self, name) for name in self.SUBJECT]
+        return (type(self), *(frozenset(it) if isinstance(it, tuple) else it for it in values))
+
+    @property
+    def bound(self) -> float | None:
+        """The smallest effect that counts; None: its measurement has one."""
+        found: float | None = getattr(self, "sesoi", None)
+        return found
+
+    def _values(self) -> Mapping[str, object]:
+        """Return what its sentences are filled with."""
+        return vars(self)
+
+
 @dataclass(frozen=True)
-class GroupSelective:
+class GroupSelective(_Kind):
     """It fires more for photographs of some synsets than for others: their AUROC is at least so."""
 
     type: Literal["group_selective"]
     synsets: tuple[str, ...]
     sesoi: float
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for synsets that are not known and an AUROC that is none."""
-        _synsets("synsets", self.synsets)
-        between(0.5, 1, sesoi=self.sesoi)
+    WORDS = "fires for {named}"
+    REFUTER = "an AUROC whose 95 % interval lies below {sesoi:g}"
+    SUBJECT = ("synsets",)
+    ARGUMENT = "dataset examples"
+    NULL = 0.5
 
-    @property
-    def subject(self) -> Hashable:
-        """What it is about."""
-        return frozenset(self.synsets)
+    def _values(self) -> Mapping[str, object]:
+        return {**vars(self), "named": named(self.synsets)}
 
 
 @dataclass(frozen=True)
-class Invariant:
+class Invariant(_Kind):
     """Its exemplars keep this share of their activation under every step of a transform."""
 
     type: Literal["invariant"]
     transform: str
     sesoi: float
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for a transform without name and a share that is none."""
-        _named(transform=self.transform)
-        between(0, 1, sesoi=self.sesoi)
-
-    @property
-    def subject(self) -> Hashable:
-        """What it is about."""
-        return self.transform
+    WORDS = "keeps its activation under {transform}"
+    REFUTER = (
+        "a step of {transform} at which the interval of the activation that is left lies below"
+        " {sesoi:g}"
+    )
+    SUBJECT = ("transform",)
+    ARGUMENT = "joint tuning"
 
 
 @dataclass(frozen=True)
-class Tuned:
+class Tuned(_Kind):
     """It is tuned to a feature of synthetic stimuli: its selectivity index is at least so."""
 
     type: Literal["tuned"]
     feature: str
     sesoi: float
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for a feature without name and an index outside 0 to 1."""
-        _named(feature=self.feature)
-        between(0, 1, sesoi=self.sesoi)
-
-    @property
-    def subject(self) -> Hashable:
-        """What it is about."""
-        return self.feature
+    WORDS = "is tuned to {feature}"
+    REFUTER = "a selectivity index whose 95 % interval lies below {sesoi:g}"
+    SUBJECT = ("feature",)
+    ARGUMENT = "synthetic examples"
 
 
 @dataclass(frozen=True)
-class InputSign:
+class InputSign(_Kind):
     """One input excites or inhibits it, and makes this share of the shift to a strong response."""
 
     type: Literal["input_sign"]
@@ -76,19 +143,16 @@ class InputSign:
     sign: Literal["excitatory", "inhibitory"]
     sesoi: float
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for a channel below 0 and a share that is none."""
-        _channels("channel", [self.channel])
-        between(0, 1, sesoi=self.sesoi)
+    WORDS = "input {channel} is {sign}"
+    REFUTER = "an input that {other}, or makes less than {sesoi:g} of the shift (95 % interval)"
+    SUBJECT = ("channel",)  # both signs of one input cannot be true
 
-    @property
-    def subject(self) -> Hashable:
-        """What it is about: both signs of one input cannot be true."""
-        return self.channel
+    def _values(self) -> Mapping[str, object]:
+        return {**vars(self), "other": "excites" if self.sign == "inhibitory" else "inhibits"}
 
 
 @dataclass(frozen=True)
-class InputSelective:
+class InputSelective(_Kind):
     """One input is itself tuned to a feature of synthetic stimuli."""
 
     type: Literal["input_selective"]
@@ -96,20 +160,13 @@ class InputSelective:
     tuning: str
     sesoi: float
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for a channel below 0, a tuning without name, an index that is none."""
-        _channels("channel", [self.channel])
-        _named(tuning=self.tuning)
-        between(0, 1, sesoi=self.sesoi)
-
-    @property
-    def subject(self) -> Hashable:
-        """What it is about."""
-        return self.channel, self.tuning
+    WORDS = "input {channel} is tuned to {tuning}"
+    REFUTER = Tuned.REFUTER
+    SUBJECT = ("channel", "tuning")
 
 
 @dataclass(frozen=True)
-class CircuitSufficient:
+class CircuitSufficient(_Kind):
     """The first inputs of a ranking alone recover this share of a strong response."""
 
     type: Literal["circuit_sufficient"]
@@ -117,33 +174,25 @@ class CircuitSufficient:
     by: str
     sesoi: float
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for a count below 1, a ranking without name, a share that is none."""
-        if self.count < 1:
-            raise ValueError(f"count={self.count} is too small. It must be at least 1.")
-        _named(by=self.by)
-        between(0, 1, sesoi=self.sesoi)
-
-    @property
-    def subject(self) -> Hashable:
-        """What it is about."""
-        return self.count, self.by
+    WORDS = "its first {count} inputs by {by} suffice"
+    REFUTER = "a recovery whose 95 % interval lies below {sesoi:g}"
+    SUBJECT = ("count", "by")
 
 
 @dataclass(frozen=True)
-class Monosemantic:
+class Monosemantic(_Kind):
     """What it fires for most is of one kind."""
 
     type: Literal["monosemantic"]
 
-    @property
-    def subject(self) -> Hashable:
-        """What it is about: the filter itself."""
-        return ()
+    WORDS = "fires for one kind of thing"
+    REFUTER = "a split of its exemplars into kinds, p < {alpha:g}"
+    SUBJECT = ()
+    ARGUMENT = None
 
 
 @dataclass(frozen=True)
-class Edit:
+class Edit(_Kind):
     """With some inputs held at their mean, its activation on some photographs rises by so much.
 
     A fall is a rise below 0.
@@ -154,20 +203,27 @@ class Edit:
     among: Literal["top"] | tuple[str, ...]
     rises_by: float
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for channels below 0, unknown synsets and a rise that is none."""
-        if not isinstance(self.silence, str):
-            _channels("silence", self.silence)
-        if not isinstance(self.among, str):
-            _synsets("among", self.among)
-        if not self.rises_by:
-            raise ValueError("rises_by=0 predicts nothing. Above 0 it rises, below 0 it falls.")
+    WORDS = "without {inputs} it {moves} {where}"
+    REFUTER = "a change whose 95 % interval lies {side} {rises_by:g}"
+    SUBJECT = ("silence", "among")
 
     @property
-    def subject(self) -> Hashable:
-        """What it is about."""
-        silence = self.silence if isinstance(self.silence, str) else frozenset(self.silence)
-        return silence, self.among if isinstance(self.among, str) else frozenset(self.among)
+    def bound(self) -> float:
+        """The smallest change that counts."""
+        return self.rises_by
+
+    def _values(self) -> Mapping[str, object]:
+        inputs = "all inhibitory inputs"
+        if self.silence != "inhibitory":
+            plural = "s" * (len(self.silence) > 1)
+            inputs = f"input{plural} {', '.join(map(str, self.silence))}"
+        return {
+            "rises_by": self.rises_by,
+            "inputs": inputs,
+            "moves": "rises" if self.rises_by > 0 else "falls",
+            "side": "below" if self.rises_by > 0 else "above",
+            "where": "where it is strong" if self.among == "top" else f"on {named(self.among)}",
+        }
 
 
 Claim = (
@@ -182,49 +238,19 @@ Claim = (
 )
 
 
-def words(claim: Claim) -> str:
-    """Return what is claimed, in words."""
-    match claim:
-        case GroupSelective():
-            return f"fires for {named(claim.synsets)}"
-        case Invariant():
-            return f"keeps its activation under {claim.transform}"
-        case Tuned():
-            return f"is tuned to {claim.feature}"
-        case InputSign():
-            return f"input {claim.channel} is {claim.sign}"
-        case InputSelective():
-            return f"input {claim.channel} is tuned to {claim.tuning}"
-        case CircuitSufficient():
-            return f"its first {claim.count} inputs by {claim.by} suffice"
-        case Monosemantic():
-            return "fires for one kind of thing"
-        case Edit():
-            inputs = (
-                "all inhibitory inputs"
-                if isinstance(claim.silence, str)
-                else f"input{'s' * (len(claim.silence) > 1)} {', '.join(map(str, claim.silence))}"
-            )
-            where = (
-                "where it is strong" if isinstance(claim.among, str) else f"on {named(claim.among)}"
-            )
-            return f"without {inputs} it {'rises' if claim.rises_by > 0 else 'falls'} {where}"
-
-
 def named(synsets: Sequence[str]) -> str:
     """Return some synsets in words."""
     return " or ".join(taxonomy().name(synset) for synset in synsets)
 
 
-def _synsets(name: str, synsets: Collection[str]) -> None:
+def _check_synsets(name: str, synsets: Sequence[str]) -> None:
     known = taxonomy()
     if not synsets:
         raise ValueError(f"{name}=[] names nothing. Give synsets, like [n02084071] for dogs.")
     for synset in synsets:
         if synset not in known.words:
             near = closest(synset, list(known.words)) if synset[1:].isdigit() else None
-            named = [key for key, words in known.words.items() if words[0] == synset]
-            hint = named[0] if named else near
+            hint = next((key for key, words in known.words.items() if words[0] == synset), near)
             raise ValueError(
                 f"{name}={synset!r} is no synset above or among ImageNet's classes, like n02084071"
                 f" for dogs." + (f" Did you mean '{hint}'?" if hint else "")
@@ -235,19 +261,13 @@ def _synsets(name: str, synsets: Collection[str]) -> None:
         raise ValueError(f"{name}={list(synsets)} holds all classes: nothing is left to compare.")
 
 
-def _channels(name: str, channels: Collection[int]) -> None:
+def _check_channels(name: str, channels: Sequence[int]) -> None:
     if not channels:
         raise ValueError(f"{name}=[] names no input. Give channels, like [17,42].")
     if min(channels) < 0:
         raise ValueError(f"{name}={min(channels)} is too small. Channels count from 0.")
     if len(set(channels)) < len(channels):
         raise ValueError(f"{name}={list(channels)} names a channel twice. Keep one of them.")
-
-
-def _named(**values: str) -> None:
-    for name, value in values.items():
-        if not value.strip():
-            raise ValueError(f"{name}={value!r} names nothing. Give its name.")
 
 
 def between(least: float, most: float, **values: float) -> None:

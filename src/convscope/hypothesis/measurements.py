@@ -1,4 +1,4 @@
-"""What photographs gave to test claims with: plain arrays, whoever measured them."""
+"""All that a run has measured of a unit, and what of it claims are tested with: plain arrays."""
 
 from __future__ import annotations
 
@@ -9,13 +9,21 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
+from convscope.activations.recorder import Recording
 from convscope.circuits.attribution import Part
+from convscope.circuits.edges import Circuit, CircuitAnalysis
+from convscope.circuits.multihop import PathAnalysis
 from convscope.hypothesis.claims import Claim, InputSelective
 from convscope.models.network import Network
 from convscope.models.position import probe
+from convscope.optvis import reliability
+from convscope.optvis.ascent import Optimum
+from convscope.optvis.reliability import Reliability
+from convscope.settings import ImageSettings
 from convscope.stats import bootstrap, circular
 from convscope.unit import IMAGE, Unit
 from convscope.units import tuning
+from convscope.units.polysemanticity import Split
 from convscope.units.profile import Profile
 
 
@@ -101,55 +109,14 @@ class Positions:
         return self.means(self.u, self.top, self.counts) - self.typical
 
 
-@dataclass(frozen=True)
-class Curve:
-    """How much of their activation exemplars keep under the steps of a transform.
-
-    Attributes:
-        kept: `(exemplars, steps)`, 1 for all of it; each exemplar is of another photograph.
-    """
-
-    kept: np.ndarray
+Tuning = tuple[bootstrap.Bootstrap, float]
+"""How selective something is for a feature of synthetic stimuli, from 0 to 1, where independent
+stimuli stand for photographs; and the p that it is not selective."""
 
 
 @dataclass(frozen=True)
-class Tuning:
-    """How selective something is for a feature of synthetic stimuli.
-
-    Attributes:
-        value: the selectivity index, from 0 to 1.
-        draws: the index of bootstrap draws `(draws,)`.
-        p: that there is no selectivity.
-        stimuli: independent stimuli behind it.
-    """
-
-    value: float
-    draws: np.ndarray
-    p: float
-    stimuli: int
-
-
-@dataclass(frozen=True)
-class Split:
-    """Whether exemplars fall into several kinds.
-
-    Attributes:
-        p: of the test that they do.
-        images: exemplars.
-        draws: bootstrap draws of how far the kinds lie apart `(draws,)`, 0 for not at all and 1 for
-            fully; None: not measured, so that nothing can speak for one kind.
-        margin: the smallest distance of kinds that counts, between 0 and 1.
-    """
-
-    p: float
-    images: int
-    draws: np.ndarray | None = None
-    margin: float = 0.0
-
-
-@dataclass(frozen=True)
-class Material:
-    """What was measured on the photographs that confirm; None and absent names: it was not.
+class Confirmation:
+    """What the photographs that confirm gave to test claims with; None and absent names: nothing.
 
     Attributes:
         photographs: for group_selective.
@@ -157,7 +124,8 @@ class Material:
         strong: all positions of strong responses, for an edit among those; None: those among
             `positions` are taken.
         orders: {ranking: all C inputs, first to last}, from the discovery half.
-        curves: {transform: its curve}.
+        curves: {transform: the share of its activation that each exemplar, each of another
+            photograph, keeps under each step of it `(exemplars, steps)`}.
         tunings: {feature: the filter's tuning}.
         inputs: {(channel, feature): an input's tuning}.
         split: for monosemantic.
@@ -167,16 +135,97 @@ class Material:
     positions: Positions | None = None
     strong: Positions | None = None
     orders: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    curves: Mapping[str, Curve] = field(default_factory=dict)
+    curves: Mapping[str, np.ndarray] = field(default_factory=dict)
     tunings: Mapping[str, Tuning] = field(default_factory=dict)
     inputs: Mapping[tuple[int, str], Tuning] = field(default_factory=dict)
     split: Split | None = None
 
 
+@dataclass(frozen=True)
+class Measurements:
+    """All that a run knows about a unit.
+
+    Attributes:
+        network: the network, in float32.
+        findings: the unit with its inputs, and what was measured of them.
+        recording: the photographs and what they did.
+        shown: how photographs are shown.
+        keys: the class of each photograph; None: unlabelled.
+        hops: what lies beyond the inputs; None: not looked at.
+        optima: the image that excites each unit most; units without one are missing.
+        reliability: {unit: whether its optimum is evidence}; those not alive are missing.
+        character: what the unit is tuned to and what it ignores; None: not measured.
+    """
+
+    network: Network
+    findings: CircuitAnalysis
+    recording: Recording
+    shown: ImageSettings
+    keys: Sequence[str | None]
+    hops: PathAnalysis | None = None
+    optima: Mapping[Unit, Optimum] = field(default_factory=dict)
+    reliability: Mapping[Unit, Reliability] = field(default_factory=dict)
+    character: Profile | None = None
+
+    @property
+    def circuit(self) -> Circuit:
+        """The unit with its inputs."""
+        return self.findings.circuit
+
+    @property
+    def unit(self) -> Unit:
+        """The unit."""
+        return self.circuit.root
+
+    @property
+    def evidence(self) -> list[dict[str, object]]:
+        """The table of optima as evidence."""
+        found = reliability.rows(list(self.reliability.values()))
+        return [dict(zip(reliability.COLUMNS, row, strict=True)) for row in found]
+
+    def scalars(self) -> dict[str, object]:
+        """Return how many optima are evidence, for the summary."""
+        good = [one.evidence for one in self.reliability.values()]
+        return {"evidence": sum(good), "no_evidence": len(good) - sum(good)}
+
+    @property
+    def labels(self) -> list[str | None]:
+        """The class of each photograph of the confirmation half; None: unlabelled."""
+        return [self.keys[place] for place in self.findings.sample.places.tolist()]
+
+    @property
+    def positions(self) -> Positions:
+        """The sampled positions of the confirmation half."""
+        part, mean = self.findings.sample.confirmation, self.findings.sample.discovery.center
+        keys = dict(enumerate(self.labels))
+        return Positions(part.u, part.sampled, part.of, part.threshold, mean, keys)
+
+    def strong(self, part: Part) -> Positions:
+        """Return all positions of strong responses of one half of the photographs."""
+        mean = self.findings.sample.discovery.center
+        return Positions(part.top, part.strong, part.top_of, -np.inf, mean)
+
+    def confirmation(self, claims: Sequence[Claim]) -> Confirmation:
+        """Return what claims are tested with."""
+        sample, character, labels = self.findings.sample, self.character, self.labels
+        peaks = self.recording.observation.peaks[self.unit.layer]
+        scores = peaks.values[sample.places.tolist(), self.unit.filter]
+        return Confirmation(
+            photographs=Photographs(scores, labels) if any(labels) else None,
+            positions=self.positions,
+            strong=self.strong(sample.confirmation),
+            orders={name: order.tolist() for name, order in self.circuit.orders.items()},
+            curves=curves(character) if character else {},
+            tunings=tunings(character.tuning, self.unit.filter) if character else {},
+            inputs=selective(claims, self.network, self.circuit.sources),
+            split=character.split if character else None,
+        )
+
+
 DRAWS = 999  # of phases, and exchanges of angles
 
 
-def curves(character: Profile) -> dict[str, Curve]:
+def curves(character: Profile) -> dict[str, np.ndarray]:
     """Return {transform: the share of its response that each exemplar keeps under it}.
 
     Each kind of move is one, and so is `pose`: left and right exchanged, and small rotations.
@@ -187,7 +236,7 @@ def curves(character: Profile) -> dict[str, Curve]:
     alive = found.kept[:, 0] > 0
     shares = found.kept[alive, 1:] / found.kept[alive, :1]
     kinds = dict.fromkeys(move.kind for move in found.moves)
-    return {kind: Curve(shares[:, found.of(kind)]) for kind in kinds}
+    return {kind: shares[:, found.of(kind)] for kind in kinds}
 
 
 def tunings(tuned: tuning.Tuning, filter: int) -> dict[str, Tuning]:
@@ -207,7 +256,7 @@ def tunings(tuned: tuning.Tuning, filter: int) -> dict[str, Tuning]:
     drawn = random.integers(0, curve.shape[1], (DRAWS, curve.shape[1]))
     again = np.abs(circular.resultant(curve[:, drawn].mean(axis=2), angles, 2))
     p = circular.permuted(curve, angles, 2, DRAWS, random)
-    return {"orientation": Tuning(value, again, p, curve.shape[1])}
+    return {"orientation": (bootstrap.Bootstrap(np.asarray(value), again, curve.shape[1]), p)}
 
 
 def selective(
@@ -229,19 +278,3 @@ def selective(
         for feature, one in tunings(known[source.layer], source.filter).items():
             found[claim.channel, feature] = one
     return found
-
-
-def split(character: Profile) -> Split | None:
-    """Return whether the exemplars of a unit fall into two kinds, as it is tested."""
-    found = character.split
-    return None if found is None else Split(found.p, len(found.groups))
-
-
-def positions(part: Part, mean: np.ndarray, keys: Sequence[str | None]) -> Positions:
-    """Return the sampled positions of one half of the photographs, as claims are tested on them."""
-    return Positions(part.u, part.sampled, part.of, part.threshold, mean, dict(enumerate(keys)))
-
-
-def strong(part: Part, mean: np.ndarray) -> Positions:
-    """Return all positions of strong responses of one half of the photographs."""
-    return Positions(part.top, part.strong, part.top_of, -np.inf, mean)

@@ -10,15 +10,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 
 from convscope.data.wordnet import taxonomy
-from convscope.hypothesis.claims import (
-    CircuitSufficient,
-    Claim,
-    Edit,
-    GroupSelective,
-    InputSelective,
-    InputSign,
-    between,
-)
+from convscope.hypothesis.claims import Claim, GroupSelective, between
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,7 @@ class HypothesisSettings:
         between(0.5, 1, sesoi=self.sesoi)
         seen: dict[Hashable, int] = {}
         for at, claim in enumerate(self.claims):
-            first = seen.setdefault((claim.type, claim.subject), at)
+            first = seen.setdefault(claim.subject, at)
             if first != at:
                 said = "repeats" if self.claims[first] == claim else "contradicts"
                 raise ValueError(
@@ -76,7 +68,7 @@ class HypothesisSettings:
 
 
 @dataclass(frozen=True)
-class Registered:
+class Preregistration:
     """A hypothesis as it stood before it was tested.
 
     Attributes:
@@ -115,37 +107,13 @@ class Registered:
         }
 
 
-def check(hypothesis: HypothesisSettings, channels: int) -> None:
-    """Raise for a claim on an input that the filter does not have.
-
-    Args:
-        hypothesis: what is claimed.
-        channels: how many inputs the filter reads.
-
-    Raises:
-        ValueError: a channel is out of range, or a circuit has more inputs than there are.
-    """
+def check(hypothesis: HypothesisSettings, inputs: int) -> None:
+    """Raise ValueError for a claim on an input that a filter with so many does not have."""
     for at, claim in enumerate(hypothesis.claims):
-        place = f"hypothesis.claims[{at}]"
-        for name, channel in _asked(claim):
-            if channel >= channels:
-                raise ValueError(
-                    f"{place}.{name}={channel} does not exist. The filter has {channels} inputs, 0"
-                    f" to {channels - 1}."
-                )
-        if isinstance(claim, CircuitSufficient) and claim.count > channels:
-            raise ValueError(
-                f"{place}.count={claim.count} is too large. The filter has {channels} inputs."
-            )
-
-
-def _asked(claim: Claim) -> list[tuple[str, int]]:
-    """Return the channels that a claim is about, each with the setting that names it."""
-    if isinstance(claim, InputSign | InputSelective):
-        return [("channel", claim.channel)]
-    if isinstance(claim, Edit) and not isinstance(claim.silence, str):
-        return [("silence", channel) for channel in claim.silence]
-    return []
+        try:
+            claim.check_inputs(inputs)
+        except ValueError as error:
+            raise ValueError(f"hypothesis.claims[{at}].{error}") from None
 
 
 SHARE = 0.4

@@ -1,6 +1,6 @@
 """What photographs that confirm say of each claim: its effect, with an interval and a p.
 
-A claim whose material is not there is not tested, and the reason is said.
+A claim for which nothing was measured is not tested, and the reason is said.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -24,13 +23,12 @@ from convscope.hypothesis.claims import (
     Invariant,
     Monosemantic,
     Tuned,
-    words,
 )
-from convscope.hypothesis.measurements import Curve, Material, Photographs, Positions, Split, Tuning
-from convscope.stats import bootstrap as bootstraps
-from convscope.stats import roc
+from convscope.hypothesis.measurements import Confirmation, Photographs, Positions
+from convscope.stats import bootstrap, roc
 from convscope.stats.inference import holm
 from convscope.text import number
+from convscope.units.polysemanticity import Split
 
 LEAST = 3  # photographs on either side of a comparison, as in panel.py
 EXEMPLARS = 10  # photographs with strong responses, or exemplars, that a bootstrap can draw from
@@ -39,56 +37,44 @@ RANDOM_SETS = 1000  # of inputs, that a circuit is compared with
 EQUIVALENCE = 0.90  # coverage: two one-sided tests at 5 %
 
 
-def effects(claims: Sequence[Claim], material: Material) -> list[Effect | str]:
-    """Return what was measured of each claim, or why it was not."""
-    return [effect(claim, material) for claim in claims]
-
-
-def effect(claim: Claim, material: Material) -> Effect | str:
+def effect(claim: Claim, given: Confirmation) -> Effect | str:
     """Return what was measured of a claim, or why it was not."""
+    positions = given.positions
     match claim:
         case GroupSelective():
-            if material.photographs is None:
+            if given.photographs is None:
                 return "No photographs with labels were scored."
-            return _selective(claim, material.photographs)
-        case Invariant():
-            curve = material.curves.get(claim.transform)
-            return (
-                _absent(claim.transform, material.curves) if curve is None else _kept(claim, curve)
-            )
-        case Tuned():
-            tuning = material.tunings.get(claim.feature)
-            return (
-                _absent(claim.feature, material.tunings)
-                if tuning is None
-                else _tuned(claim.sesoi, tuning)
-            )
-        case InputSelective():
-            tuning = material.inputs.get((claim.channel, claim.tuning))
+            return _selective(claim, given.photographs)
+        case Invariant(transform=name):
+            curve = given.curves.get(name)
+            return _absent(name, given.curves) if curve is None else _kept(claim, curve)
+        case Tuned(feature=name):
+            tuning = given.tunings.get(name)
+            return _found(*tuning, claim.sesoi) if tuning else _absent(name, given.tunings)
+        case InputSelective(channel=channel, tuning=name):
+            tuning = given.inputs.get((channel, name))
             if tuning is None:
-                return f"The tuning of input {claim.channel} to {claim.tuning} was not measured."
-            return _tuned(claim.sesoi, tuning)
+                return f"The tuning of input {channel} to {name} was not measured."
+            return _found(*tuning, claim.sesoi)
         case Monosemantic():
-            if material.split is None:
+            if given.split is None:
                 return "Whether its exemplars fall into kinds was not tested."
-            return _one_kind(material.split)
-    if material.positions is None:
-        return "No contributions were sampled."
-    if isinstance(claim, CircuitSufficient) and claim.by not in material.orders:
-        return _absent(claim.by, material.orders)
-    if material.positions.strong < EXEMPLARS and not (
-        isinstance(claim, Edit) and claim.among != "top"
-    ):
-        return (
-            f"{material.positions.strong} photographs with a strong response are too few. It takes "
-            f"{EXEMPLARS}."
-        )
-    if isinstance(claim, InputSign):
-        return _signed(claim, material.positions)
-    if isinstance(claim, CircuitSufficient):
-        return _sufficient(claim, material.positions, material.orders[claim.by])
-    strong = material.strong if isinstance(claim, Edit) and claim.among == "top" else None
-    return _edited(claim, strong or material.positions)
+            return _one_kind(given.split)
+        case _ if positions is None:
+            return "No contributions were sampled."
+        case CircuitSufficient(by=name) if name not in given.orders:
+            return _absent(name, given.orders)
+        case Edit(among=among) if among != "top":
+            return _edited(claim, positions)
+        case _ if positions.strong < EXEMPLARS:
+            few = f"{positions.strong} photographs with a strong response are too few."
+            return f"{few} It takes {EXEMPLARS}."
+        case InputSign():
+            return _signed(claim, positions)
+        case CircuitSufficient():
+            return _sufficient(claim, positions, given.orders[claim.by])
+        case Edit():
+            return _edited(claim, given.strong or positions)
 
 
 def silenced(claim: Edit, mean: np.ndarray) -> np.ndarray:
@@ -176,21 +162,21 @@ def _permuted(order: roc.Ranking, codes: np.ndarray, inside: np.ndarray, found: 
     return float((1 + np.sum(areas >= found - 1e-12)) / (1 + PERMUTATIONS))
 
 
-def _kept(claim: Invariant, curve: Curve) -> Effect | str:
+def _kept(claim: Invariant, kept: np.ndarray) -> Effect | str:
     """Return the least that is left at any step; each step must stay within the margin.
 
     The claim is an equivalence: at each step two one-sided tests, at least `sesoi` and at most its
     inverse, all of which must reject (intersection-union). For the upper end the steps share the
     error, since one of them is enough to refute.
     """
-    images, steps = curve.kept.shape
+    images, steps = kept.shape
     if images < EXEMPLARS:
         return f"{images} exemplars are too few. It takes {EXEMPLARS}."
-    drawn = bootstraps.counts(images)
-    means = drawn @ curve.kept / drawn.sum(axis=1, keepdims=True)
-    least = bootstraps.resampled(means, images)
+    drawn = bootstrap.counts(images)
+    means = drawn @ kept / drawn.sum(axis=1, keepdims=True)
+    least = bootstrap.resampled(means, images)
     p = np.maximum(least.above(claim.sesoi), least.below(1 / claim.sesoi))
-    folded = bootstraps.resampled(_folded(means), images)
+    folded = bootstrap.resampled(_folded(means), images)
     low, high = folded.interval(EQUIVALENCE, steps)
     return Effect(
         float(folded.value.min()), float(low.min()), float(high.min()), float(p.max()), images,
@@ -205,23 +191,10 @@ def _folded(kept: np.ndarray) -> np.ndarray:
     return folded
 
 
-def _tuned(sesoi: float, tuning: Tuning) -> Effect:
-    found = bootstraps.Bootstrap(np.asarray(tuning.value), tuning.draws, tuning.stimuli)
-    low, high = found.interval()
-    return Effect(tuning.value, float(low), float(high), tuning.p, tuning.stimuli, sesoi)
-
-
 def _one_kind(split: Split) -> Effect:
-    """Return how far the kinds lie apart, which must stay below the margin, and the split's p."""
-    if split.draws is None:
-        nan = float("nan")
-        return Effect(nan, nan, nan, 1.0, split.images, split.margin, 1.0, split.p)
-    found = bootstraps.Bootstrap(np.mean(split.draws), split.draws, split.images)
-    low, high = found.interval(EQUIVALENCE)
-    return Effect(
-        float(found.value), float(low), float(high), float(found.below(split.margin)),
-        split.images, split.margin, 1.0, split.p,
-    )  # fmt: skip
+    """Return the p of a split, which can only refute: no effect speaks for one kind."""
+    nan = float("nan")
+    return Effect(nan, nan, nan, 1.0, len(split.groups), 0.0, 1.0, split.p)
 
 
 def _signed(claim: InputSign, positions: Positions) -> Effect:
@@ -234,9 +207,9 @@ def _signed(claim: InputSign, positions: Positions) -> Effect:
     sign = 1 if claim.sign == "excitatory" else -1
     share = np.sign(sign * mean) * np.abs(shift) / positions.shift.sum(axis=1)
     images = positions.strong
-    moved, average = (bootstraps.resampled(values, images) for values in (shift, sign * mean))
+    moved, average = (bootstrap.resampled(values, images) for values in (shift, sign * mean))
     p = max(2 * min(float(moved.above(0)), float(moved.below(0))), float(average.above(0)))
-    return _found(bootstraps.resampled(share, images), min(p, 1.0), claim.sesoi)
+    return _found(bootstrap.resampled(share, images), min(p, 1.0), claim.sesoi)
 
 
 def _sufficient(claim: CircuitSufficient, positions: Positions, order: Sequence[int]) -> Effect:
@@ -252,7 +225,7 @@ def _sufficient(claim: CircuitSufficient, positions: Positions, order: Sequence[
     sets = np.tile(np.arange(shift.shape[1]) < claim.count, (RANDOM_SETS, 1))
     others = random.permuted(sets, axis=1) @ shift[0] / total[0]
     p = (1 + np.sum(others >= recovery[0] - 1e-12)) / (1 + RANDOM_SETS)
-    found = bootstraps.resampled(recovery, positions.strong)
+    found = bootstrap.resampled(recovery, positions.strong)
     return _found(found, float(p), claim.sesoi)
 
 
@@ -266,17 +239,14 @@ def _edited(claim: Edit, positions: Positions) -> Effect | str:
         return "No input is inhibitory on average."
     moved = change(positions.u, positions.z, positions.mean, channels)
     values = positions.means(moved[:, None], chosen, positions.counts)[:, 0]
-    found = bootstraps.resampled(values, images)
+    found = bootstrap.resampled(values, images)
     p = float(found.above(0) if claim.rises_by > 0 else found.below(0))
     return _found(found, p, claim.rises_by)
 
 
-def _found(bootstrap: bootstraps.Bootstrap, p: float, sesoi: float) -> Effect:
-    low, high = bootstrap.interval()
-    return Effect(float(bootstrap.value), float(low), float(high), p, bootstrap.images, sesoi)
-
-
-Verdict = Literal["supported", "refuted", "inconclusive", "not tested"]
+def _found(drawn: bootstrap.Bootstrap, p: float, sesoi: float) -> Effect:
+    low, high = drawn.interval()
+    return Effect(float(drawn.value), float(low), float(high), p, drawn.images, sesoi)
 
 
 @dataclass(frozen=True)
@@ -335,12 +305,12 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ClaimResult:
     """A claim and what became of it.
 
     Attributes:
         claim: what was claimed.
-        verdict: what became of it.
+        verdict: supported, refuted, inconclusive or not tested.
         effect: what was measured; None: it was not tested.
         reason: why, in one sentence.
         p_holm: Holm's p among all tested claims; None: not tested.
@@ -348,27 +318,21 @@ class Judged:
     """
 
     claim: Claim
-    verdict: Verdict
+    verdict: str
     effect: Effect | None
     reason: str
     p_holm: float | None
     refuted_by: str
 
     @property
-    def words(self) -> str:
-        """What is claimed, in words."""
-        return words(self.claim)
-
-    @property
     def needed(self) -> int | None:
         """The photographs that would decide it; None: it is decided, or no number would."""
-        open = self.verdict == "inconclusive" and self.effect
-        return self.effect.needed if open and self.effect else None
+        return self.effect.needed if self.effect and self.verdict == "inconclusive" else None
 
 
-def judge(
+def decide(
     claims: Sequence[Claim], effects: Sequence[Effect | str], alpha: float
-) -> tuple[Judged, ...]:
+) -> tuple[ClaimResult, ...]:
     """Return what becomes of claims; the first of them decides.
 
     Args:
@@ -380,96 +344,55 @@ def judge(
     adjusted = iter(holm(np.array([effect.p for effect in tested])).tolist())
     found = []
     for claim, effect in zip(claims, effects, strict=True):
-        by = refuted_by(claim, alpha)
+        by = claim.refuted_by(alpha)
         if isinstance(effect, str):
-            found.append(Judged(claim, "not tested", None, effect, None, by))
+            found.append(ClaimResult(claim, "not tested", None, effect, None, by))
         else:
             p = next(adjusted)
-            found.append(Judged(claim, *_decided(effect, p, alpha), p, by))
+            verdict, reason = _verdict(effect, p, alpha)
+            found.append(ClaimResult(claim, verdict, effect, reason, p, by))
     return tuple(found)
 
 
-def _decided(effect: Effect, p: float, alpha: float) -> tuple[Verdict, Effect, str]:
+def _verdict(effect: Effect, p: float, alpha: float) -> tuple[str, str]:
+    """Return the verdict on a claim with this effect and adjusted p, and why."""
     near, far = effect.ends
     bound = number(effect.sesoi, digits=3)
     if near >= 0 and p < alpha:
-        return "supported", effect, f"All of the interval reaches {bound}."
+        return "supported", f"All of the interval reaches {bound}."
     if far < 0:
         if effect.opposite:
-            return "refuted", effect, "All of the interval lies on the other side of no effect."
-        return "refuted", effect, f"No part of the interval reaches {bound}."
+            return "refuted", "All of the interval lies on the other side of no effect."
+        return "refuted", f"No part of the interval reaches {bound}."
     if effect.against is not None and effect.against < alpha:
-        return "refuted", effect, f"The opposite is significant, p = {number(effect.against)}."
+        return "refuted", f"The opposite is significant, p = {number(effect.against)}."
     if math.isnan(effect.value):
-        return "inconclusive", effect, "That the opposite was not found supports nothing."
+        return "inconclusive", "That the opposite was not found supports nothing."
     if near >= 0:
-        return "inconclusive", effect, f"It is not significant among all claims, p = {number(p)}."
-    return "inconclusive", effect, f"The interval lies on both sides of {bound}."
+        return "inconclusive", f"It is not significant among all claims, p = {number(p)}."
+    return "inconclusive", f"The interval lies on both sides of {bound}."
 
 
-def refuted_by(claim: Claim, alpha: float) -> str:
-    """Return what would refute a claim, in words."""
-    match claim:
-        case GroupSelective():
-            return f"an AUROC whose 95 % interval lies below {claim.sesoi:g}"
-        case Invariant():
-            return (
-                f"a step of {claim.transform} at which the interval of the activation that is left "
-                f"lies below {claim.sesoi:g}"
-            )
-        case Tuned() | InputSelective():
-            return f"a selectivity index whose 95 % interval lies below {claim.sesoi:g}"
-        case InputSign():
-            other = "excites" if claim.sign == "inhibitory" else "inhibits"
-            return (
-                f"an input that {other}, or makes less than {claim.sesoi:g} of the shift (95 % "
-                "interval)"
-            )
-        case CircuitSufficient():
-            return f"a recovery whose 95 % interval lies below {claim.sesoi:g}"
-        case Monosemantic():
-            return f"a split of its exemplars into kinds, p < {alpha:g}"
-        case Edit():
-            side = "below" if claim.rises_by > 0 else "above"
-            return f"a change whose 95 % interval lies {side} {claim.rises_by:g}"
-
-
-COLUMNS = (
-    "claim", "effect", "low", "high", "p", "p_holm", "sesoi", "verdict", "images", "needed",
-    "refuted_by",
-)  # fmt: skip
-"""Of the table of claims."""
-
-
-def rows(judged: Sequence[Judged]) -> list[list[object]]:
+def rows(results: Sequence[ClaimResult]) -> list[dict[str, object]]:
     """Return the rows of the table of claims, the one that decides first."""
-    return [
-        [
-            one.words,
-            *_numbers(one.effect)[:4],
-            one.p_holm,
-            _bound(one),
-            one.verdict,
-            _numbers(one.effect)[5],
-            one.needed,
-            one.refuted_by,
-        ]
-        for one in judged
-    ]
-
-
-def _numbers(effect: Effect | None) -> list[float | None]:
-    if effect is None:
-        return [None] * 6
-    values = (effect.value, effect.low, effect.high, effect.p, effect.sesoi, effect.images)
-    return [None if math.isnan(value) else value for value in values]
-
-
-def _bound(one: Judged) -> float | None:
-    """Return the smallest effect that counts, as the claim or else the measurement has it."""
-    match one.claim:
-        case Edit(rises_by=rise):
-            return rise
-        case Monosemantic():
-            return one.effect.sesoi if one.effect else None
-    return one.claim.sesoi
+    found: list[dict[str, object]] = []
+    for one in results:
+        effect = one.effect
+        values = (effect.value, effect.low, effect.high, effect.p) if effect else [math.nan] * 4
+        value, low, high, p = (None if math.isnan(value) else value for value in values)
+        found.append(
+            {
+                "claim": one.claim.words,
+                "effect": value,
+                "low": low,
+                "high": high,
+                "p": p,
+                "p_holm": one.p_holm,
+                "sesoi": effect.sesoi if effect else one.claim.bound,
+                "verdict": one.verdict,
+                "images": effect.images if effect else None,
+                "needed": one.needed,
+                "refuted_by": one.refuted_by,
+            }
+        )
+    return found

@@ -44,6 +44,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "number": text.number,
         "fixed": text.fixed,
+        "share": share,
         "words": words,
         "breakable": breakable,
     }
@@ -70,6 +71,11 @@ def flat(settings: Mapping[str, object]) -> dict[str, object]:
                 yield f"{prefix}{key}", inner
 
     return dict(leaves(settings, ""))
+
+
+def share(value: float) -> str:
+    """Return a share in percent, which never breaks before its sign."""
+    return text.share(value).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def breakable(name: str) -> Markup:

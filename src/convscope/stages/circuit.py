@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from convscope import text
 from convscope.data import dataset
-from convscope.hypothesis.preregistration import HypothesisSettings, Registered
+from convscope.hypothesis import preregistration
+from convscope.hypothesis.preregistration import HypothesisSettings, Preregistration
 from convscope.models.zoo import registry
 from convscope.settings import (
     AscentSettings,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from convscope.circuits.attribution import Sample
     from convscope.circuits.edges import Circuit, CircuitAnalysis
     from convscope.circuits.multihop import PathAnalysis
-    from convscope.hypothesis.evaluation import Case
+    from convscope.hypothesis.measurements import Measurements
     from convscope.models.linear import Linear
     from convscope.models.network import Network
     from convscope.optvis.ascent import Ascent, Goal, Optimum
@@ -103,11 +104,10 @@ def check(settings: Settings) -> None:
             "stage.hypothesis and hypothesis.text are both given, and mean the same. Give one."
         )
     if settings.claimed.claims:
-        from convscope.hypothesis.preregistration import check as check_claims
         from convscope.models.linear import linear
 
         found = linear(registry.network(settings.model).find(settings.layer), settings.filter)
-        check_claims(settings.claimed, len(found.channels))
+        preregistration.check(settings.claimed, len(found.channels))
 
 
 def run(settings: Settings, tracker: Tracker) -> None:
@@ -115,69 +115,57 @@ def run(settings: Settings, tracker: Tracker) -> None:
     settings = checks.settled(settings)
     unit = settings.unit
     with tracker.timer("load"):
+        from convscope.hypothesis.evaluation import evaluate
+        from convscope.hypothesis.measurements import Measurements
         from convscope.models.linear import linear
         from convscope.models.network import inputs_of
-        from convscope.report.circuit import Dossier
+        from convscope.optvis.reliability import reliabilities
+        from convscope.report.circuit import Report
 
         network = registry.network(settings.model)
         found = linear(network.find(unit.layer), unit.filter)
-        kernel, bias = found.kernel, found.bias
         every = inputs_of(network, unit.layer)
         sources = [every[channel] for channel in found.channels]
     tracker.say(f"{unit} of {network.weights.source}: {len(sources)} inputs")
     # Before any photograph is looked at.
-    registered = Registered(settings.claimed, time.strftime("%Y-%m-%dT%H:%M:%S%z"))
+    registered = Preregistration(settings.claimed, time.strftime("%Y-%m-%dT%H:%M:%S%z"))
     tracker.document("hypothesis", registered.record())
-    tracker.array("kernels", kernel=kernel, bias=np.asarray(bias, np.float32))
+    tracker.array("kernels", kernel=found.kernel, bias=np.asarray(found.bias, np.float32))
     with tracker.timer("index"):
         recording, sample = see(settings, network, sources, found, tracker)
     with tracker.timer("measure"):
         findings = measure(settings, sources, found, recording, sample)
-    with tracker.timer("hops"):
-        hops = follow(settings, network, findings, recording)
-    circuit = findings.circuit
-    record_kernels(circuit, tracker)
-    record_findings(findings, tracker)
-    record_hops(hops, circuit, tracker)
-    shown = [unit, *(edge.source for edge in circuit.edges if edge.source.layer != IMAGE)]
-    with tracker.timer("ascend"):
-        optima, made = excite(settings, network, shown, recording, tracker)
     keys = dataset.labels(settings.images, recording.paths).keys
-    character, likeness = portray(settings, network, findings, recording, keys, tracker)
+    measured = Measurements(network, findings, recording, settings.images, keys)
+    with tracker.timer("hops"):
+        hops = follow(settings, measured)
+    measured = replace(measured, hops=hops)
+    record_circuit(measured, hops, tracker)
+    with tracker.timer("ascend"):
+        optima, made = excite(settings, measured, tracker)
+    measured = replace(measured, optima=optima)
+    figure = None
+    if settings.stage.character:
+        character, figure = study(settings, measured, tracker)
+        measured = replace(measured, character=character)
     with tracker.timer("case"):
-        case = argue(
-            settings,
-            registered,
-            network,
-            findings,
-            recording,
-            keys,
-            optima,
-            character,
-            hops,
-            tracker,
-        )
+        seen = reliabilities(network, recording, optima, settings.seed)
+        measured = replace(measured, reliability=seen)
+        evaluation = evaluate(registered, measured)
+        record(tracker, "evidence", measured.evidence)
+        record(tracker, "hypothesis", evaluation.rows)
+        tracker.document("hypothesis", evaluation.record)
     with tracker.timer("report"):
-        tracker.summarize(summary(settings, network, findings, optima, recording))
-        more = case.scalars() | hops.scalars()
-        tracker.summarize({f"circuit/{name}": value for name, value in more.items()})
-        dossier = Dossier(
-            network,
-            findings,
-            recording,
-            optima,
-            settings.stage.crops,
-            case,
-            character,
-            likeness,
-            hops,
-        )
-        tracker.image("graph", dossier.graph(hops))
-        tracker.image("explorer", dossier.picture())
-        tracker.page("report", dossier.page(made, asdict(settings)))
+        figures = measured.scalars() | evaluation.scalars() | hops.scalars()
+        tracker.summarize(summary(settings, measured))
+        tracker.summarize({f"circuit/{name}": value for name, value in figures.items()})
+        report = Report(measured, evaluation, settings.stage.crops, figure)
+        tracker.image("graph", report.graph)
+        tracker.image("explorer", report.explorer())
+        tracker.page("report", report.page(made, asdict(settings)))
     tracker.say(findings.sentence)
-    if case.sentence:
-        tracker.say(case.sentence)
+    if evaluation.sentence:
+        tracker.say(evaluation.sentence)
 
 
 def see(
@@ -262,75 +250,70 @@ def measure(
     )
 
 
-def follow(
-    settings: Settings, network: Network, findings: CircuitAnalysis, recording: Recording
-) -> PathAnalysis:
+def follow(settings: Settings, measured: Measurements) -> PathAnalysis:
     """Return what lies beyond the unit's inputs: who reads it, and the paths that are asked for."""
     from convscope.circuits import multihop
 
-    stage = settings.stage
+    stage, paths = settings.stage, measured.recording.paths
     how = multihop.PathSettings(
         stage.depth, stage.branches, stage.mixed, stage.negligible, settings.seed
     )
-    return multihop.analyze(network, findings, recording.paths, settings.images, how)
+    return multihop.analyze(measured.network, measured.findings, paths, settings.images, how)
 
 
-def record_hops(hops: PathAnalysis, circuit: Circuit, tracker: Tracker) -> None:
-    """Write who reads the unit and the paths to it as tables, and beside the circuit's edges."""
-    for name, rows in hops.tables().items():
-        tracker.table(name, list(rows[0]), [list(row.values()) for row in rows])
+def record_circuit(measured: Measurements, hops: PathAnalysis, tracker: Tracker) -> None:
+    """Write all that was measured of the inputs and beyond: tables, pictures, and plain data."""
+    from convscope.report.figures.charts import faithfulness_picture
+
+    circuit, findings = measured.circuit, measured.findings
+    record_kernels(circuit, tracker)
+    for name, rows in (findings.tables() | hops.tables()).items():
+        record(tracker, name, rows)
+    picture = faithfulness_picture(str(circuit.root), findings.curves, circuit.by)
+    tracker.image("faithfulness", picture)
     tracker.document("circuit", circuit.document() | hops.document())
 
 
 def record_kernels(circuit: Circuit, tracker: Tracker) -> None:
-    """Write all kernel slices as a table, the strongest as pictures, and the circuit as data."""
+    """Write all kernel slices as a table, and those of the edges as pictures."""
     from convscope.report.figures.canvas import kernel_tile
 
     slices = np.moveaxis(circuit.kernel, -1, 0)
     tiles = [kernel_tile(kernel, circuit.limit, KERNEL_TILE) for kernel in slices]
-    rows = [list(row.values()) for row in circuit.rows]
-    tracker.table("kernels", list(circuit.rows[0]), rows, {"kernel": tiles})
+    record(tracker, "kernels", circuit.rows, {"kernel": tiles})
     for edge in circuit.edges:
         tracker.image(f"kernel-{edge.source.slug}", kernel_tile(edge.kernel, circuit.limit))
 
 
-def record_findings(findings: CircuitAnalysis, tracker: Tracker) -> None:
-    """Write how faithful the inputs are, how far rankings agree, and what inhibition prevents."""
-    from convscope.report.figures.charts import faithfulness_picture
-
-    for name, rows in findings.tables().items():
-        tracker.table(name, list(rows[0]), [list(row.values()) for row in rows])
-    circuit = findings.circuit
-    picture = faithfulness_picture(str(circuit.root), findings.curves, circuit.by)
-    tracker.image("faithfulness", picture)
-
-
-def portray(
-    settings: Settings,
-    network: Network,
-    findings: CircuitAnalysis,
-    recording: Recording,
-    keys: Sequence[str | None],
+def record(
     tracker: Tracker,
-) -> tuple[Profile | None, np.ndarray | None]:
+    name: str,
+    rows: Sequence[Mapping[str, object]],
+    pictures: Mapping[str, Sequence[np.ndarray]] | None = None,
+) -> None:
+    """Write a table of rows that all have the same keys; one without rows is not written."""
+    if rows:
+        tracker.table(name, list(rows[0]), [list(row.values()) for row in rows], pictures)
+
+
+def study(
+    settings: Settings, measured: Measurements, tracker: Tracker
+) -> tuple[Profile, np.ndarray]:
     """Return what the unit is tuned to and what it ignores, and that as a picture; record both."""
-    if not settings.stage.character:
-        return None, None
     from convscope.activations.dataset_examples import gather
     from convscope.report.figures.tuning import tuning_figure
-    from convscope.units import properties
-    from convscope.units.profile import study
+    from convscope.units import profile, properties
 
     unit, seed = settings.unit, settings.seed
     with tracker.timer("character"), tracker.progress("character", 1) as update:
-        exemplars = gather(network, unit, recording, keys, seed=seed)
-        mean = findings.sample.confirmation.center
-        character = properties.described(study(network, unit, exemplars, mean, seed), seed)
+        exemplars = gather(measured.network, unit, measured.recording, measured.keys, seed=seed)
+        mean = measured.findings.sample.confirmation.center
+        found = profile.study(measured.network, unit, exemplars, mean, seed)
+        character = properties.described(found, seed)
         update(1)
-    records = [asdict(found) for found in character.properties]
-    tracker.table("traits", list(records[0]), [list(record.values()) for record in records])
-    likeness = tuning_figure(character)
-    tracker.image("character", likeness)
+    record(tracker, "traits", [asdict(found) for found in character.properties])
+    figure = tuning_figure(character)
+    tracker.image("character", figure)
     split = character.split
     tracker.summarize(
         {
@@ -339,47 +322,18 @@ def portray(
             "circuit/traits": [trait.word for trait in character.properties if trait.holds],
         }
     )
-    return character, likeness
-
-
-def argue(
-    settings: Settings,
-    registered: Registered,
-    network: Network,
-    findings: CircuitAnalysis,
-    recording: Recording,
-    keys: Sequence[str | None],
-    optima: dict[Unit, Optimum],
-    character: Profile | None,
-    hops: PathAnalysis,
-    tracker: Tracker,
-) -> Case:
-    """Return what becomes of the hypothesis and which optima are evidence; record both."""
-    from convscope.hypothesis.evaluation import hear, used
-    from convscope.optvis.reliability import reliabilities
-
-    shown = settings.images
-    seen = reliabilities(network, recording, optima, settings.seed)
-    case = hear(
-        registered, network, findings, recording, keys, shown, seen, character=character,
-        others=used(hops.downstream.filters),
-    )  # fmt: skip
-    for name, (columns, rows) in case.tables().items():
-        tracker.table(name, columns, rows)
-    tracker.document("hypothesis", case.record)
-    return case
+    return character, figure
 
 
 def excite(
-    settings: Settings,
-    network: Network,
-    units: Sequence[Unit],
-    recording: Recording,
-    tracker: Tracker,
+    settings: Settings, measured: Measurements, tracker: Tracker
 ) -> tuple[dict[Unit, Optimum], list[dict[str, object]]]:
     """Return the image that excites each unit most, and how each was made; record both."""
     from convscope.optvis import recipe
 
+    network, recording = measured.network, measured.recording
+    edges = measured.circuit.edges
+    units = [measured.unit, *(edge.source for edge in edges if edge.source.layer != IMAGE)]
     optima, made = {}, {}
     aim = recipe.aim(settings.stage.objective)
     sizes = {
@@ -403,7 +357,7 @@ def excite(
                 below = recording.observation.below(optimum.unit, optimum.activation)
                 made[optimum.unit] = _made(optimum, settings, size, seconds, below)
     records = [made[unit] for unit in units]
-    tracker.table("optima", list(records[0]), [list(record.values()) for record in records])
+    record(tracker, "optima", records)
     for unit in units:
         if not optima[unit].alive:
             tracker.say(f"{unit} is not alive after {settings.ascent.attempts} starts: no picture")
@@ -454,17 +408,12 @@ def _made(
     }
 
 
-def summary(
-    settings: Settings,
-    network: Network,
-    findings: CircuitAnalysis,
-    optima: dict[Unit, Optimum],
-    recording: Recording,
-) -> dict[str, object]:
+def summary(settings: Settings, measured: Measurements) -> dict[str, object]:
     """Return every scalar result and the provenance of all of them."""
     from convscope.circuits.weights import LABELS
 
-    unit, circuit = settings.unit, findings.circuit
+    unit, circuit, recording = measured.unit, measured.circuit, measured.recording
+    optima, best = measured.optima, measured.optima[unit]
     labels = [edge.label for edge in circuit.edges]
     return {
         "stage": "circuit",
@@ -472,15 +421,12 @@ def summary(
         "filter": unit.filter,
         "seed": settings.seed,
         **checks.provenance(
-            network,
-            settings.images,
-            recording.paths,
-            len(recording.skipped),
+            measured.network, settings.images, recording.paths, len(recording.skipped),
             settings.ascent.precision,
         ),
-        "circuit/activation": optima[unit].activation,
-        "circuit/activation_mean": optima[unit].activation_mean,
-        "circuit/picture": f"images/unit-{unit.slug}.png" if optima[unit].alive else None,
+        "circuit/activation": best.activation,
+        "circuit/activation_mean": best.activation_mean,
+        "circuit/picture": f"images/unit-{unit.slug}.png" if best.alive else None,
         "circuit/alive": sum(optimum.alive for optimum in optima.values()),
         "circuit/optima": len(optima),
         "circuit/bias": circuit.bias,
@@ -488,5 +434,5 @@ def summary(
         "circuit/inputs": len(circuit.sources),
         "circuit/share_shown": sum(edge.share for edge in circuit.edges),
         **{f"circuit/{word}": labels.count(word) for word in LABELS},
-        **{f"circuit/{name}": value for name, value in findings.scalars().items()},
-    }
+        **{f"circuit/{name}": value for name, value in measured.findings.scalars().items()},
+    }  # fmt: skip
