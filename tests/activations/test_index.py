@@ -96,7 +96,6 @@ def test_every_value_comes_back_as_float16_and_every_position_exactly(tmp_path):
             found = index.column(filter, name)
             assert found.dtype == np.uint8
             np.testing.assert_array_equal(found, joined(index, name)[:, filter])
-    np.testing.assert_array_equal(index.sizes(), joined(index, "sizes"))
     assert [bytes(digest) for digest in index.digests()] == [
         digest for number in range(3) for digest in values(index.layout(number))["digests"]
     ]
@@ -117,7 +116,6 @@ def test_photographs_set_aside_are_named_and_have_no_activation(tmp_path):
     column = index.column(2)
     assert np.flatnonzero(np.isnan(column)).tolist() == [17, 19]
     np.testing.assert_array_equal(column[[20, 16, 18]], part["peak"][:, 2].astype(np.float16))
-    assert np.flatnonzero((index.sizes() == 0).all(1)).tolist() == [17, 19]
     assert not set(index.top(2, 99).places) & {17, 19}
 
 
@@ -201,7 +199,6 @@ def test_questions_to_an_incomplete_index_name_the_missing_shards(tmp_path):
         lambda: index.column(0, "mean"),
         index.histogram,
         index.skipped,
-        index.sizes,
     ):
         with pytest.raises(ValueError, match="not complete: 5 of its 9 shards are missing, 1-3, 6"):
             ask()

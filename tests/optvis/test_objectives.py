@@ -1,6 +1,3 @@
-import math
-from dataclasses import FrozenInstanceError
-
 import keras
 import numpy as np
 import pytest
@@ -8,7 +5,6 @@ import pytest
 from convscope.models.backend import tf
 from convscope.models.network import Network
 from convscope.models.zoo.checkpoints import Provenance
-from convscope.optvis import objectives
 from convscope.optvis.objectives import (
     Objective,
     Reading,
@@ -74,10 +70,10 @@ def slopes(objective, values, weights, reading=WHOLE):
 
 def constant(name, *values):
     """An objective of one reading of its own name, whose scores are those values."""
-    return Objective(name, (Reading(name),), lambda readings, samples: tf.constant(values))
+    return Objective((Reading(name),), lambda readings, samples: tf.constant(values))
 
 
-A, B, C = constant("a", 2.0, -1.0), constant("b", 10.0, 4.0), constant("c", 100.0, -7.0)
+A, B = constant("a", 2.0, -1.0), constant("b", 10.0, 4.0)
 
 
 def summed(objective):
@@ -85,69 +81,17 @@ def summed(objective):
 
 
 @pytest.mark.parametrize(
-    ("objective", "expected", "name"),
-    [
-        (A + B, [12, 3], "a + b"),
-        (A - B, [-8, -5], "a - b"),
-        (-A, [-2, 1], "-a"),
-        (2 * A - 3 * B + 0.5 * C, [24, -17.5], "2 * a - 3 * b + 0.5 * c"),
-        (A - (B - C), [92, -12], "a - (b - c)"),
-        (A - B - C, [-108, 2], "a - b - c"),
-        ((A - B) * 2, [-16, -10], "2 * (a - b)"),
-        (3 * (2 * (A + C)), [612, -48], "3 * (2 * (a + c))"),
-        (-(A - B), [8, 5], "-(a - b)"),
-        (-(2 * A), [-4, 2], "-2 * a"),
-        (np.float64(0.1) * A, [0.2, -0.1], "0.1 * a"),
-        (A + A, [4, -2], "a + a"),
-        (relative(A, B, 0.5), [12, 1], "a + 0.5 * |a| * b"),
-        (relative(A, B - C, 0.5), [-88, 4.5], "a + 0.5 * |a| * (b - c)"),
-        (relative(A, B, -0.5), [-8, -3], "a + -0.5 * |a| * b"),
-        (signed(A), [2, 1], "sign * a"),
-        (signed(A - B), [-8, 5], "sign * (a - b)"),
-    ],
+    ("objective", "expected"),
+    [(relative(A, B, 0.5), [12, 1]), (relative(A, B, -0.5), [-8, -3]), (signed(A), [2, 1])],
 )
-def test_objectives_compute_what_their_name_says(objective, expected, name):
+def test_objectives_compute_what_their_name_says(objective, expected):
     np.testing.assert_allclose(summed(objective), expected, rtol=1e-6)
-    assert objective.name == name
 
 
 def test_readings_are_merged_in_order_and_each_stands_once():
-    made = 2 * caricature("b") - (channel("a") + deepdream("b")) + channel("a")
-    assert made.readings == (WHOLE, SHOWN, Reading("a"))
     assert relative(channel("a"), deepdream("b"), 1).readings == (Reading("a"), WHOLE)
+    assert relative(caricature("b"), deepdream("b"), 1).readings == (WHOLE, SHOWN)
     assert signed(channel("b")).readings == (OWN,)
-
-
-def test_the_algebra_changes_none_of_its_operands():
-    before = {part.name: (part.readings, summed(part).tolist()) for part in (A, B)}
-    for made in (A + B, A - B, 2 * A, -B, relative(A, B, 2.0), signed(A)):
-        summed(made)
-    assert before == {part.name: (part.readings, summed(part).tolist()) for part in (A, B)}
-    with pytest.raises(FrozenInstanceError):
-        A.name = "d"
-
-
-def test_a_difference_rises_when_the_second_falls():
-    made = channel("a") - 0.5 * channel("b")
-    maps = {Reading("a"): MINE, OWN: MINE}
-    lower = maps | {OWN: MINE - 3.0}
-    np.testing.assert_allclose(scores(made, lower), scores(made, maps) + 1.5, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        lambda: A + 1,
-        lambda: 1 - A,
-        lambda: A - 1.0,
-        lambda: A * B,
-        lambda: "2" * A,
-        lambda: sum([A, B]),
-    ],
-)
-def test_what_is_not_in_the_algebra_is_a_type_error(wrong):
-    with pytest.raises(TypeError):
-        wrong()
 
 
 def test_relative_costs_the_same_share_at_any_scale_and_leaves_its_gradient_to_the_parts():
@@ -157,10 +101,6 @@ def test_relative_costs_the_same_share_at_any_scale_and_leaves_its_gradient_to_t
     np.testing.assert_allclose(1000 * scores(made, small), scores(made, large), rtol=1e-4)
     # No gradient through |main|: the mean has its own slope, whatever the term is worth.
     np.testing.assert_allclose(slopes(made, SPATIAL, weights, OWN), 1 / 35, rtol=1e-6)
-
-
-def test_relative_with_weight_zero_is_the_main_objective_and_reads_nothing_more():
-    assert relative(A, B, 0) is A
 
 
 def test_each_sample_is_read_by_its_own_filter():
@@ -332,30 +272,16 @@ def test_where_nothing_fires_scores_and_slopes_are_finite(name, dead):
     assert np.isfinite(slopes(MADE[name], values, np.ones(SAMPLES, np.float32))).all()
 
 
-@pytest.mark.parametrize("name", objectives.NAMES)
-def test_the_names_to_choose_from_are_those_of_the_objectives(name):
-    assert MADE[name].name == name
-
-
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: A * math.nan, "weight of an objective is a finite number. Received: nan"),
-        (lambda: math.inf * A, "weight of an objective is a finite number. Received: inf"),
-        (lambda: relative(A, B, -math.inf), "weight of a term is a finite number. Received: -inf"),
-        (lambda: neuron("b", (2, -1)), r"\(row, column\), both counted from 0.* \(2, -1\)"),
         (lambda: scores(neuron("b", (5, 0))), r"b has 5 rows and 7 columns, .* \(5, 0\)"),
         (lambda: scores(neuron("b", (0, 7))), r"b has 5 rows and 7 columns, .* \(0, 7\)"),
         (lambda: scores(neuron("b", (0, 7)), FLAT), r"b has no rows and columns, .* \(0, 7\)"),
-        (lambda: direction("b", {-1: 2}), "filters count from 0. Received: -1"),
-        (lambda: direction("b", {0.5: 2}), "filters count from 0. Received: 0.5"),
-        (lambda: direction("b", {1: math.nan}), "weight of filter 1 is a finite .* nan"),
-        (lambda: direction("b", power=-1), "cosine is a finite number from 0. Received: -1"),
+        (lambda: scores(direction("b", {-1: 2})), "b has 3 filters, .* Received: -1 in a"),
         (lambda: scores(direction("b", {3: 1})), "b has 3 filters, .* Received: 3 in a direction"),
         (lambda: scores(logit("b")), "filter of b take channel. Received: 5 rows and 7 columns"),
-        (lambda: diversity("b", 1), "2 or more samples of a unit. Received: 1"),
         (lambda: scores(diversity("b", 3)), "3 samples of each unit. Received: a batch of 4"),
-        (lambda: caricature("b", math.inf), "cosine is a finite number from 0. Received: inf"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(wrong, message):

@@ -76,16 +76,12 @@ class ActivationIndex:
     @cached_property
     def _layouts(self) -> list[Layout]:
         said = self.manifest
-        every = range(0, self.count, said.shard)
+        shape = said.filters, said.rows, said.columns
+        firsts = range(0, self.count, said.shard)
         return [
-            Layout(number, first, min(said.shard, self.count - first), said.filters, said.rows,
-                   said.columns)
-            for number, first in enumerate(every)
-        ]  # fmt: skip
-
-    @cached_property
-    def _folders(self) -> list[str]:
-        return [str(self.path(number)) for number in range(self.shards)]  # a question asks often
+            Layout(number, first, min(said.shard, self.count - first), *shape)
+            for number, first in enumerate(firsts)
+        ]
 
     def layout(self, number: int) -> Layout:
         """Return which photographs a shard holds, and the arrays it holds of them."""
@@ -139,8 +135,7 @@ class ActivationIndex:
         found = np.zeros((2, len(places)), np.int64)
         for at, place in enumerate(places):
             number, offset = divmod(int(place), self.manifest.shard)
-            for axis, name in enumerate(("row", "column")):
-                found[axis, at] = self._ask(shard.cell, number, name, filter, offset)
+            found[:, at] = [self._array(number, axis)[filter, offset] for axis in ("row", "column")]
         return found[0], found[1]
 
     def column(self, filter: int, what: What = "peak") -> np.ndarray:
@@ -153,33 +148,23 @@ class ActivationIndex:
                 f"{self.manifest.request.layer} has no filter {filter}. Its filters are 0 to"
                 f" {self.manifest.filters - 1}."
             )
-        dtype = Layout(0, 0, 1, 1, self.manifest.rows, self.manifest.columns).arrays[what][1]
-        whole = np.empty(self.count, dtype)
-        for layout in self._layouts:
-            part = self._ask(shard.rows, layout.number, what, filter, 1)
-            whole[layout.first : layout.first + layout.count] = part[0]
-        return whole
+        parts = (self._array(number, what)[filter] for number in range(self.shards))
+        return np.concatenate([*parts])
 
     def histogram(self, filters: Sequence[int] | None = None) -> np.ndarray:
         """Return at how many positions the preactivation lies in each bin `(filters, 512)`.
 
         A bin holds the values that share the first nine bits of their float16, the sign, the
         exponent and three bits of the fraction, at the number those bits spell; no value, zero
-        included, that is not above zero stands below bin 256. `density.ordered` puts them in order.
+        included, that is not above zero stands below bin 256. `statistics.ordered` puts them in
+        order.
 
         Args:
             filters: whose; None for all of the layer.
         """
-        chosen = range(self.manifest.filters) if filters is None else filters
-        total = np.zeros((len(chosen), BINS), np.int64)
-        for layout in self._layouts:
-            if filters is None:
-                count = self.manifest.filters
-                total += self._ask(shard.rows, layout.number, "histogram", 0, count)
-                continue
-            for at, filter in enumerate(chosen):
-                total[at] += self._ask(shard.rows, layout.number, "histogram", filter, 1)[0]
-        return total
+        chosen = slice(None) if filters is None else list(filters)
+        parts = (self._array(number, "histogram")[chosen] for number in range(self.shards))
+        return sum(parts, np.zeros((), np.int64))
 
     def firing_rate(self) -> np.ndarray:
         """Return the share of positions at which each filter is above zero, exactly `(filters,)`.
@@ -207,15 +192,7 @@ class ActivationIndex:
 
     def digests(self) -> np.ndarray:
         """Return the SHA-256 of each photograph's file `(count, 32)`; zeros for those set aside."""
-        return self._joined("digest")
-
-    def sizes(self) -> np.ndarray:
-        """Return height and width of each original `(count, 2)`; zeros for those set aside."""
-        return self._joined("size")
-
-    def _joined(self, what: str) -> np.ndarray:
-        parts = [self._ask(shard.rows, at.number, what, 0, at.count) for at in self._layouts]
-        return np.concatenate(parts) if parts else np.zeros((0, 32 if what == "digest" else 2))
+        return np.concatenate([self._array(number, "digest") for number in range(self.shards)])
 
     def skipped(self) -> dict[int, str]:
         """Return the place of each photograph that was set aside, and why."""
@@ -254,9 +231,9 @@ class ActivationIndex:
             self._whole(error)
             raise ValueError(f"Shard {number} of {self.folder} is damaged: {error}.") from error
 
-    def _ask(self, read: Any, number: int, name: str, *where: int) -> Any:
+    def _array(self, number: int, name: str) -> np.ndarray:
         try:
-            return read(self._folders[number], name, self._layouts[number], *where)
+            return shard.array(self.path(number), name, self._layouts[number])
         except FileNotFoundError as error:
             self._whole(error)
             raise ValueError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 
 from convscope.data.wordnet import taxonomy
 from convscope.models.backend import tf
@@ -153,18 +154,11 @@ def predictor(network: Network) -> Callable[[np.ndarray], np.ndarray]:
                 f"The logits of {network.name} are no finite numbers. Its weights are damaged, or"
                 " its input lies far outside what it was trained on."
             )
-        return _softmax(logits)
+        # TensorFlow's own rounds a row in one way or another, by the length of its batch.
+        shares: np.ndarray = special.softmax(logits, axis=1)
+        return shares
 
     return probabilities
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the softmax of each row, in float32.
-
-    TensorFlow's own rounds a row in one way or another, by the length of its batch.
-    """
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,19 +62,16 @@ def observer(
         inputs = maps.pop("")
         fired = tf.reduce_sum(tf.cast(maps[target] > 0, tf.int64), axis=(0, 1, 2))
         lowest = tf.reduce_min(inputs, axis=(0, 1, 2))
-        peaks = {name: (*_peak(values), _binned(values)) for name, values in maps.items()}
-        return peaks, fired, lowest, inputs, maps[target]
+        found = {name: _summary(values) for name, values in maps.items()}
+        return found, fired, lowest, inputs, maps[target]
 
     def observe(pixels: np.ndarray) -> tuple[Observation, LayerBatch]:
-        found, fired, lowest, inputs, maps = forward(tf.constant(pixels))
-        peaks: dict[str, Peaks] = {}
-        histograms: dict[str, np.ndarray] = {}
-        for name, parts in found.items():
-            *peak, histogram = (part.numpy() for part in parts)
-            peaks[name], histograms[name] = Peaks(*peak), histogram.astype(np.int64)
-        batch = LayerBatch(inputs.numpy(), maps.numpy())
-        count = int(np.prod(batch.maps.shape[:3]))
-        return Observation(peaks, lowest.numpy(), fired.numpy(), count, histograms), batch
+        found, *rest = forward(tf.constant(pixels))
+        fired, lowest, inputs, maps = (part.numpy() for part in rest)
+        peaks = {name: Peaks(*(part.numpy() for part in seen[:3])) for name, seen in found.items()}
+        histograms = {name: seen[-1].numpy().astype(np.int64) for name, seen in found.items()}
+        observation = Observation(peaks, lowest, fired, math.prod(maps.shape[:3]), histograms)
+        return observation, LayerBatch(inputs, maps)
 
     return observe
 
@@ -108,19 +106,6 @@ def counter(
     return count
 
 
-def _binned(values: tf.Tensor) -> tf.Tensor:
-    """Return the histogram of each filter's values `(filters, 512)`."""
-    return _histogram(tf.reshape(values, (tf.shape(values)[0], -1, values.shape[3])))
-
-
-def _peak(values: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Return the largest value, its row and its column, per photograph and filter."""
-    shape = tf.shape(values)
-    flat = tf.reshape(values, (shape[0], -1, shape[3]))
-    place = tf.argmax(flat, axis=1, output_type=tf.int32)
-    return tf.reduce_max(flat, axis=1), place // shape[2], place % shape[2]
-
-
 def summarizer(network: Network, layer: str) -> Callable[[np.ndarray], Summary]:
     """Return a function from photographs in [0, 1] to what a layer's filters do, in one pass.
 
@@ -135,16 +120,7 @@ def summarizer(network: Network, layer: str) -> Callable[[np.ndarray], Summary]:
     # One graph for batches of any length: another one might round in another way.
     @tf.function(input_signature=[tf.TensorSpec(model.inputs[0].shape, tf.float32)])
     def forward(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        maps = mapped(model(pixels)[layer])
-        shape = tf.shape(maps)
-        flat = tf.reshape(maps, (shape[0], -1, maps.shape[3]))
-        peak = tf.reduce_max(flat, axis=1)
-        # Not argmax, which promises nothing about which of equal ones it names.
-        count = shape[1] * shape[2]
-        places = tf.range(count)[None, :, None]
-        place = tf.reduce_min(tf.where(flat >= peak[:, None], places, count), axis=1)
-        mean = tf.reduce_mean(flat, axis=1)
-        return peak, place // shape[2], place % shape[2], mean, _histogram(flat)
+        return _summary(mapped(model(pixels)[layer]))
 
     def summarize(pixels: np.ndarray) -> Summary:
         found = Summary(*(part.numpy() for part in forward(tf.constant(pixels))))
@@ -158,6 +134,18 @@ def summarizer(network: Network, layer: str) -> Callable[[np.ndarray], Summary]:
         return found
 
     return summarize
+
+
+def _summary(maps: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Return peak, its row and column, and mean `(photographs, filters)`, and the histograms."""
+    shape = tf.shape(maps)
+    flat = tf.reshape(maps, (shape[0], -1, maps.shape[3]))
+    peak = tf.reduce_max(flat, axis=1)
+    # Not argmax, which promises nothing about which of equal ones it names.
+    count = shape[1] * shape[2]
+    places = tf.range(count)[None, :, None]
+    place = tf.reduce_min(tf.where(flat >= peak[:, None], places, count), axis=1)
+    return peak, place // shape[2], place % shape[2], tf.reduce_mean(flat, axis=1), _histogram(flat)
 
 
 def _histogram(flat: tf.Tensor) -> tf.Tensor:
@@ -202,15 +190,9 @@ def summits(
         return values, places // shape[2], places % shape[2]
 
     def climb(pixels: np.ndarray) -> list[list[tuple[float, int, int]]]:
-        found = zip(*(part.numpy() for part in forward(tf.constant(pixels))), strict=True)
-        return [
-            [
-                (float(value), int(row), int(column))
-                for value, row, column in zip(*one, strict=True)
-                if np.isfinite(value)
-            ]
-            for one in found
-        ]
+        found = (part.numpy().tolist() for part in forward(tf.constant(pixels)))
+        every = (zip(*one, strict=True) for one in zip(*found, strict=True))
+        return [[summit for summit in one if math.isfinite(summit[0])] for one in every]
 
     return climb
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +136,9 @@ class Draft:
         with scratch(folder.parent, folder.name) as partial:
             sums = {}
             for name, values in self.arrays.items():
-                content = header(values.shape, values.dtype) + values.tobytes()
-                sums[name] = hashlib.sha256(content).hexdigest()
-                save(partial / f"{name}.npy", content)
+                np.save(content := io.BytesIO(), values)
+                sums[name] = hashlib.sha256(content.getvalue()).hexdigest()
+                save(partial / f"{name}.npy", content.getvalue())
             record = {
                 "number": self.layout.number,
                 "first": self.layout.first,
@@ -168,14 +166,8 @@ def complaint(folder: Path, layout: Layout) -> str:
         said = record(folder)
         if any(said[name] != getattr(layout, name) for name in ("number", "first", "count")):
             return f"{RECORD} is of shard {said['number']}, photographs from {said['first']} on"
-        for name, (shape, dtype) in layout.arrays.items():
+        for name in layout.arrays:
             content = (folder / f"{name}.npy").read_bytes()
-            head = header(shape, dtype)
-            due = len(head) + dtype.itemsize * math.prod(shape)
-            if len(content) != due:
-                return f"{name}.npy has {len(content)} bytes instead of {due}"
-            if not content.startswith(head):
-                return f"{name}.npy is no array {shape} of {dtype}"
             if hashlib.sha256(content).hexdigest() != said["sha256"][name]:
                 return f"{name}.npy is not what was written: its SHA-256 is another"
     except FileNotFoundError as error:
@@ -202,50 +194,22 @@ def discard(folder: Path, layout: Layout) -> bool:
     return True
 
 
-@lru_cache
-def header(shape: tuple[int, ...], dtype: np.dtype) -> bytes:
-    """Return the first bytes of a .npy file that holds an array of this shape and format."""
-    buffer = io.BytesIO()
-    described = {
-        "descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape
-    }  # fmt: skip
-    np.lib.format.write_array_header_1_0(buffer, described)
-    return buffer.getvalue()
-
-
-def rows(folder: str, name: str, layout: Layout, start: int, count: int = 1) -> np.ndarray:
-    """Return some rows of an array `(count, ...)`, and read no others from the disk.
+def array(folder: Path, name: str, layout: Layout) -> np.ndarray:
+    """Return an array of a shard, mapped: only what is asked of it is read from the disk.
 
     Raises:
         FileNotFoundError: the shard is missing.
         ValueError: the file is not the array that belongs here.
     """
-    shape, dtype = layout.arrays[name]
-    each = dtype.itemsize * math.prod(shape[1:])
-    content = _span(f"{folder}/{name}.npy", shape, dtype, start * each, count * each)
-    return np.frombuffer(content, dtype).reshape((count, *shape[1:]))
-
-
-def cell(folder: str, name: str, layout: Layout, row: int, column: int) -> int:
-    """Return one number of a two-dimensional array of whole numbers."""
-    shape, dtype = layout.arrays[name]
-    start = dtype.itemsize * (row * shape[1] + column)
-    content = _span(f"{folder}/{name}.npy", shape, dtype, start, dtype.itemsize)
-    return int(np.frombuffer(content, dtype)[0])
-
-
-def _span(path: str, shape: tuple[int, ...], dtype: np.dtype, start: int, length: int) -> bytes:
-    """Return some bytes of an array, after a look at the file's header and length."""
-    head = header(shape, dtype)
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    path, (shape, dtype) = folder / f"{name}.npy", layout.arrays[name]
     try:
-        right = os.fstat(file).st_size == len(head) + dtype.itemsize * math.prod(shape)
-        content = os.pread(file, length, len(head) + start) if right else b""
-        if len(content) != length or os.pread(file, len(head), 0) != head:
-            raise ValueError(
-                f"{path} is damaged: it is no array {shape} of {dtype}. Remove its folder and"
-                " start again; the pass over the photographs fills the gap."
-            )
-        return content
-    finally:
-        os.close(file)
+        found = np.load(path, mmap_mode="r")
+        whole = path.stat().st_size == found.offset + found.nbytes
+    except (ValueError, EOFError):
+        whole = False
+    if not whole or (found.shape, found.dtype) != (shape, dtype):
+        raise ValueError(
+            f"{path} is damaged: it is no array {shape} of {dtype}. Remove its folder and start"
+            " again; the pass over the photographs fills the gap."
+        )
+    return found

@@ -1,4 +1,4 @@
-"""What ascends: a score for each sample, made of preactivations; objectives add and scale."""
+"""What ascends: a score for each sample, made of preactivations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -19,8 +18,6 @@ from convscope.models.network import Network, look, preactivation
 # Lucid's. The floor keeps two negatives from making a positive, and leaves a gradient where the
 # angle is wide; the other number spares silent positions a division by zero.
 FLOOR, EPSILON = 0.1, 1e-4
-
-NAMES = ("channel", "neuron", "direction", "layer", "logit", "caricature")
 
 
 @dataclass(frozen=True, order=True)  # TensorFlow sorts the keys of what enters its graphs
@@ -48,69 +45,19 @@ class Samples(NamedTuple):
 
 
 Readings = Mapping[Reading, tf.Tensor]
-Formula = Callable[..., tf.Tensor]
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A score to be raised. Objectives add, subtract and scale to new ones: `a - 0.5 * b`.
+    """A score to be raised.
 
     Attributes:
-        name: the word for it in tables, or the formula it was made by.
         readings: what it reads of the network, each once.
         score: readings, whose samples they are -> scores `(samples,)`, higher is better.
     """
 
-    name: str
     readings: tuple[Reading, ...]
     score: Callable[[Readings, Samples], tf.Tensor]
-
-    def __add__(self, other: Objective) -> Objective:
-        """Return the sum of two objectives."""
-        if not isinstance(other, Objective):
-            return NotImplemented
-        return _made(f"{self.name} + {other.name}", operator.add, self, other)
-
-    def __sub__(self, other: Objective) -> Objective:
-        """Return an objective that rises where this one does and where the other falls."""
-        if not isinstance(other, Objective):
-            return NotImplemented
-        return _made(f"{self.name} - {_factor(other)}", operator.sub, self, other)
-
-    def __mul__(self, weight: float) -> Objective:
-        """Return the objective times a finite number."""
-        if not isinstance(weight, Real):
-            return NotImplemented
-        number = _finite("The weight of an objective", weight)
-        return _made(f"{number:.12g} * {_factor(self)}", lambda score: number * score, self)
-
-    __rmul__ = __mul__
-
-    def __neg__(self) -> Objective:
-        """Return the objective that rises where this one falls."""
-        return _made(f"-{_factor(self)}", operator.neg, self)
-
-
-def _made(name: str, formula: Formula, *parts: Objective) -> Objective:
-    """Return the objective whose scores are a formula of those of its parts."""
-    readings = tuple(dict.fromkeys(reading for part in parts for reading in part.readings))
-    return Objective(
-        name, readings, lambda *given: formula(*(part.score(*given) for part in parts))
-    )
-
-
-def _factor(objective: Objective) -> str:
-    """Return the name as a factor in a formula: in brackets if it is a sum."""
-    name = objective.name
-    return f"({name})" if " + " in name or " - " in name else name
-
-
-def _finite(what: str, number: float, least: float = -math.inf) -> float:
-    """Return a number, refusing one that is not finite or below the least."""
-    if not math.isfinite(number) or number < least:
-        bound = "" if math.isinf(least) else f" from {least:g}"
-        raise ValueError(f"{what} is a finite number{bound}. Received: {number}.")
-    return float(number)
 
 
 def relative(main: Objective, term: Objective, weight: float) -> Objective:
@@ -118,21 +65,20 @@ def relative(main: Objective, term: Objective, weight: float) -> Objective:
 
     A term from -1 to 0 then costs a share of the score, however large a layer's scores are.
     """
-    number = _finite("The weight of a term", weight)
-    if number == 0:
-        return main
 
-    def formula(score: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
-        return score + number * tf.stop_gradient(tf.abs(score)) * share
+    def score(readings: Readings, samples: Samples) -> tf.Tensor:
+        plain, share = main.score(readings, samples), term.score(readings, samples)
+        return plain + weight * tf.stop_gradient(tf.abs(plain)) * share
 
-    name = f"{main.name} + {number:.12g} * |{main.name}| * {_factor(term)}"
-    return _made(name, formula, main, term)
+    return Objective(tuple(dict.fromkeys((*main.readings, *term.readings))), score)
 
 
 def signed(objective: Objective) -> Objective:
     """Return the objective times each sample's sign: at -1, what its filter dislikes most."""
-    signs = Objective("sign", (), lambda readings, samples: samples.signs)
-    return _made(f"sign * {_factor(objective)}", operator.mul, signs, objective)
+    return Objective(
+        objective.readings,
+        lambda readings, samples: samples.signs * objective.score(readings, samples),
+    )
 
 
 def own(activations: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
@@ -143,14 +89,14 @@ def own(activations: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
     return tf.gather(activations, filters, axis=-1, batch_dims=1)
 
 
-def _of(name: str, reading: Reading, formula: Formula) -> Objective:
+def _of(reading: Reading, formula: Callable[[tf.Tensor], tf.Tensor]) -> Objective:
     """Return the objective whose scores are a formula of the values of one reading."""
-    return Objective(name, (reading,), lambda readings, samples: formula(readings[reading]))
+    return Objective((reading,), lambda readings, samples: formula(readings[reading]))
 
 
 def channel(layer: str) -> Objective:
     """Return the mean preactivation over the whole map: the texture that a filter likes."""
-    return _of("channel", Reading(layer), _mean)
+    return _of(Reading(layer), _mean)
 
 
 def neuron(layer: str, position: tuple[int, int] | None = None) -> Objective:
@@ -159,11 +105,8 @@ def neuron(layer: str, position: tuple[int, int] | None = None) -> Objective:
     The position is (row, column), by default the centre, (height // 2, width // 2).
 
     Raises:
-        ValueError: a position below 0; when the score is made, a position outside the map.
+        ValueError: when the score is made, a position outside the map.
     """
-    if position is not None and min(position) < 0:
-        message = "A neuron's position is (row, column), both counted from 0."
-        raise ValueError(f"{message} Received: {position}.")
 
     def score(values: tf.Tensor) -> tf.Tensor:
         size = tuple(values.shape[1:])
@@ -173,7 +116,7 @@ def neuron(layer: str, position: tuple[int, int] | None = None) -> Objective:
             raise ValueError(f"{layer} has {extent}, counted from 0. Received: {where}.")
         return values[(slice(None), *where)]
 
-    return _of("neuron", Reading(layer), score)
+    return _of(Reading(layer), score)
 
 
 def direction(
@@ -185,27 +128,21 @@ def direction(
     `aligned`, from preactivations: a silent filter has a gradient.
 
     Raises:
-        ValueError: a filter below 0, a weight that is not finite, a power below 0; when the score
-            is made, a filter that the layer lacks.
+        ValueError: when the score is made, a filter that the layer lacks.
     """
     reading, weights = Reading(layer, whole=True), dict(others)
-    _finite("The power of a cosine", power, 0)
-    for number, weight in weights.items():
-        _finite(f"The weight of filter {number}", weight)
-        if not isinstance(number, Integral) or number < 0:
-            raise ValueError(f"A direction's filters count from 0. Received: {number}.")
 
     def score(readings: Readings, samples: Samples) -> tf.Tensor:
         count = readings[reading].shape[-1]
-        if max(weights, default=0) >= count:
+        if lacking := weights.keys() - range(count):
             message = f"{layer} has {count} filters, counted from 0."
-            raise ValueError(f"{message} Received: {max(weights)} in a direction.")
+            raise ValueError(f"{message} Received: {max(lacking)} in a direction.")
         given = np.array([number in weights for number in range(count)])
         mixed = np.array([weights.get(number, 0) for number in range(count)], np.float32)
         vectors = tf.where(given, mixed, tf.one_hot(samples.filters, count))
         return aligned(readings[reading], vectors, power)
 
-    return Objective("direction", (reading,), score)
+    return Objective((reading,), score)
 
 
 def deepdream(layer: str) -> Objective:
@@ -215,7 +152,7 @@ def deepdream(layer: str) -> Objective:
     Mordvintsev, Olah and Tyka, "Inceptionism", 2015.
     """
     whole = Reading(layer, whole=True)
-    return _of("layer", whole, lambda values: _mean(tf.square(tf.nn.relu(values))))
+    return _of(whole, lambda values: _mean(tf.square(tf.nn.relu(values))))
 
 
 def logit(layer: str) -> Objective:
@@ -236,7 +173,7 @@ def logit(layer: str) -> Objective:
             raise ValueError(f"{message} Received: {size[0]} rows and {size[1]} columns.")
         return values
 
-    return _of("logit", Reading(layer), score)
+    return _of(Reading(layer), score)
 
 
 def diversity(layer: str, samples: int) -> Objective:
@@ -248,10 +185,8 @@ def diversity(layer: str, samples: int) -> Objective:
     units never meet. Source: Olah, Mordvintsev and Schubert, "Feature Visualization", 2017.
 
     Raises:
-        ValueError: fewer than 2 samples; when the score is made, a unit that lacks some.
+        ValueError: when the score is made, a unit that lacks some.
     """
-    if samples < 2:
-        raise ValueError(f"Diversity compares 2 or more samples of a unit. Received: {samples}.")
 
     def score(values: tf.Tensor) -> tf.Tensor:
         batch, *size, filters = values.shape
@@ -265,7 +200,7 @@ def diversity(layer: str, samples: int) -> Objective:
         similarity = tf.matmul(grams, grams, transpose_b=True) * (1 - tf.eye(samples))
         return -tf.reshape(tf.reduce_sum(similarity, axis=-1), (batch,)) / (samples - 1)
 
-    return _of("diversity", Reading(layer, whole=True), score)
+    return _of(Reading(layer, whole=True), score)
 
 
 def caricature(layer: str, power: float = 2.0) -> Objective:
@@ -276,14 +211,10 @@ def caricature(layer: str, power: float = 2.0) -> Objective:
     before the ReLU, so that a silent filter has a gradient; elsewhere after it, since no later
     layer sees how silent a filter is. No gradient flows into the reference. Source: Lucid's recipe
     `caricature`.
-
-    Raises:
-        ValueError: a power below 0.
     """
     # Block4_conv3 of VGG16, two photographs, 40 steps: the cosine of the activations reaches .75
     # and .69; with a ReLU on both sides .75 and .65, without any .20 and .20.
     mine, its = Reading(layer, whole=True), Reading(layer, whole=True, reference=True)
-    _finite("The power of a cosine", power, 0)
 
     def score(readings: Readings, samples: Samples) -> tf.Tensor:
         target = tf.stop_gradient(tf.nn.relu(readings[its]))
@@ -291,7 +222,7 @@ def caricature(layer: str, power: float = 2.0) -> Objective:
         shape = (-1, math.prod(target.shape[1:]))
         return aligned(tf.reshape(values, shape), tf.reshape(target, shape), power)
 
-    return Objective("caricature", (mine, its), score)
+    return Objective((mine, its), score)
 
 
 def aligned(maps: tf.Tensor, vectors: tf.Tensor, power: float) -> tf.Tensor:

@@ -15,17 +15,21 @@ from convscope.models.position import receptive_field
 from convscope.models.precision import resolve
 from convscope.models.receptive_field import LARGEST, SMALLEST, ReceptiveField
 from convscope.optvis import objectives
-from convscope.optvis import parameterization as parameterizations
 from convscope.optvis.ascent import Ascent, Goal
 from convscope.optvis.objectives import Objective
 from convscope.optvis.optimizers import OPTIMIZERS, SCHEDULES
-from convscope.optvis.parameterization import Parameterization, fourier, maco, pixel
+from convscope.optvis.parameterization import (
+    Parameterization,
+    Spectrum,
+    fourier,
+    maco,
+    natural,
+    pixel,
+)
 from convscope.optvis.penalties import Penalty, blur_decay, l1, l2, total_variation
 from convscope.optvis.transforms import Transform, affine, blur, crops, noise
 from convscope.settings import AscentSettings, MacoAscent, PixelAscent
 from convscope.unit import Unit
-
-Spectrum = Callable[[int, int], np.ndarray]
 
 
 def recipe(
@@ -36,7 +40,7 @@ def recipe(
     *,
     group: int = 1,
     reference: Path | None = None,
-    magnitudes: Spectrum = parameterizations.natural,
+    magnitudes: Spectrum = natural,
 ) -> Ascent:
     """Return the ascent that the settings describe.
 
@@ -102,13 +106,9 @@ def transforms(settings: AscentSettings, size: tuple[int, int]) -> list[Transfor
 
 def penalties(settings: AscentSettings) -> list[tuple[float, Penalty]]:
     """Return what is subtracted from the score, with its weights; zero is not there."""
-    every = (
-        (settings.total_variation, total_variation),
-        (settings.l1, l1),
-        (settings.l2, l2),
-        (settings.blur_decay, blur_decay),
-    )
-    return [(weight, penalty) for weight, penalty in every if weight]
+    every = (total_variation, l1, l2, blur_decay)
+    weighted = [(getattr(settings, penalty.__name__), penalty) for penalty in every]
+    return [(weight, penalty) for weight, penalty in weighted if weight]
 
 
 def canvas_size(settings: AscentSettings, network: Network, layer: str) -> tuple[int, int]:
