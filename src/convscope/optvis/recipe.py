@@ -178,7 +178,7 @@ def aim(
     """Return what ascends in a layer.
 
     Args:
-        name: one of `objectives.NAMES`.
+        name: channel, neuron, direction, layer, logit or caricature.
         position: for `neuron`: (row, column) in the map; None is its middle.
         others: for `direction`: weights of further filters.
         power: for `direction` and `caricature`: of the cosine.
