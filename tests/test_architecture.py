@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -43,6 +44,7 @@ WRITERS = {"write_text", "write_bytes", "mkdir", "touch", "save", "savez", "save
 EMPTY_WORDS = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc"}
 
 
+@cache
 def sources() -> dict[str, str]:
     """Return the text of run.py and of every module, by dotted name without the package's."""
     home = ROOT / "src" / PACKAGE
@@ -57,21 +59,20 @@ def level(module: str) -> int | None:
     return next((depth for depth, names in enumerate(LEVELS) if package in names), None)
 
 
-def imports(tree: ast.Module) -> Iterator[tuple[str, bool]]:
+def imports(node: ast.AST, late: bool = False) -> Iterator[tuple[str, bool]]:
     """Yield each imported dotted name, and whether it waits inside a function.
 
     What stands below `if TYPE_CHECKING` counts like any other: types point downwards too.
     """
-    functions = [
-        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-    ]
-    late = {id(inner) for function in functions for inner in ast.walk(function)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, id(node) in late) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            parent = "." * node.level + (node.module or "")
-            yield from ((f"{parent}.{alias.name}", id(node) in late) for alias in node.names)
+    for inner in ast.iter_child_nodes(node):
+        if isinstance(inner, ast.Import):
+            yield from ((alias.name, late) for alias in inner.names)
+        elif isinstance(inner, ast.ImportFrom):
+            parent = "." * inner.level + (inner.module or "")
+            yield from ((f"{parent}.{alias.name}", late) for alias in inner.names)
+        elif isinstance(inner, ast.stmt | ast.ExceptHandler):
+            waits = isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef)
+            yield from imports(inner, late or waits)
 
 
 def inner_imports(tree: ast.Module, modules: set[str]) -> set[str]:
@@ -127,7 +128,7 @@ def pure_complaints(module: str, tree: ast.Module) -> Iterator[str]:
         if name.split(".")[0] in OUTSIDE or name.startswith(f"{PACKAGE}.tracking.tracker"):
             yield f"{module} imports {name}, but it only computes"
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("sys.stdout", "sys.stderr"):
+        if isinstance(node, ast.Attribute) and node.attr in ("stdout", "stderr"):
             yield f"{module} uses {ast.unparse(node)}, but it only computes"
         if not isinstance(node, ast.Call):
             continue
@@ -149,9 +150,9 @@ def shape_complaints(module: str, tree: ast.Module) -> Iterator[str]:
         yield f"{module} has no docstring"
     if module.endswith(".__init__") and len(tree.body) > 1:
         yield f"{module} holds code"
-    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    loads = called & {"importlib.import_module", "import_module", "__import__"}
-    if loads and module not in ("run", "__init__"):
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    names = {getattr(one, "attr", getattr(one, "id", "")) for one in called}
+    if names & {"import_module", "__import__"} and module not in ("run", "__init__"):
         yield f"{module} imports by a name that cannot be read here"
 
 

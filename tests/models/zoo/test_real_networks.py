@@ -66,6 +66,14 @@ JUDGED = {
 """Layers of each network: behind BatchNorm, sums, concatenations, pools and gates, of all kinds."""
 
 
+def every(names):
+    """All of these networks, of which one is tried unless everything is asked for."""
+    return [
+        pytest.param(name, marks=() if name == "MobileNetV2" else pytest.mark.exhaustive)
+        for name in names
+    ]
+
+
 def scrambled(name: str) -> Network:
     """A network with normal weights and all that normalizes drawn far from one and zero."""
     with fresh_names():
@@ -83,7 +91,7 @@ def scrambled(name: str) -> Network:
     return build(name, model, mode(name), Provenance("", ""))
 
 
-@pytest.fixture(scope="module", params=JUDGED)
+@pytest.fixture(scope="module", params=every(JUDGED))
 def network(request) -> Network:
     yield scrambled(request.param)
     gc.collect()
@@ -378,7 +386,7 @@ def test_the_blocks_of_a_residual_network_end_with_the_published_fields(name):
         assert (field.rows.size, field.rows.stride) == published and field.rows == field.columns
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", ENDS)
 def test_the_last_map_of_a_network_has_the_published_field(name):
     layer, *published = ENDS[name]
@@ -455,7 +463,7 @@ ASKED = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ASKED)
+@pytest.mark.parametrize("name", every(ASKED))
 def test_every_stage_runs_to_its_end(name, tmp_path):
     for number, (height, width) in enumerate(((97, 131), (120, 90))):
         noise = np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
