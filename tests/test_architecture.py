@@ -203,6 +203,11 @@ def test_a_refused_request_waits_for_no_slow_package(module):
     assert loaded(f"import {module}") == set()
 
 
+def test_an_answer_from_the_index_waits_for_no_tensorflow():
+    pages = "convscope.report.rank, convscope.report.filters"
+    assert loaded(f"import {pages}, convscope.units.responses") == set()
+
+
 def test_a_slow_package_would_be_noticed():
     assert loaded("import matplotlib") == {"matplotlib"}
 

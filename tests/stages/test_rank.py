@@ -16,10 +16,12 @@ import asked
 import numpy as np
 import pytest
 from asked import environment
+from omegaconf import OmegaConf
 from PIL import Image
 from wandb_reader import OfflineRun
 
-from convscope.stages import rank
+from convscope.stages import launch, rank
+from convscope.tracking import multirun
 
 pytestmark = pytest.mark.slow
 
@@ -354,31 +356,24 @@ def test_a_ray_cluster_starts_a_killed_job_again_and_ends_with_the_whole_index(
 
 
 def test_a_job_that_was_killed_and_started_again_gets_a_folder_of_its_own(tmp_path, monkeypatch):
-    from omegaconf import OmegaConf
-
-    from convscope.tracking import multirun
-
-    monkeypatch.syspath_prepend(ROOT)
-    entry = importlib.import_module("run")
     home = tmp_path / "sweep"
-    (home / "1").mkdir(parents=True)
-    (home / "1" / "run.log").touch()
     multirun.note(home, asked=[], fixed={})
-    multirun.note(home, job=1, folder="1", swept={})
-    parts = OmegaConf.create(
-        {"runtime": {"output_dir": str(home / "1"), "cwd": str(tmp_path)},
-         "sweep": {"dir": str(home)}, "job": {"num": 1}}
-    )  # fmt: skip
-    entry._again(parts)
-    assert parts.runtime.output_dir == str(home / "1-2")
-    assert (home / "1-2").is_dir()
-    multirun.note(home, job=2, folder="2", swept={})
-    multirun.note(home, job=2, status="done")
-    (home / "2").mkdir()
-    (home / "2" / "run.log").touch()
-    parts.job.num, parts.runtime.output_dir = 2, str(home / "2")
-    entry._again(parts)
-    assert parts.runtime.output_dir == str(home / "2")
+    for number, status in ((1, "interrupted"), (2, "done")):
+        (home / str(number)).mkdir(parents=True)
+        (home / str(number) / "run.log").touch()
+        multirun.note(home, job=number, folder=str(number), swept={})
+        if status == "done":
+            multirun.note(home, job=number, status=status)
+    for number, taken in ((1, "1-2"), (2, "2")):
+        parts = OmegaConf.create(
+            {"runtime": {"output_dir": str(home / str(number)), "cwd": str(tmp_path)},
+             "sweep": {"dir": "sweep"}, "job": {"num": number}, "overrides": {"task": []},
+             "mode": launch.RunMode.MULTIRUN}
+        )  # fmt: skip
+        monkeypatch.setattr(launch.HydraConfig, "get", lambda parts=parts: parts)
+        launch.Job(OmegaConf.create()).begin()
+        assert parts.runtime.output_dir == str(home / taken)
+        assert (home / taken).is_dir()
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_does(tmp_path, photographs):

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from convscope.activations.recorder import Recording
 from convscope.data import dataset, photograph, views
 from convscope.data.views import Fit
-from convscope.models.network import Network
-from convscope.models.position import probe
 from convscope.unit import Unit
 
 if TYPE_CHECKING:
+    from convscope.activations.recorder import Recording
+    from convscope.models.network import Network
     from convscope.models.receptive_field import ReceptiveField
 
 
@@ -316,6 +315,8 @@ def gather(
         keys: the class of each photograph, None where unknown; empty: none is known.
         seed: which other filters.
     """
+    from convscope.models.position import probe
+
     peaks, size = recording.observation.peaks[unit.layer], probe(network, unit.layer).size
     others = np.delete(np.arange(peaks.values.shape[1]), unit.filter)
     count = min(CONTROLS, len(others))

@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convscope.activations.statistics import EDGES, cells, firing, ordered, quantiles
-from convscope.circuits.effects import BEST, GREEDY, L2, RANDOM, TITLES, TOP_SHIFT
-from convscope.circuits.faithfulness import Faithfulness
 from convscope.report.figures.canvas import PAPER, QUIET, RULE, Page, multiples, round_step
 from convscope.text import number
+
+if TYPE_CHECKING:  # stage=rank draws charts too, without TensorFlow
+    from convscope.circuits.faithfulness import Faithfulness
 
 SHARES = (0.9, 0.99, 0.999)  # the quantiles that are marked
 LINE, LETTER = 18, 7.2  # units of a drawing: from one line of words to the next, and of a letter
@@ -23,12 +25,13 @@ MARGIN = 24  # units of a picture around its chart
 COLOURS = {
     "silent": "#c3c8d3", "firing": "#5b6b8c", "peaks": "#b5540a", "zero": "#5d6472",
     "quantile": "#1b1e25", "strongest": "#b5540a", "optimum": "#7a1fa2",
-    L2: "#1b1e25", TOP_SHIFT: "#b5540a", GREEDY: "#1853c6", BEST: "#2c7a3f", RANDOM: "#8a90a0",
+    "l2": "#1b1e25", "top_shift": "#b5540a", "greedy": "#1853c6", "best": "#2c7a3f",
+    "random": "#8a90a0",
 }  # fmt: skip
-RANKINGS = (L2, TOP_SHIFT, GREEDY, BEST, RANDOM)
+RANKINGS = ("l2", "top_shift", "greedy", "best", "random")
 """The rankings that are drawn; the random sets as a band around their mean."""
 OTHER = "#7a1fa2"  # the colour of any other ranking
-DASHES = {BEST: {"dashes": (2, 2.5)}}
+DASHES = {"best": {"dashes": (2, 2.5)}}
 MEASURES = {
     "recovery": "recovery of a strong response",
     "r2": "explained variance, R²",
@@ -340,7 +343,9 @@ class FaithfulnessChart:
     names: tuple[tuple[str, str], ...]
 
 
-def faithfulness_chart(found: Faithfulness, by: str = L2, width: float = 1160) -> FaithfulnessChart:
+def faithfulness_chart(
+    found: Faithfulness, by: str = "l2", width: float = 1160
+) -> FaithfulnessChart:
     """Return the chart of how much of a unit a few of its inputs explain.
 
     Args:
@@ -348,6 +353,8 @@ def faithfulness_chart(found: Faithfulness, by: str = L2, width: float = 1160) -
         by: the ranking whose interval is drawn, and which is drawn whatever it is.
         width: of the drawing.
     """
+    from convscope.circuits.effects import TITLES
+
     names = list(dict.fromkeys(name for name in (*RANKINGS, by) if name in found.curves))
     wide = (width - GAP * (len(MEASURES) - 1)) / len(MEASURES)
     panels = []
@@ -378,7 +385,7 @@ def _faithfulness_panel(
 
     bands = {
         name: points(curves[name].high[measure]) + points(curves[name].low[measure])[::-1]
-        for name in (RANDOM, by)
+        for name in ("random", by)
     }
     ticks: list[tuple[float, str]] = []
     for size in sizes[::-1]:  # the last one always, the others where there is room
@@ -400,7 +407,7 @@ def _faithfulness_panel(
     )
 
 
-def faithfulness_picture(name: str, found: Faithfulness, by: str = L2) -> np.ndarray:
+def faithfulness_picture(name: str, found: Faithfulness, by: str = "l2") -> np.ndarray:
     """Return the chart as a picture, uint8 `(height, width, 3)`.
 
     Args:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from convscope.activations.dataset_examples import CROPS, Bin, Example
-from convscope.activations.predictions import Prediction
 from convscope.report.figures.canvas import INK, PAPER, QUIET, RULE, VOID, Page
 from convscope.text import number, percent
+
+if TYPE_CHECKING:
+    from convscope.activations.predictions import Prediction
 
 WIDE = 2600
 """Pixels that a sheet of many images is wide, about."""
