@@ -358,7 +358,7 @@ for progress in survey(index, network, paths, 4):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_pass_of_the_real_network_that_is_killed_goes_on_to_the_same_bits(tmp_path, vgg16):
     paths = write(tmp_path / "p", 16 * 12)
     whole = complete(tmp_path / "whole", vgg16, paths, 4, layer="block1_conv2", size=48)

@@ -329,8 +329,8 @@ def test_the_tables_of_a_run_hold_what_they_must_sum_to(photographs, tmp_path):
     folder = asked.run(
         stage, tmp_path / "run", "layer=block3_conv1", "filter=7", "stage.by=greedy",
         "images=folder", f"images.root={photographs[0].parent}", "images.size=64",
-        "images.batch=32", "stage.crops=0", "ascent.size=16", "ascent.steps=1",
-        "ascent.attempts=1", "tracker=files",
+        "images.batch=32", "stage.crops=0", "stage.character=false", "ascent.size=16",
+        "ascent.steps=1", "ascent.attempts=1", "tracker=files",
     )  # fmt: skip
     table = table_of(folder / "tables" / "kernels.csv")
     summary = json.loads((folder / "summary.json").read_text())

@@ -120,7 +120,8 @@ def made(tmp_path_factory, photographs):
         (folder / path.name).symlink_to(path)
     words = (
         "layer=block2_conv2", "filter=17", "images=folder", f"images.root={folder}",
-        "images.size=128", "ascent.steps=16", "hypothesis=dog_heads", "stage.inputs=3",
+        "images.size=128", "ascent.steps=4", "ascent.size=32", "hypothesis=dog_heads",
+        "stage.inputs=3",
         "hypothesis.claims=[{type:circuit_sufficient,count:128,by:l2,sesoi:0.5},"
         "{type:group_selective,synsets:[n02084071],sesoi:0.7},"
         "{type:edit,silence:inhibitory,among:top,rises_by:5.0},"

@@ -93,7 +93,7 @@ def test_a_crash_inside_the_import_shows_its_place():
     assert lines[0] == "Fatal Python error: Aborted"
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_whole_run_says_nothing_on_stderr(tmp_path):
     words = ["stage=circuit", "layer=block1_conv2", "filter=3", "stage.inputs=2", "ascent.steps=2"]
     where = [f"outputs={tmp_path}", "tracker.mode=offline"]

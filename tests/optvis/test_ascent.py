@@ -97,8 +97,9 @@ def test_units_of_several_layers_share_a_batch_and_no_image_depends_on_its_neigh
         assert alone.score == pytest.approx(together[unit].score, rel=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "precision", ["float32", pytest.param("bfloat16", marks=pytest.mark.exhaustive)]
+)
 def test_an_image_of_the_real_network_does_not_depend_on_who_shares_its_batch(vgg16, precision):
     at_once = climb(vgg16, channel, (affine(),), 40, 40, 6, 0.6, precision=precision)
     units = [Unit("block3_conv3", number) for number in (17, 3, 200, 9, 77)]
@@ -326,7 +327,7 @@ def test_every_filter_of_the_first_layer_reaches_its_closed_form(vgg16):
     assert (reached >= 0.99 * best).all()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_filters_that_other_tools_leave_grey_come_alive(vgg16):
     """Twelve of block4_conv3, and the two of block5 that the field reports as stuck at zero."""
     numbers = (0, 1, 5, 7, 8, 17, 33, 100, 200, 300, 450, 500)

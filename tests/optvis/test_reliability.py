@@ -148,7 +148,7 @@ def pixels(photographs) -> np.ndarray:
     return np.concatenate([batch.pixels for batch in dataset.batches(photographs, 112, 32)])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_ordinary_optima_of_a_real_network_are_evidence(vgg16: Network, pixels: np.ndarray) -> None:
     units = [Unit("block3_conv2", filter) for filter in (3, 17, 40, 100)]
     optima = list(zip((3, 17, 40, 100), climbed(vgg16, units, 96), strict=True))
@@ -182,7 +182,7 @@ def fooling(vgg16: Network, shown: int, real: int, bias: float) -> Network:
     return build("fooling", model, vgg16.mode, Provenance("fooling", ""))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_planted_fooling_circuit_is_no_evidence(vgg16: Network, pixels: np.ndarray) -> None:
     shown, real = 17, 80
     summarize = summarizer(vgg16, "block2_conv2")

@@ -239,6 +239,7 @@ def killed(home, *words, after):
     return found[0].parent
 
 
+@pytest.mark.exhaustive
 def test_a_killed_run_of_a_whole_layer_goes_on_and_ends_as_if_undisturbed(tmp_path):
     words = (
         "layer=block1_conv2", "filter=all", "ascent.batch=8", "ascent.steps=40", "tracker=files",
