@@ -1,7 +1,6 @@
 """The packaged networks: their graphs, what is known of them beforehand, and what they answer."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,7 @@ from convscope.data import dataset, photograph
 from convscope.data.wordnet import taxonomy
 from convscope.models.backend import keras, tf
 from convscope.models.network import Network, classifier, inputs_of, tap
-from convscope.models.zoo import packaged
-from convscope.models.zoo.packaged import PACKAGED, load
+from convscope.models.zoo.packaged import PACKAGED
 from convscope.unit import Unit
 
 L = keras.layers
@@ -147,35 +145,3 @@ def test_the_hits_are_the_references_on_the_views_that_center_makes(
     assert len(hits) == REFERENCE["photographs"] == 206
     assert hits[:, 0].sum() == REFERENCE["top1"] == 184
     assert hits.any(axis=1).sum() == REFERENCE["top5"] == 204
-
-
-def test_the_weights_of_efficientnet_are_in_keras_layout():
-    known = PACKAGED["efficientnet_lite0"]
-    stored = known.read(known.checkpoint.content())
-    arrays = {layer.name: layer.weights(stored) for layer in known.layers if layer.stored}
-    assert arrays["stem_conv"][0][2, 0, 1, 17] == stored["_conv_stem.weight"][17, 1, 2, 0]
-    depthwise = stored["_blocks.3._depthwise_conv.weight"]
-    assert arrays["block3a_dwconv"][0][4, 1, 100, 0] == depthwise[100, 0, 4, 1]
-    assert arrays["predictions"][0][1279, 3] == stored["_fc.weight"][3, 1279]
-    used = [name for name in stored if not name.endswith("num_batches_tracked")]
-    assert sum(map(len, arrays.values())) == len(used)
-
-
-@pytest.mark.parametrize(
-    ("changed", "given"), [(np.zeros(31, np.float32), "31, 32, 32, 32"), (None, "32, 32, 32")]
-)
-def test_an_array_that_does_not_fit_or_is_missing_is_refused_with_the_name_of_its_layer(
-    monkeypatch, changed, given
-):
-    found = PACKAGED["efficientnet_lite0"]
-    stored = found.read(found.checkpoint.content())
-    stored["_blocks.0._bn1.weight"] = changed
-    if changed is None:
-        del stored["_blocks.0._bn1.weight"]
-    altered = replace(found, read=lambda content: stored)
-    monkeypatch.setattr(packaged, "PACKAGED", {found.classifier: altered})
-    with pytest.raises(ValueError) as caught:
-        load("predictions")
-    assert str(caught.value) == (
-        f"The weight file has arrays of {given} for block1a_bn, which takes 32, 32, 32, 32."
-    )

