@@ -209,7 +209,7 @@ def test_a_classifier_of_another_number_of_classes_is_taken_over(tmp_path, endin
 def test_an_efficientnet_is_scaled_as_its_weights_were_trained(tmp_path, top):
     options = {} if top else {"include_top": False, "input_shape": (None, None, 3)}
     own = built("EfficientNetB0", **options)
-    official, _ = applications.graph(lambda: built_for_imagenet("EfficientNetB0", options))
+    official, _ = applications.graph(applications._find("EfficientNetB0"), **options)
     assert len(official.layers) == len(own.layers) + 1
     for model, path in (
         (own, legacy(own, tmp_path / "own.h5")),
@@ -221,11 +221,6 @@ def test_an_efficientnet_is_scaled_as_its_weights_were_trained(tmp_path, top):
         kinds = [type(layer) for layer in network.model.layers]
         expected = sum(type(layer) is keras.layers.Rescaling for layer in model.layers)
         assert kinds.count(keras.layers.Rescaling) == expected, path.name
-
-
-def built_for_imagenet(name: str, options: dict[str, object]) -> keras.Model:
-    """A network as Keras builds it for ImageNet's weights."""
-    return names()[name](weights="imagenet", classifier_activation=None, **options)
 
 
 def changed(source: Path, target: Path, change) -> Path:

@@ -130,25 +130,22 @@ def _config(path: Path) -> dict[str, Any]:
 
 def _code(config: Any) -> Iterator[str]:
     """Yield, in words, what in a model's config is not Keras' own."""
-    if isinstance(config, list):
-        for part in config:
-            yield from _code(part)
-    if not isinstance(config, dict):
-        return
-    kind, module = config.get("class_name"), config.get("module", "builtins")
-    registered = config.get("registered_name")
-    if isinstance(kind, str):
-        inner = config.get("config")
+    parts = config if isinstance(config, list) else []
+    if isinstance(config, dict):
+        parts = list(config.values())
+        kind, module = config.get("class_name"), config.get("module", "builtins")
+        registered, inner = config.get("registered_name"), config.get("config")
         called = inner.get("name") if isinstance(inner, dict) else inner
-        if kind in CODE:
+        known = isinstance(module, str) and f"{module}.".startswith(MODULES)
+        if not isinstance(kind, str):
+            pass
+        elif kind in CODE:
             yield f"the {kind} {called!r}" if isinstance(called, str) else f"a {kind}"
-        elif not isinstance(module, str) or not (
-            module in ("keras", "builtins") or f"{module}.".startswith(MODULES)
-        ):
+        elif not known and module not in ("keras", "builtins"):
             yield f"{kind} {called!r} of {f'the module {module}' if module else 'no module'}"
         elif ">" in kind or ">" in str(registered or ""):
             yield f"{registered or kind}, a class or function of its author's"
-    for part in config.values():
+    for part in parts:
         yield from _code(part)
 
 
@@ -185,8 +182,6 @@ def _size(path: Path, model: keras.Model) -> int | None:
 
 Shape = tuple[int, ...]
 
-# The first bytes of every HDF5 file.
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 WEIGHTS = "model.weights.h5"  # inside a .keras file
 ACCEPTED_WEIGHTS = "Give an .h5, .weights.h5 or .keras file that Keras wrote"
 
@@ -217,11 +212,10 @@ def contents(path: Path) -> Contents:
     """
     if not path.is_file():
         raise FileNotFoundError(f"The weight file {path} does not exist. {ACCEPTED_WEIGHTS}.")
-    with _open(path) as file:
-        home = file.get("model_weights", file)
-        if _names(home, "layer_names"):
-            shapes = {name: array.shape for name, array in _ordered(home, path)}
-            return Contents(path, len(_names(home, "layer_names")), shapes, ordered=True)
+    with _open(path) as stored:
+        if layers := _names(stored, "layer_names"):
+            ordered = {name: array.shape for name, array in _ordered(stored, path)}
+            return Contents(path, len(layers), ordered, ordered=True)
         found: dict[str, Shape] = {}
 
         def note(name: str, item: Any) -> None:
@@ -229,10 +223,10 @@ def contents(path: Path) -> Contents:
             if isinstance(item, h5py.Dataset) and not state:
                 found[name] = item.shape
 
-        home.visititems(note)
+        stored.visititems(note)
         if not found:
             raise ValueError(f"The weight file {path} holds no weights. {ACCEPTED_WEIGHTS}.")
-        return Contents(path, len(home.get("layers", ())), found, ordered=False)
+        return Contents(path, len(stored.get("layers", ())), found, ordered=False)
 
 
 def misfit(model: keras.Model, file: Contents) -> str:
@@ -265,32 +259,38 @@ def fill(model: keras.Model, file: Contents, name: str) -> None:
     Raises:
         ValueError: an array is missing, has another shape, or is damaged.
     """
-    try:
-        _fill(model, file)
-    except _MisfitError as error:
+    if problem := misfit(model, file) or _fill(model, file):
         raise ValueError(
-            f"The weight file {file.path} does not fit {name}: {error}. {ACCEPTED_WEIGHTS} for it."
-        ) from error
+            f"The weight file {file.path} does not fit {name}: {problem}. {ACCEPTED_WEIGHTS} for"
+            " it."
+        )
 
 
-class _MisfitError(Exception):
-    """What a file and a model do not share, in words."""
-
-
-def _fill(model: keras.Model, file: Contents) -> None:
-    """Give a model all its weights from a file."""
-    if complaint := misfit(model, file):
-        raise _MisfitError(complaint)
-    for weight in _numbers(model):
+def _fill(model: keras.Model, file: Contents) -> str:
+    """Give a model the weights of a file that has as many; return in words what went wrong."""
+    numbers = [weight for weight in model.weights if "float" in weight.dtype]
+    for weight in numbers:
         weight.assign(np.full(weight.shape, np.nan, weight.dtype))
     if file.ordered:
-        _fill_in_order(model, file)
+        with _open(file.path) as stored:
+            arrays = _ordered(stored, file.path)
+            for weight, (_, array) in zip(_in_order(model), arrays, strict=True):
+                weight.assign(array[()])
+    elif not file.path.name.endswith((".keras", ".weights.h5")):  # as Keras wants it
+        raise ValueError(
+            f"The weight file {file.path} has the format of .weights.h5. Rename it so that it ends"
+            " in .weights.h5."
+        )
     else:
-        _fill_by_path(model, file)
-    for weight in _numbers(model):
-        # What the file did not reach is still no number.
-        if keras.ops.any(keras.ops.isnan(weight)):
-            raise _MisfitError(f"it leaves {weight.path} without numbers")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model.load_weights(file.path)
+        except (ValueError, TypeError, KeyError, OSError) as error:
+            return f"Keras says: {reason(error)}"
+    # What the file did not reach is still no number.
+    left = next((one for one in numbers if keras.ops.any(keras.ops.isnan(one))), None)
+    return "" if left is None else f"it leaves {left.path} without numbers"
 
 
 def checksum(path: Path, algorithm: str = "sha256") -> str:
@@ -317,34 +317,6 @@ def _in_order(model: keras.Model) -> list[keras.Variable]:
     ]
 
 
-def _fill_in_order(model: keras.Model, file: Contents) -> None:
-    """Take over the arrays of each layer in turn, as the old format wants it."""
-    with _open(file.path) as stored:
-        arrays = _ordered(stored.get("model_weights", stored), file.path)
-        for weight, (_, array) in zip(_in_order(model), arrays, strict=True):
-            weight.assign(array[()])
-
-
-def _fill_by_path(model: keras.Model, file: Contents) -> None:
-    """Let Keras match the arrays with the layers, which it wants a file's ending for."""
-    if not file.path.name.endswith((".keras", ".weights.h5")):
-        raise ValueError(
-            f"The weight file {file.path} has the format of .weights.h5. Rename it so that it ends"
-            " in .weights.h5."
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.load_weights(file.path)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise _MisfitError(f"Keras says: {reason(error)}") from error
-
-
-def _numbers(model: keras.Model) -> list[keras.Variable]:
-    """Return the weights of a model that are fractions."""
-    return [weight for weight in model.weights if "float" in weight.dtype]
-
-
 def _first(named: Mapping[str, Shape], wanted: Counter[Shape]) -> tuple[str, Shape]:
     """Return the name and shape of the first array of a wanted shape, "" if there is none."""
     return next(((name, shape) for name, shape in named.items() if wanted[shape]), ("", ()))
@@ -357,33 +329,30 @@ def _unshared(missing: str, its: Shape, extra: str, other: Shape) -> str:
     return " and ".join(said)
 
 
-def _broken(path: Path, error: BaseException) -> str:
-    """Return the line for a file that stops being one."""
-    return f"The weight file {path} is truncated or damaged: {reason(error)}. {ACCEPTED_WEIGHTS}."
-
-
 @contextmanager
 def _open(path: Path) -> Iterator[Any]:
-    """Open the HDF5 file at `path`, or inside a .keras file there.
+    """Open the weights in the HDF5 file at `path`, or inside a .keras file there.
 
     Raises:
         ValueError: it is none, or is damaged.
     """
-    with path.open("rb") as raw:
-        start = raw.read(len(SIGNATURE))
     source: Any = path
+    with path.open("rb") as raw:
+        packed = raw.read(2) == b"PK"
     try:
-        if start[:2] == b"PK":
+        if packed:
             with zipfile.ZipFile(path) as archive:
                 source = io.BytesIO(archive.read(WEIGHTS))
-        elif start != SIGNATURE:
+        elif not h5py.is_hdf5(path):
             raise ValueError(f"The weight file {path} is no HDF5 file. {ACCEPTED_WEIGHTS}.")
         with h5py.File(source, "r") as file:
-            yield file
+            yield file.get("model_weights", file)
     except KeyError as error:
         raise ValueError(f"The weight file {path} lacks a part: {reason(error)}.") from error
     except (OSError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ValueError(_broken(path, error)) from error
+        raise ValueError(
+            f"The weight file {path} is truncated or damaged: {reason(error)}. {ACCEPTED_WEIGHTS}."
+        ) from error
 
 
 def _names(group: Any, attribute: str) -> list[str]:
@@ -403,8 +372,8 @@ def _ordered(home: Any, path: Path) -> Iterator[tuple[str, Any]]:
     """
     for layer in _names(home, "layer_names"):
         group = home.get(layer)
-        for name in _names(group, "weight_names") if group is not None else [""]:
-            array = group.get(name) if group is not None else None
+        for name in [""] if group is None else _names(group, "weight_names"):
+            array = home.get(f"{layer}/{name}")
             if not isinstance(array, h5py.Dataset):
                 raise ValueError(f"The weight file {path} lists {layer}/{name} without holding it.")
             yield f"{layer}/{name}", array
