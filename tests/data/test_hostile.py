@@ -164,13 +164,13 @@ def test_a_file_without_permission_is_set_aside():
     code = """
 import os, sys
 from pathlib import Path
-from convscope import images, photograph
+from convscope.data import dataset, photograph
 root = Path(sys.argv[1])
 photograph.load(root / "good.png")  # what is imported late needs rights too
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
-(batch,) = images.stream([images.folder(root)], 5)
+(batch,) = dataset.stream([dataset.folder(root)], 5)
 print([path.name for path in batch.paths])
 print([(path.name, reason) for path, reason in batch.skipped])
 """

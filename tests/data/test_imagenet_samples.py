@@ -16,7 +16,9 @@ from PIL import Image
 from convscope.data import imagenet_samples
 
 # The start of an interpreter that fetches from another place.
-FETCH = "import sys; from convscope import fetch; fetch.URL = sys.argv[1]; "
+FETCH = (
+    "import sys; from convscope.data import imagenet_samples as fetch; fetch.URL = sys.argv[1]; "
+)
 
 
 def git(folder: Path, *words: str) -> str:
@@ -153,7 +155,8 @@ def test_a_fetch_that_is_killed_leaves_nothing_that_passes_for_the_set(source, t
     )
     said = b""
     while b"half" not in said:
-        said += os.read(process.stderr.fileno(), 1000)
+        said += (more := os.read(process.stderr.fileno(), 1000))
+        assert more, said
     if how == signal.SIGKILL:
         os.killpg(process.pid, how)
     else:
