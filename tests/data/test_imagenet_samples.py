@@ -152,6 +152,8 @@ def test_a_fetch_that_is_killed_leaves_nothing_that_passes_for_the_set(source, t
         env=stalling(tmp_path),
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # Where the tests run in the background, Ctrl-C is ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     said = b""
     while b"half" not in said:
