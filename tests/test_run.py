@@ -1,14 +1,10 @@
 """The command line, as a user meets it: no network and, but for the wording, a process a test."""
 
-import importlib
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,172 +16,6 @@ ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "run.py"
 TIME = r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d"
 
-# A stage that is over at once, with the settings of a real one. Filters 13, 14 and 15 end badly.
-STAGE = """
-import time
-from dataclasses import dataclass
-import numpy as np
-from convscope.settings import AscentSettings, ImageSettings, ModelSettings
-
-@dataclass(frozen=True)
-class Stage:
-    name: str
-    hypothesis: str | None
-    character: bool
-    objective: str
-    by: str
-    inputs: int
-    crops: int
-    positions: int
-    mixed: float
-    negligible: float
-    depth: int
-    branches: int
-
-@dataclass(frozen=True)
-class Settings:
-    layer: str
-    filter: int
-    seed: int
-    stage: Stage
-    model: ModelSettings
-    images: ImageSettings
-    ascent: AscentSettings
-
-def check(settings):
-    if settings.layer == "fault":
-        raise TypeError("a fault of the code")
-    if not settings.layer.startswith("block"):
-        raise ValueError(f"vgg16 has no layer {settings.layer!r}.\\n  Did you mean 'block'?")
-
-def run(settings, tracker):
-    tracker.log({"ascent/score": 1.5}, step=0)
-    tracker.image("unit-1", np.full((5, 7, 3), 9, np.uint8))
-    tracker.summarize({"stage": "circuit", "circuit/activation": 2.5})
-    tracker.summarize({"circuit/picture": "images/unit-1.png"})
-    if settings.filter == 13:
-        raise RuntimeError("unlucky\\nnumber")
-    if settings.filter == 14:
-        raise ValueError("a wrong value inside")
-    if settings.filter == 15:
-        tracker.say("waiting")
-        time.sleep(60)
-    tracker.page("report", "<p>report</p>")
-"""
-LAUNCH = """
-import sys
-sys.path[:0] = [{root!r}, {here!r}]
-import run
-run.STAGES["circuit"] = "stage_of_the_test"
-sys.exit(run.main())
-"""
-
-
-class Ended:
-    """A process that is over: its exit code and the lines it has shown."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out.splitlines(), err.splitlines()
-
-    @property
-    def line(self) -> str:
-        (line,) = self.err
-        return line
-
-
-class Shell:
-    """A place to give commands: an empty folder and an empty home."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.home = folder / "work", folder / "home"
-        self.fake = folder / "launch.py"
-        self.fake.write_text(LAUNCH.format(root=str(ROOT), here=str(folder)))
-        (folder / "stage_of_the_test.py").write_text(STAGE)
-        self.folder.mkdir()
-        self.home.mkdir()
-        outside = ("WANDB_", "HYDRA_", "XDG_", "COMP_")
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(outside)}
-        self.environment = kept | {"HOME": str(self.home), "PYTHONIOENCODING": "utf-8"}
-
-    def start(self, *arguments: str, script: Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            # W&B leaves a folder of its tables to be removed when Python ends.
-            [sys.executable, "-W", "error", "-W", "ignore:Implicitly", str(script), *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            # Where the tests run in the background, Ctrl-C is ignored, and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            start_new_session=True,
-        )
-
-    def real(self, *arguments: str) -> Ended:
-        return self._end(self.start(*arguments, script=RUN))
-
-    def __call__(self, *arguments: str) -> Ended:
-        return self._end(self.start(*arguments, script=self.fake))
-
-    def signalled(self, number: int, *arguments: str) -> Ended:
-        """Send a signal, as a terminal does to all processes, once the stage waits."""
-        process = self.start(*arguments, script=self.fake)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            logs = [path.read_text() for path in self.folder.rglob("run.log")]
-            if any("waiting" in log for log in logs):
-                break
-            time.sleep(0.05)
-        os.killpg(process.pid, number)
-        return self._end(process)
-
-    def files(self) -> list[str]:
-        found = (path.relative_to(self.folder) for path in self.folder.rglob("*"))
-        return sorted(str(path) for path in found if "wandb" not in path.parts)
-
-    def run_folder(self) -> Path:
-        (folder,) = (path.parent for path in self.folder.rglob("run.log"))
-        return folder
-
-    @staticmethod
-    def _end(process: subprocess.Popen[str]) -> Ended:
-        out, err = process.communicate(timeout=60)
-        return Ended(process.returncode, out, err)
-
-
-@pytest.fixture
-def say(
-    shell: "Shell", monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., "Ended"]]:
-    """Yield what gives commands to run.py, real or with the stage of the test, in this process."""
-    handler = signal.getsignal(signal.SIGTERM)
-    for name in [name for name in os.environ if name.startswith(("WANDB_", "HYDRA_"))]:
-        monkeypatch.delenv(name)
-    for name in ("TF_CPP_MIN_LOG_LEVEL", "KERAS_BACKEND", "HYDRA_FULL_ERROR"):
-        monkeypatch.setenv(name, "1")  # run.py sets them when it is imported, here for a test only
-    monkeypatch.syspath_prepend(str(ROOT))
-    monkeypatch.syspath_prepend(str(shell.fake.parent))
-    monkeypatch.chdir(shell.folder)
-    run: Any = importlib.import_module("run")
-
-    def command(*arguments: str, stage: str | None = None) -> Ended:
-        if stage:
-            monkeypatch.setitem(run.STAGES, "circuit", stage)
-        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
-        capfd.readouterr()
-        code = run.main()
-        return Ended(code, *capfd.readouterr())
-
-    yield command
-    signal.signal(signal.SIGTERM, handler)
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
-
-
-SUMMARY = {"jobs.jsonl", "run.log", "summary.json", "sweep.csv", "sweep.html", "sweep.png"}
 GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
 
 
@@ -241,9 +71,7 @@ GOOD = ("stage=circuit", "layer=block1", "filter=3", "tracker=files")
         ("-m stage=circuit filter=interval(1,2)", "BasicSweeper does not support sweep type"),
     ],
 )
-def test_a_wrong_request_ends_in_one_line_before_any_stage_is_imported(
-    arguments: str, told: str, shell: Shell, say: Callable[..., Ended]
-) -> None:
+def test_a_wrong_request_ends_in_one_line_before_any_stage_is_imported(arguments, told, shell, say):
     ended = say(*arguments.split(), stage="no_such_module")
     assert ended.line.startswith(told)
     assert (ended.code, ended.out) == (2, [])
@@ -260,9 +88,7 @@ def test_a_wrong_request_ends_in_one_line_before_any_stage_is_imported(
         ("ascnt.steps=1", "ascent.steps"),
     ],
 )
-def test_a_mistyped_key_is_answered_with_the_one_that_was_meant(
-    given: str, meant: str, say: Callable[..., Ended]
-) -> None:
+def test_a_mistyped_key_is_answered_with_the_one_that_was_meant(given, meant, say):
     assert say(given).line.endswith(f" Did you mean '{meant}'?")
 
 
@@ -295,23 +121,23 @@ def test_a_mistyped_key_is_answered_with_the_one_that_was_meant(
     ],
 )
 def test_a_request_that_does_not_fit_ends_in_one_line_and_leaves_nothing(
-    arguments: str, told: str, shell: Shell, say: Callable[..., Ended]
-) -> None:
-    ended = say("stage=circuit", *arguments.split(), stage="stage_of_the_test")
+    arguments, told, shell, say
+):
+    ended = say("stage=circuit", *arguments.split())
     assert ended.line.startswith(told)
     assert (ended.code, ended.out) == (2, [])
     assert shell.files() == []
 
 
 @pytest.mark.parametrize("arguments", ["", "stage=circut", "layr=3", "-m stage=circuit,no"])
-def test_a_wrong_request_ends_its_process_with_2(arguments: str, shell: Shell) -> None:
+def test_a_wrong_request_ends_its_process_with_2(arguments, shell):
     ended = shell.real(*arguments.split())
     assert (ended.code, len(ended.err), ended.out) == (2, 1, [])
 
 
-def test_a_place_that_cannot_be_written_to_is_told_and_left_as_it_was(shell: Shell) -> None:
+def test_a_place_that_cannot_be_written_to_is_told_and_left_as_it_was(shell, say):
     (shell.folder / "file").write_text("mine")
-    ended = shell(*GOOD, "outputs=file")
+    ended = say(*GOOD, "outputs=file")
     assert ended.line == (
         "outputs=file cannot hold the results: Not a directory. Give a folder that can be written"
         " to with outputs=PATH."
@@ -319,7 +145,7 @@ def test_a_place_that_cannot_be_written_to_is_told_and_left_as_it_was(shell: She
     assert (ended.code, shell.files()) == (2, ["file"])
 
 
-def test_wandb_that_cannot_start_online_ends_in_one_line_and_leaves_nothing(shell: Shell) -> None:
+def test_wandb_that_cannot_start_online_ends_in_one_line_and_leaves_nothing(shell):
     (shell.folder / "outputs" / "mine").mkdir(parents=True)
     ended = shell("stage=circuit", "layer=block1", "filter=3", "tracker.mode=online")
     assert ended.line.startswith("W&B did not start: No API key")
@@ -328,14 +154,14 @@ def test_wandb_that_cannot_start_online_ends_in_one_line_and_leaves_nothing(shel
     assert list(shell.home.rglob("*")) == []
 
 
-def test_an_empty_mode_in_the_environment_is_told_with_what_is_accepted(shell: Shell) -> None:
+def test_an_empty_mode_in_the_environment_is_told_with_what_is_accepted(shell):
     shell.environment["WANDB_MODE"] = ""
     ended = shell("stage=circuit", "layer=block1", "filter=3")
     assert ended.line.startswith("tracker.mode='' does not fit. It takes offline, online or")
     assert ended.code == 2
 
 
-def test_a_fault_of_the_code_is_not_taken_for_a_wrong_request(shell: Shell) -> None:
+def test_a_fault_of_the_code_is_not_taken_for_a_wrong_request(shell):
     ended = shell("stage=circuit", "layer=fault", "filter=3")
     assert ended.code == 1
     assert "TypeError: a fault of the code" in ended.err
@@ -354,10 +180,8 @@ def test_a_fault_of_the_code_is_not_taken_for_a_wrong_request(shell: Shell) -> N
         ((), "samples"),
     ],
 )
-def test_a_root_alone_is_a_folder_or_file_of_the_users_own(
-    words: tuple[str, ...], name: str, shell: Shell, say: Callable[..., Ended]
-) -> None:
-    assert say(*GOOD, *words, stage="stage_of_the_test").code == 0
+def test_a_root_alone_is_a_folder_or_file_of_the_users_own(words, name, shell, say):
+    assert say(*GOOD, *words).code == 0
     kept = OmegaConf.load(shell.run_folder() / ".hydra" / "config.yaml")
     assert kept.images.name == name
 
@@ -374,15 +198,13 @@ def test_a_root_alone_is_a_folder_or_file_of_the_users_own(
         ("model.kind=files", "model.kind='files' does not fit. It takes packaged, application or"),
     ],
 )
-def test_a_setting_of_another_option_is_told_whose_it_is(
-    words: str, told: str, say: Callable[..., Ended]
-) -> None:
-    ended = say(*GOOD, *words.split(), stage="stage_of_the_test")
+def test_a_setting_of_another_option_is_told_whose_it_is(words, told, say):
+    ended = say(*GOOD, *words.split())
     assert ended.line.startswith(told)
     assert ended.code == 2
 
 
-def test_a_run_leaves_its_folder_and_names_it_last(shell: Shell) -> None:
+def test_a_run_leaves_its_folder_and_names_it_last(shell):
     ended = shell("stage=circuit", "layer=block1", "filter=3", "ascent.steps=4")
     folder = shell.run_folder()
     name = str(folder.relative_to(shell.folder))
@@ -411,25 +233,24 @@ def test_a_run_leaves_its_folder_and_names_it_last(shell: Shell) -> None:
     assert sorted(run.tags) == ["block1", "vgg16"]
     assert run.config["ascent"]["steps"] == 4
     assert run.config["overrides"] == list(overrides)
+    assert "sweep" not in run.config
 
 
-def test_names_from_outside_stay_inside_the_folder_of_outputs(shell: Shell) -> None:
-    ended = shell(
-        "stage=circuit", "filter=3", "tracker=files", "layer=block/../../../x", "outputs=o"
-    )
+def test_names_from_outside_stay_inside_the_folder_of_outputs(shell, say):
+    ended = say("stage=circuit", "filter=3", "tracker=files", "layer=block/../../../x", "outputs=o")
     assert ended.code == 0
     name = str(shell.run_folder().relative_to(shell.folder))
     assert re.fullmatch(rf"o/circuit/vgg16/block_.._.._.._x-3/{TIME}", name)
 
 
-def test_runs_that_start_in_the_same_second_get_a_folder_each(shell: Shell) -> None:
+def test_runs_that_start_in_the_same_second_get_a_folder_each(shell):
     processes = [shell.start(*GOOD, script=shell.fake) for _ in range(3)]
     assert [shell._end(process).code for process in processes] == [0, 0, 0]
     assert len(list(shell.folder.rglob("summary.json"))) == 3
 
 
-def test_a_folder_that_is_given_is_used_once_and_never_overwritten(shell: Shell) -> None:
-    first, second = (shell(*GOOD, "hydra.run.dir=mine") for _ in range(2))
+def test_a_folder_that_is_given_is_used_once_and_never_overwritten(shell, say):
+    first, second = (say(*GOOD, "hydra.run.dir=mine") for _ in range(2))
     assert first.code == 0
     assert first.out[-1] == "Folder  mine"
     assert (second.code, second.line) == (2, "mine is not empty. Give another folder.")
@@ -443,9 +264,7 @@ def test_a_folder_that_is_given_is_used_once_and_never_overwritten(shell: Shell)
         (14, "failed: a wrong value inside (ValueError; more in run.log). "),
     ],
 )
-def test_a_run_that_fails_says_why_in_one_line_and_keeps_what_it_has(
-    number: int, told: str, shell: Shell
-) -> None:
+def test_a_run_that_fails_says_why_in_one_line_and_keeps_what_it_has(number, told, shell):
     ended = shell("stage=circuit", "layer=block1", f"filter={number}")
     folder = shell.run_folder()
     name = folder.relative_to(shell.folder)
@@ -460,7 +279,7 @@ def test_a_run_that_fails_says_why_in_one_line_and_keeps_what_it_has(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_names_what_is_finished(number: int, shell: Shell) -> None:
+def test_an_interrupted_run_names_what_is_finished(number, shell):
     ended = shell.signalled(number, "stage=circuit", "layer=block1", "filter=15")
     folder = shell.run_folder()
     assert ended.code == 130
@@ -473,7 +292,7 @@ def test_an_interrupted_run_names_what_is_finished(number: int, shell: Shell) ->
     assert OfflineRun(folder).exit_code == 130
 
 
-def test_a_run_goes_on_when_nobody_reads_what_it_shows(shell: Shell) -> None:
+def test_a_run_goes_on_when_nobody_reads_what_it_shows(shell):
     with shell.start(*GOOD, script=shell.fake) as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -481,7 +300,7 @@ def test_a_run_goes_on_when_nobody_reads_what_it_shows(shell: Shell) -> None:
     assert (shell.run_folder() / "report.html").exists()
 
 
-def test_a_terminal_of_few_letters_does_not_end_a_run(shell: Shell) -> None:
+def test_a_terminal_of_few_letters_does_not_end_a_run(shell):
     shell.environment["PYTHONIOENCODING"] = "ascii"
     ended = shell(*GOOD, "outputs='größe'")
     assert ended.code == 0
@@ -491,7 +310,7 @@ def test_a_terminal_of_few_letters_does_not_end_a_run(shell: Shell) -> None:
 # Many runs
 
 
-def test_in_a_multirun_a_bad_job_does_not_stop_the_others(shell: Shell) -> None:
+def test_in_a_multirun_a_bad_job_does_not_stop_the_others(shell):
     ended = shell("-m", "stage=circuit", "layer=block1,nope", "filter=13,3")
     (sweep,) = (shell.folder / "outputs" / "sweeps").iterdir()
     assert ended.code == 1
@@ -509,7 +328,12 @@ def test_in_a_multirun_a_bad_job_does_not_stop_the_others(shell: Shell) -> None:
         "job 2: stage=circuit layer=nope filter=13",
         "job 3: stage=circuit layer=nope filter=3",
     ]
-    assert {path.name for path in sweep.iterdir()} == SUMMARY | {"0", "1", "multirun.yaml", "wandb"}
+    assert {path.name for path in sweep.iterdir()} == shell.SUMMARY | {
+        "0",
+        "1",
+        "multirun.yaml",
+        "wandb",
+    }
     assert (sweep / "1" / ".hydra" / "overrides.yaml").exists()
     log = (sweep / "1" / "run.log").read_text().splitlines()
     assert log[0] == "job 1: stage=circuit layer=block1 filter=3"
@@ -519,15 +343,15 @@ def test_in_a_multirun_a_bad_job_does_not_stop_the_others(shell: Shell) -> None:
     assert (first.config["filter"], second.config["filter"]) == (13, 3)
 
 
-def test_a_multirun_without_a_good_job_ends_with_2_and_leaves_nothing(shell: Shell) -> None:
-    ended = shell("-m", "stage=circuit", "layer=no,nope", "filter=3")
+def test_a_multirun_without_a_good_job_ends_with_2_and_leaves_nothing(shell, say):
+    ended = say("-m", "stage=circuit", "layer=no,nope", "filter=3")
     assert ended.code == 2
     assert ended.err[-1] == "2 jobs: 2 refused."
     assert shell.files() == ["outputs"]
 
 
-def test_a_multirun_whose_jobs_all_end_well_ends_with_0(shell: Shell) -> None:
-    ended = shell("-m", *GOOD[:2], "filter=3,4", "tracker=files")
+def test_a_multirun_whose_jobs_all_end_well_ends_with_0(shell, say):
+    ended = say("-m", *GOOD[:2], "filter=3,4", "tracker=files")
     (sweep,) = (shell.folder / "outputs" / "sweeps").iterdir()
     name = sweep.relative_to(shell.folder)
     assert (ended.code, ended.err) == (0, [])
@@ -538,19 +362,7 @@ def test_a_multirun_whose_jobs_all_end_well_ends_with_0(shell: Shell) -> None:
     ]
 
 
-def test_an_interrupt_ends_a_multirun_and_keeps_the_jobs_that_are_done(shell: Shell) -> None:
-    arguments = ("-m", "stage=circuit", "layer=block1", "filter=3,15,4", "tracker=files")
-    ended = shell.signalled(signal.SIGINT, *arguments)
-    (sweep,) = (shell.folder / "outputs" / "sweeps").iterdir()
-    assert ended.code == 130
-    assert ended.err[0].startswith("Interrupted. Finished and kept in outputs/sweeps/")
-    assert ended.err[1].startswith(
-        "2 jobs: 1 done, 1 interrupted. What is done is kept in outputs/"
-    )
-    assert {path.name for path in sweep.iterdir()} == SUMMARY | {"0", "1", "multirun.yaml"}
-
-
-def test_hydra_knows_which_jobs_of_a_multirun_have_failed(shell: Shell, tmp_path: Path) -> None:
+def test_hydra_knows_which_jobs_of_a_multirun_have_failed(shell, say, tmp_path):
     (tmp_path / "watcher.py").write_text(
         "from hydra.experimental.callback import Callback\n"
         "class Watcher(Callback):\n"
@@ -558,7 +370,7 @@ def test_hydra_knows_which_jobs_of_a_multirun_have_failed(shell: Shell, tmp_path
         "        print('hydra:', job_return.status.name)\n"
     )
     watching = "+hydra.callbacks.watcher._target_=watcher.Watcher"
-    ended = shell("-m", *GOOD[:2], "filter=13,3", "tracker=files", watching)
+    ended = say("-m", *GOOD[:2], "filter=13,3", "tracker=files", watching)
     seen = [line for line in ended.out if line.startswith("hydra:")]
     assert seen == ["hydra: FAILED", "hydra: COMPLETED"]
 
@@ -566,7 +378,7 @@ def test_hydra_knows_which_jobs_of_a_multirun_have_failed(shell: Shell, tmp_path
 # Looking before running
 
 
-def test_the_help_names_stages_groups_and_how_to_sweep(shell: Shell) -> None:
+def test_the_help_names_stages_groups_and_how_to_sweep(shell):
     ended = shell.real("--help")
     text = "\n".join(ended.out)
     assert (ended.code, ended.err, shell.files()) == (0, [], [])
@@ -577,14 +389,14 @@ def test_the_help_names_stages_groups_and_how_to_sweep(shell: Shell) -> None:
     assert shell.real("-h").out == ended.out
 
 
-def test_the_config_is_shown_without_a_run(shell: Shell) -> None:
+def test_the_config_is_shown_without_a_run(shell):
     ended = shell.real("stage=circuit", "filter=17", "--cfg", "job")
     shown: Any = OmegaConf.create("\n".join(ended.out))
     assert (ended.code, ended.err, shell.files()) == (0, [], [])
     assert (shown.filter, shown.stage.name, shown.ascent.steps > 0) == (17, "circuit", True)
 
 
-def test_the_shell_completes_options_and_keys(shell: Shell) -> None:
+def test_the_shell_completes_options_and_keys(shell):
     shell.environment["COMP_LINE"] = "python run.py stage="
     assert shell.real("-sc", "query=bash").out == [
         "stage=circuit stage=classify stage=layers stage=maximize stage=rank"
@@ -598,7 +410,7 @@ def test_the_shell_completes_options_and_keys(shell: Shell) -> None:
     "arguments",
     ["--help", "--cfg job", "-sc query=bash", "", "stage=circut", "layr=3", "-m stage=circuit,a"],
 )
-def test_what_is_answered_at_once_imports_nothing_heavy(arguments: str, shell: Shell) -> None:
+def test_what_is_answered_at_once_imports_nothing_heavy(arguments, shell):
     shell.environment["COMP_LINE"] = "python run.py stage="
     told = subprocess.run(
         [sys.executable, "-X", "importtime", str(RUN), *arguments.split()],
@@ -612,7 +424,7 @@ def test_what_is_answered_at_once_imports_nothing_heavy(arguments: str, shell: S
     assert not imported & {"tensorflow", "keras", "wandb", "matplotlib", "numpy", "rich", "PIL"}
 
 
-def test_a_request_that_its_stage_refuses_imports_nothing_heavy(shell: Shell) -> None:
+def test_a_request_that_its_stage_refuses_imports_nothing_heavy(shell):
     told = subprocess.run(
         [sys.executable, "-X", "importtime", str(RUN), "stage=circuit", "layer=x", "filter=3"],
         cwd=shell.folder,

@@ -5,8 +5,6 @@ import importlib.util
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from wandb_reader import OfflineRun
 from convscope.settings import FilesTracker, WandbTracker
 from convscope.stages.launch import summarize
 from convscope.tracking.multirun import read
-from tests.test_run import SUMMARY, Ended, Shell
 
 FILES = FilesTracker("files")
 ONLINE = WandbTracker("wandb", "p", "online", None, ())
@@ -28,12 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHEAP = ("stage=maximize", "layer=block1_conv2", "filter=3", "ascent.steps=2", "ascent.size=32")
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
-
-
-def sweep_folder(shell: Shell) -> Path:
+def sweep_folder(shell):
     (folder,) = (shell.folder / "outputs" / "sweeps").iterdir()
     return folder
 
@@ -53,24 +45,11 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
-def real(shell: Shell, *arguments: str) -> Ended:
-    """Run a real stage, whose packages do warn."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "run.py"), *arguments],
-        cwd=shell.folder,
-        env=shell.environment,
-        capture_output=True,
-        text=True,
-        timeout=250,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
-
-
 # With a stage that is over at once; filter 13 fails, 15 waits
 
 
-def test_a_multirun_sums_up_what_its_jobs_were_asked_and_reached(shell: Shell) -> None:
-    ended = shell("-m", "stage=circuit", "layer=block1,nope", "filter=13,3", "tracker=files")
+def test_a_multirun_sums_up_what_its_jobs_were_asked_and_reached(shell, say):
+    ended = say("-m", "stage=circuit", "layer=block1,nope", "filter=13,3", "tracker=files")
     folder = sweep_folder(shell)
     assert ended.code == 1
     assert ended.out[-2:] == [
@@ -86,7 +65,7 @@ def test_a_multirun_sums_up_what_its_jobs_were_asked_and_reached(shell: Shell) -
         ["3", "nope", "3", "refused", ""],
     ]
     assert [row["folder"] for row in rows] == ["0", "1", "", ""]
-    assert {path.name for path in folder.iterdir()} == SUMMARY | {"0", "1", "multirun.yaml"}
+    assert {path.name for path in folder.iterdir()} == shell.SUMMARY | {"0", "1", "multirun.yaml"}
     found = summary(folder)
     assert found["status"] == "done"
     assert (found["sweep/jobs"], found["sweep/done"], found["sweep/refused"]) == (4, 1, 2)
@@ -97,11 +76,15 @@ def test_a_multirun_sums_up_what_its_jobs_were_asked_and_reached(shell: Shell) -
     assert pixels(folder / "sweep.png").shape[-1] == 3
 
 
-def test_an_interrupted_multirun_sums_up_what_is_done(shell: Shell) -> None:
+def test_an_interrupted_multirun_sums_up_what_is_done(shell):
     arguments = ("-m", "stage=circuit", "layer=block1", "filter=3,15,4", "seed=0")
     ended = shell.signalled(signal.SIGINT, *arguments)
     folder = sweep_folder(shell)
     assert ended.code == 130
+    assert ended.err[0].startswith("Interrupted. Finished and kept in outputs/sweeps/")
+    told = "2 jobs: 1 done, 1 interrupted. What is done is kept in outputs/"
+    assert ended.err[1].startswith(told)
+    assert {path.name for path in folder.iterdir()} >= shell.SUMMARY | {"0", "1"}
     assert [row["status"] for row in table(folder)] == ["done", "interrupted"]
     assert (folder / "sweep.html").exists()
     run = OfflineRun(folder)
@@ -109,16 +92,16 @@ def test_an_interrupted_multirun_sums_up_what_is_done(shell: Shell) -> None:
     assert [OfflineRun(folder / job).exit_code for job in "01"] == [0, 130]
 
 
-def test_a_multirun_of_a_single_job_is_summed_up_too(shell: Shell) -> None:
-    ended = shell("-m", "stage=circuit", "layer=block1", "filter=3", "tracker=files")
+def test_a_multirun_of_a_single_job_is_summed_up_too(shell, say):
+    ended = say("-m", "stage=circuit", "layer=block1", "filter=3", "tracker=files")
     assert (ended.code, ended.err) == (0, [])
     (row,) = table(sweep_folder(shell))
     assert list(row) == ["job", "status", "activation", "seconds", "folder"]
 
 
-def test_whatever_its_spelling_what_all_jobs_share_is_not_swept(shell: Shell) -> None:
+def test_whatever_its_spelling_what_all_jobs_share_is_not_swept(shell, say):
     shared = ("++seed=3", "ascent.size=[9, 7]", "ascent.view=null", "outputs='my outputs'")
-    ended = shell("-m", "stage=circuit", "layer=block1", "filter=3", "tracker=files", *shared,
+    ended = say("-m", "stage=circuit", "layer=block1", "filter=3", "tracker=files", *shared,
                   "ascent.jitter=2,1.5")  # fmt: skip
     assert ended.code == 0, ended.err
     (folder,) = (shell.folder / "my outputs" / "sweeps").iterdir()
@@ -128,7 +111,7 @@ def test_whatever_its_spelling_what_all_jobs_share_is_not_swept(shell: Shell) ->
     assert sweep.fixed["ascent.size"] == "[9, 7]"
 
 
-def test_each_job_tells_wandb_its_swept_values_and_one_run_tells_of_all(shell: Shell) -> None:
+def test_each_job_tells_wandb_its_swept_values_and_one_run_tells_of_all(shell):
     ended = shell("-m", "stage=circuit", "layer=block1", "filter=3", "ascent.jitter=1,2", "seed=0")
     assert (ended.code, ended.err) == (0, [])
     folder = sweep_folder(shell)
@@ -147,25 +130,19 @@ def test_each_job_tells_wandb_its_swept_values_and_one_run_tells_of_all(shell: S
     assert list(shell.home.rglob("*wandb*")) == []
 
 
-def test_a_single_run_has_no_swept_values(shell: Shell) -> None:
-    shell("stage=circuit", "layer=block1", "filter=3")
-    assert "sweep" not in OfflineRun(shell.run_folder()).config
-
-
-def test_a_second_multirun_leaves_the_first_one_in_its_folder_as_it_is(shell: Shell) -> None:
+def test_a_second_multirun_leaves_the_first_one_in_its_folder_as_it_is(shell, say):
     given = ("-m", "stage=circuit", "layer=block1", "tracker=files", "hydra.sweep.dir=mine")
-    assert shell(*given, "filter=3,4").code == 0
-    before = {name: (shell.folder / "mine" / name).read_bytes() for name in SUMMARY}
-    ended = shell(*given, "filter=5,6")
+    assert say(*given, "filter=3,4").code == 0
+    before = {name: (shell.folder / "mine" / name).read_bytes() for name in shell.SUMMARY}
+    ended = say(*given, "filter=5,6")
     assert ended.code == 2
     assert ended.err[0] == "mine/0 is not empty. Give another folder."
     assert "mine already holds a run" in ended.err[-1]
-    assert {name: (shell.folder / "mine" / name).read_bytes() for name in SUMMARY} == before
+    assert {name: (shell.folder / "mine" / name).read_bytes() for name in shell.SUMMARY} == before
 
 
-def test_jobs_in_other_folders_than_their_number_are_found(shell: Shell) -> None:
-    ended = shell(
-        "-m", "stage=circuit", "layer=block1", "filter=3,4", "tracker=files",
+def test_jobs_in_other_folders_than_their_number_are_found(shell, say):
+    ended = say("-m", "stage=circuit", "layer=block1", "filter=3,4", "tracker=files",
         "hydra.sweep.subdir='filter ${filter}'",
     )  # fmt: skip
     assert ended.code == 0, ended.err
@@ -177,15 +154,13 @@ def test_jobs_in_other_folders_than_their_number_are_found(shell: Shell) -> None
 # Of made-up folders
 
 
-def test_the_summary_is_in_files_where_wandb_is_out_of_reach(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_summary_is_in_files_where_wandb_is_out_of_reach(shell, tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
     folder = multirun(tmp_path / "sweep", {"seed": [0, 1]})
     assert summarize(read(folder), ONLINE).startswith("W&B did not start: No API key")
-    assert {path.name for path in folder.iterdir()} >= SUMMARY
+    assert {path.name for path in folder.iterdir()} >= shell.SUMMARY
     assert len(table(folder)) == 2
 
 
@@ -199,7 +174,7 @@ def test_a_folder_that_has_a_summary_gets_no_other(tmp_path: Path) -> None:
 # A sweep of W&B
 
 
-def test_wandb_turns_the_sweep_into_commands_that_hydra_takes(shell: Shell) -> None:
+def test_wandb_turns_the_sweep_into_commands_that_hydra_takes(shell):
     from wandb.sdk.launch.sweeps import utils
 
     given: Any = OmegaConf.to_container(OmegaConf.load(ROOT / "conf" / "wandb_sweep.yaml"))
@@ -222,7 +197,7 @@ def test_wandb_turns_the_sweep_into_commands_that_hydra_takes(shell: Shell) -> N
     assert given["metric"]["name"] == f"{shown.stage.name}/activation"
 
 
-def test_an_agent_of_wandb_gets_the_run_it_has_started(shell: Shell, tmp_path: Path) -> None:
+def test_an_agent_of_wandb_gets_the_run_it_has_started(shell, tmp_path):
     parameters = tmp_path / "config.yaml"
     parameters.write_text("wandb_version: 1\nascent.jitter:\n  value: 3\n")
     shell.environment |= {
@@ -241,9 +216,9 @@ def test_an_agent_of_wandb_gets_the_run_it_has_started(shell: Shell, tmp_path: P
 # With the real network
 
 
-@pytest.mark.slow
-def test_four_real_jobs_and_their_summary_are_one_group_in_wandb(shell: Shell) -> None:
-    ended = real(shell, "-m", *CHEAP, "ascent.learning_rate=0.05,0.8",
+@pytest.mark.exhaustive
+def test_four_real_jobs_and_their_summary_are_one_group_in_wandb(shell):
+    ended = shell.real("-m", *CHEAP, "ascent.learning_rate=0.05,0.8",
                  "ascent.total_variation=0,1e-2")  # fmt: skip
     assert ended.code == 0, ended.err
     folder = sweep_folder(shell)
@@ -281,8 +256,8 @@ def test_four_real_jobs_and_their_summary_are_one_group_in_wandb(shell: Shell) -
     or importlib.util.find_spec("hydra_plugins.hydra_optuna_sweeper") is None,
     reason="Optuna is an extra: uv sync --extra optuna",
 )
-def test_optuna_searches_for_the_highest_activation(shell: Shell) -> None:
-    ended = real(shell, "-m", *CHEAP, "tracker=files", "hydra/sweeper=search",
+def test_optuna_searches_for_the_highest_activation(shell):
+    ended = shell.real("-m", *CHEAP, "tracker=files", "hydra/sweeper=search",
                  "hydra.sweeper.n_trials=4", "hydra.sweeper.sampler.seed=1",
                  "ascent.learning_rate=tag(log,interval(0.01,1))")  # fmt: skip
     assert (ended.code, ended.err) == (0, [])
@@ -296,7 +271,7 @@ def test_optuna_searches_for_the_highest_activation(shell: Shell) -> None:
     assert summary(folder)["sweep/best"] == int(best["job"])
 
 
-def test_a_search_without_optuna_says_how_to_install_it(shell: Shell) -> None:
+def test_a_search_without_optuna_says_how_to_install_it(shell):
     if importlib.util.find_spec("optuna"):
         pytest.skip("Optuna is installed")
     ended = shell.real("-m", "stage=maximize", "hydra/sweeper=search")
