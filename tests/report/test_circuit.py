@@ -640,7 +640,7 @@ def section(claims: tuple = CLAIMS, effects: tuple = EFFECTS, text: str = TEXT) 
     registered = Preregistration(hypothesis, "2024-05-01T12:00:00+0000")
     results = decide(claims, effects, 0.05)
     said = arguments(results, Reliability(Unit("top", 3), 17.0, 0.9996, ("low",), np.array([0.3])))
-    return html.render("claims.html", evaluation=Evaluation(registered, results, (), said))
+    return html.render("hypothesis.html", evaluation=Evaluation(registered, results, (), said))
 
 
 def test_the_page_says_what_became_of_each_claim_and_what_would_refute_it():

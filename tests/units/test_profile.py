@@ -112,7 +112,7 @@ def test_the_drawing_is_two_thousand_eight_hundred_pixels_wide(bars):
 
 def section(found: Profile) -> str:
     """Return what the page says of it."""
-    return html.render("character.html", character=found, tuning=tuning_figure(found))
+    return html.render("profile.html", character=found, tuning=tuning_figure(found))
 
 
 def test_the_section_says_every_word_with_its_rule(bars):

@@ -94,7 +94,7 @@ def layer_page(
     layers = ", ".join(dict.fromkeys(unit.layer for unit in units))
     marks = {word: sum(word in unit.marks for unit in units) for word in MARKS}
     return render(
-        "census.html",
+        "filters.html",
         units=[_view(unit, side, len(units), asked) for unit in units],
         subject=units[0].name if len(units) == 1 else f"{len(units)} filters of {layers}",
         count=len(units),
