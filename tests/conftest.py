@@ -57,6 +57,25 @@ def photographs() -> tuple[Path, ...]:
     return dataset.folder(PHOTOGRAPHS)
 
 
+@pytest.fixture(scope="session")
+def curves_of() -> Callable[..., Any]:
+    """Give the curves of a part whose norms fall with the number of the input."""
+    import numpy as np
+
+    from convscope.circuits.effects import measure, orders
+    from convscope.circuits.faithfulness import faithfulness
+    from convscope.stats import bootstrap
+
+    def made(given, count=3, draws=200):
+        weights = bootstrap.draws(given.photographs, 0, draws)
+        found = measure(given, 0.2, weights)
+        ranked = orders(np.arange(given.u.shape[1])[::-1], found, given, count)
+        shown = ranked["l2"][:count]
+        return ranked, faithfulness(given, ranked, shown, found.ablation_top, weights, 0)
+
+    return made
+
+
 # The command line
 
 # A stage that is over at once, with the settings of a real one. Filters 13, 14 and 15 end badly.

@@ -5,18 +5,7 @@ import pytest
 from parts import part, random_part
 from scipy import stats
 
-from convscope.circuits.effects import measure, orders
-from convscope.circuits.faithfulness import faithfulness, minimality, sizes
-from convscope.stats import bootstrap
-
-
-def curves_of(given, count=3, draws=200):
-    """The curves of a part whose norms fall with the number of the input."""
-    weights = bootstrap.draws(given.photographs, 0, draws)
-    found = measure(given, 0.2, weights)
-    ranked = orders(np.arange(given.u.shape[1])[::-1], found, given, count)
-    shown = ranked["l2"][:count]
-    return ranked, faithfulness(given, ranked, shown, found.ablation_top, weights, 0)
+from convscope.circuits.faithfulness import minimality, sizes
 
 
 def test_sizes_are_a_log_grid_with_all_inputs_and_those_shown():
@@ -26,7 +15,7 @@ def test_sizes_are_a_log_grid_with_all_inputs_and_those_shown():
     assert sizes(1, 1).tolist() == [0, 1]
 
 
-def test_every_measure_equals_its_formula():
+def test_every_measure_equals_its_formula(curves_of):
     given = random_part(inputs=23)
     ranked, found = curves_of(given)
     u, z, center = given.u.astype(np.float64), given.sampled, given.center
@@ -56,7 +45,7 @@ def test_every_measure_equals_its_formula():
                 assert curve.auroc[at] == pytest.approx(wins, abs=1e-3)
 
 
-def test_nothing_kept_recovers_nothing_and_everything_all():
+def test_nothing_kept_recovers_nothing_and_everything_all(curves_of):
     _, found = curves_of(random_part())
     for curve in found.curves.values():
         for values in (curve.recovery, curve.r2, curve.necessity):
@@ -66,13 +55,13 @@ def test_nothing_kept_recovers_nothing_and_everything_all():
     assert found.curves["random"].normalized.value == 0
 
 
-def test_no_set_recovers_more_than_the_best_of_its_size():
+def test_no_set_recovers_more_than_the_best_of_its_size(curves_of):
     _, found = curves_of(random_part())
     best = found.curves["best"].recovery
     assert all((curve.recovery <= best + 1e-6).all() for curve in found.curves.values())
 
 
-def test_half_of_a_strong_response_needs_as_many_inputs_as_it_says():
+def test_half_of_a_strong_response_needs_as_many_inputs_as_it_says(curves_of):
     given = part([[0, 0, 0], [0, 0, 0], [0, 0, 0], [1, 4, 5]])
     _, found = curves_of(given, 1)
     assert found.curves["l2"].half.value == 2  # 1 and 4 of 10
@@ -80,7 +69,7 @@ def test_half_of_a_strong_response_needs_as_many_inputs_as_it_says():
     assert found.at == 1 and found.curves["l2"].recovery[1] == pytest.approx(0.1)
 
 
-def test_intervals_hold_the_value_and_shrink_with_more_photographs():
+def test_intervals_hold_the_value_and_shrink_with_more_photographs(curves_of):
     _, few = curves_of(random_part(10))
     _, many = curves_of(random_part(160))
 
@@ -93,7 +82,7 @@ def test_intervals_hold_the_value_and_shrink_with_more_photographs():
     assert width(many) < width(few)
 
 
-def test_the_interval_covers_the_truth_in_about_95_of_100_draws():
+def test_the_interval_covers_the_truth_in_about_95_of_100_draws(curves_of):
     truth = curves_of(random_part(3000, positions=6, inputs=12), draws=2)[1]
     expected = truth.curves["l2"].recovery[truth.at]
     generator = np.random.default_rng(0)
@@ -115,6 +104,6 @@ def test_a_member_that_matters_more_than_all_others_has_the_smallest_p():
     np.testing.assert_allclose(minimality(np.array([0, 2]), loss), [1 / 5, 3 / 5])
 
 
-def test_a_filter_that_never_varies_has_no_recovery_and_raises_nothing():
+def test_a_filter_that_never_varies_has_no_recovery_and_raises_nothing(curves_of):
     _, found = curves_of(part(np.ones((9, 2))), 1)
     assert np.isnan(found.curves["l2"].recovery).all()

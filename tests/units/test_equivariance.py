@@ -7,13 +7,14 @@ from convscope.stats import circular
 from convscope.units import equivariance, stimuli
 from convscope.units.equivariance import copies, relatives
 from convscope.units.tuning import Tuning
-from tests.units.test_tuning import SIDE, gabor, tuned
 
 RING = np.arange(0, 360, 45.0)
 
+SIDE = 21  # of a planted kernel
+
 
 @pytest.fixture(scope="module")
-def ring() -> Tuning:
+def ring(tuned, gabor) -> Tuning:
     """Eight turned arcs, shuffled by a stride, then Gabors and noise."""
     drawn = stimuli.arcs((SIDE, SIDE), np.array([5.0]), RING[np.arange(8) * 3 % 8])
     arcs = [one - one.mean() for one in drawn.images[::2, ..., 0]]

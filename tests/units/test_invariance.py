@@ -6,11 +6,12 @@ import pytest
 from convscope.models.position import probe
 from convscope.units import invariance
 from convscope.units.invariance import MOVES, Move, half, measure, moved
-from tests.units.test_tuning import SIDE, gabor, places, planted
 
 RANDOM = np.random.default_rng(0).random((2, 9, 13, 3), np.float32)
 SQUARE = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
 LUMA = np.array([0.299, 0.587, 0.114])
+
+SIDE = 21  # of a planted kernel
 
 
 def test_what_stays_in_place_is_not_resampled():
@@ -63,8 +64,8 @@ def exemplars(kernel: np.ndarray, count: int = 6) -> np.ndarray:
     return np.clip(0.5 + shape[..., None] + noise, 0, 1).astype(np.float32)
 
 
-def test_a_disk_is_rotation_invariant_and_a_gabor_is_not():
-    right, up = places()
+def test_a_disk_is_rotation_invariant_and_a_gabor_is_not(places, gabor, planted):
+    right, up = places
     disk = np.exp(-(right**2 + up**2) / 18) - 0.24 * np.exp(-(right**2 + up**2) / 72)
     kernels = [disk, gabor(0, 0.15), gabor(60, 0.2), gabor(90, 0.2)]
     found = probe(planted(kernels), "planted")
@@ -87,7 +88,7 @@ def test_a_disk_is_rotation_invariant_and_a_gabor_is_not():
     assert bars.percentiles == {} and bars.count == 6
 
 
-def test_a_unit_that_its_exemplars_do_not_excite_has_no_invariance():
+def test_a_unit_that_its_exemplars_do_not_excite_has_no_invariance(planted, gabor):
     found = probe(planted([gabor(0, 0.15)], bias=-1000.0), "planted")
     assert measure(found.respond, 0, exemplars(gabor(0, 0.15)), 0, {}) is None
 

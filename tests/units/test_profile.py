@@ -15,9 +15,10 @@ from convscope.report.figures.tuning import tuning_figure
 from convscope.unit import Unit
 from convscope.units import profile, properties, stimuli
 from convscope.units.profile import Profile
-from tests.units.test_tuning import SIDE, gabor, planted
 
 RING = np.arange(0, 360, 45.0)
+
+SIDE = 21  # of a planted kernel
 
 
 def shown(kernel: np.ndarray, count: int, seed: int = 1) -> np.ndarray:
@@ -32,7 +33,7 @@ def study(network: Network, filter: int, exemplars: Exemplars, seed: int = 0) ->
 
 
 @pytest.fixture(scope="module")
-def bars() -> Profile:
+def bars(gabor, planted) -> Profile:
     """A Gabor among a ring of arcs."""
     drawn = stimuli.arcs((SIDE, SIDE), np.array([5.0]), RING).images[::2, ..., 0]
     kernels = [gabor(30, 0.17), *(one - one.mean() for one in drawn)]
@@ -59,7 +60,7 @@ def test_a_gabor_is_called_what_it_is(bars):
     assert bars.half_contrast > 0.4
 
 
-def test_an_arc_of_a_ring_is_a_curve_detector_with_a_family():
+def test_an_arc_of_a_ring_is_a_curve_detector_with_a_family(planted):
     drawn = stimuli.arcs((SIDE, SIDE), np.array([5.0]), RING).images[::2, ..., 0]
     kernels = [one - one.mean() for one in drawn]
     found = study(planted(kernels, bias=-2.0), 2, Exemplars(shown(kernels[2], 4)))
@@ -79,7 +80,7 @@ def test_every_trait_has_its_rule_and_numbers(bars):
     assert all(0 <= share <= 100 for share in shares)
 
 
-def test_without_exemplars_only_drawn_stimuli_speak():
+def test_without_exemplars_only_drawn_stimuli_speak(planted, gabor):
     found = study(
         planted([gabor(30, 0.17), gabor(90, 0.1)]), 0, Exemplars(np.empty((0, SIDE, SIDE, 3)))
     )
@@ -89,7 +90,7 @@ def test_without_exemplars_only_drawn_stimuli_speak():
     assert tuning_figure(found).shape == (1500, 2800, 3)
 
 
-def test_the_same_seed_gives_the_same_profile():
+def test_the_same_seed_gives_the_same_profile(planted, gabor):
     network = planted([gabor(30, 0.17), gabor(90, 0.1)])
     exemplars = Exemplars(shown(gabor(30, 0.17), 14))
     assert study(network, 0, exemplars).properties == (study(network, 0, exemplars).properties)

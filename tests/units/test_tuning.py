@@ -4,9 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.models.network import Network, build
 from convscope.models.position import probe
-from convscope.models.zoo.checkpoints import Provenance
 from convscope.stats import circular
 from convscope.units import stimuli, tuning
 from convscope.units.tuning import measure
@@ -18,41 +16,10 @@ ANGLES = np.array([3.0, 22.5, 41.0, 77.0, 90.0, 128.0, 171.0])
 PACES = np.array([0.08, 0.11, 0.15, 0.2, 0.25, 0.3, 0.12])
 
 
-def places() -> tuple[np.ndarray, np.ndarray]:
-    """Return how far each tap lies to the right and above the middle."""
-    across = np.arange(SIDE) - SIDE // 2
-    return across[None, :] + 0.0 * across[:, None], -across[:, None] + 0.0 * across[None, :]
-
-
-def gabor(orientation: float, pace: float, phase: float = 0.0) -> np.ndarray:
-    """Return a kernel tuned to bars of this orientation."""
-    right, up = places()
-    normal = np.radians(orientation + 90)
-    wave = np.cos(2 * np.pi * pace * (right * np.cos(normal) + up * np.sin(normal)) + phase)
-    kernel = wave * np.exp(-(right**2 + up**2) / (2 * 5.0**2))
-    return kernel - kernel.mean()
-
-
-def planted(kernels: list[np.ndarray], bias: float = 0.0) -> Network:
-    """Return a network of one convolution with these kernels, `(21, 21)` grey or with colours."""
-    image = keras.Input((None, None, 3))
-    layer = L.Conv2D(len(kernels), SIDE, activation="relu", padding="same", name="planted")
-    model = keras.Model(image, layer(image))
-    coloured = [k if k.ndim == 3 else np.stack([k] * 3, axis=-1) / 3 for k in kernels]
-    layer.set_weights([np.stack(coloured, axis=-1), np.full(len(kernels), bias)])
-    return build("planted", model, "none", Provenance("", ""))
-
-
-def tuned(kernels: list[np.ndarray], bias: float = 0.0) -> tuning.Tuning:
-    found = probe(planted(kernels, bias), "planted")
-    assert found.size == (SIDE, SIDE)
-    return measure(found.respond, found.size)
-
-
 @pytest.fixture(scope="module")
-def bank() -> tuning.Tuning:
+def bank(places, tuned, gabor) -> tuning.Tuning:
     """Gabors, and a disk as the last."""
-    right, up = places()
+    right, up = places
     disk = np.exp(-(right**2 + up**2) / 18) - 0.24 * np.exp(-(right**2 + up**2) / 72)
     gabors = [
         gabor(angle, pace, at) for at, (angle, pace) in enumerate(zip(ANGLES, PACES, strict=True))
@@ -80,10 +47,10 @@ def test_a_disk_is_tuned_to_no_orientation(bank):
     assert bank.measures["suppression"][-1] > 0.2
 
 
-def test_gratings_are_answered_as_the_kernels_spectrum_says():
+def test_gratings_are_answered_as_the_kernels_spectrum_says(gabor, places, planted):
     kernel = gabor(30, 0.17, 0.4)
     found = probe(planted([kernel, -kernel]), "planted")
-    right, up = places()
+    right, up = places
     phases = np.arange(0, 360, 45.0)
     for orientation, pace in ((30, 0.17), (75, 0.1), (120, 0.31)):
         shown = stimuli.gratings(
@@ -102,13 +69,13 @@ def test_a_rectified_linear_filter_is_modulated_as_half_a_wave(bank):
     np.testing.assert_allclose(bank.measures["modulation"][:-1], np.pi / 2, atol=0.15)
 
 
-def test_an_odd_gabor_knows_the_side_of_an_edge_that_is_bright():
+def test_an_odd_gabor_knows_the_side_of_an_edge_that_is_bright(tuned, gabor):
     found = tuned([gabor(90, 0.06, -np.pi / 2), gabor(90, 0.06, np.pi / 2)])
     assert circular.apart(found.measures["edge"], [180, 0]).max() < 1
     assert (found.measures["polarity"] > 0.5).all()
 
 
-def test_a_linear_filter_has_half_its_response_at_half_the_contrast():
+def test_a_linear_filter_has_half_its_response_at_half_the_contrast(planted, gabor):
     found = probe(planted([gabor(30, 0.17), -np.ones((SIDE, SIDE)) * 0]), "planted")
     known = measure(found.respond, found.size)
     levels, answers, half = tuning.contrast(found.respond, known, 0)
@@ -118,8 +85,8 @@ def test_a_linear_filter_has_half_its_response_at_half_the_contrast():
     assert np.isnan(known.measures["osi"][1]) and known.percentile("osi", 1) is None
 
 
-def test_planted_hues_are_recovered():
-    right, up = places()
+def test_planted_hues_are_recovered(places, tuned):
+    right, up = places
     bump = np.exp(-(right**2 + up**2) / 18)[..., None]
     kernels = [bump * (stimuli.rgb(np.array([hue]))[0] - 0.5) for hue in (20, 100, 250)]
     found = tuned([*kernels, bump * LUMA])
@@ -129,7 +96,7 @@ def test_planted_hues_are_recovered():
     assert found.percentile("colour", 3) == 0
 
 
-def test_planted_arcs_recover_their_angle_and_have_no_echo():
+def test_planted_arcs_recover_their_angle_and_have_no_echo(tuned):
     angles = np.array([0.0, 40.0, 135.0, 222.0])
     drawn = stimuli.arcs((SIDE, SIDE), np.array([4.0]), angles).images[::2, ..., 0] - 0.5
     straight = stimuli.lines((SIDE, SIDE), np.array([40.0])).images[::2, ..., 0] - 0.5

@@ -15,7 +15,6 @@ from convscope.report.figures.charts import (
     faithfulness_chart,
     faithfulness_picture,
 )
-from tests.circuits.test_faithfulness import curves_of
 
 
 def drawn(values: np.ndarray, scores: np.ndarray, **given: object) -> Distribution:
@@ -127,7 +126,7 @@ def test_the_picture_is_as_large_as_the_drawing_and_marks_the_optimum(optimum):
 
 
 @pytest.mark.parametrize("inputs", [1, 3, 40, 700])
-def test_every_corner_lies_inside_its_panel(inputs):
+def test_every_corner_lies_inside_its_panel(inputs, curves_of):
     _, found = curves_of(random_part(inputs=inputs), min(10, inputs), 20)
     drawn = faithfulness_chart(found)
     assert [name for name, _ in drawn.names] == ["l2", "top_shift", "greedy", "best", "random"]
@@ -141,7 +140,7 @@ def test_every_corner_lies_inside_its_panel(inputs):
         assert [label for _, label in panel.down if label in ("0 %", "100 %")]
 
 
-def test_a_line_stands_where_its_values_say():
+def test_a_line_stands_where_its_values_say(curves_of):
     _, found = curves_of(part([[0, 0, 0], [0, 0, 0], [0, 0, 0], [1, 4, 5]]), 1)
     panel = faithfulness_chart(found).panels[0]
     (line,) = [points for name, points in panel.lines if name == "l2"]
@@ -151,20 +150,20 @@ def test_a_line_stands_where_its_values_say():
     assert panel.mark == line[1][0]
 
 
-def test_the_ranking_shown_is_drawn_whatever_it_is():
+def test_the_ranking_shown_is_drawn_whatever_it_is(curves_of):
     _, found = curves_of(random_part(), 10, 20)
     drawn = faithfulness_chart(found, "covariance")
     assert drawn.names[-1] == ("covariance", "covariance")
     assert [name for name, _ in drawn.panels[0].areas] == ["random", "covariance"]
 
 
-def test_the_picture_is_8_bit_colour_and_repeats_itself():
+def test_the_picture_is_8_bit_colour_and_repeats_itself(curves_of):
     _, found = curves_of(random_part(), 10, 20)
     picture = faithfulness_picture("b:1", found)
     assert picture.dtype == np.uint8 and picture.shape[-1] == 3 and picture.std() > 0
     assert np.array_equal(picture, faithfulness_picture("b:1", found))
 
 
-def test_a_filter_that_never_varies_is_drawn_without_lines():
+def test_a_filter_that_never_varies_is_drawn_without_lines(curves_of):
     _, found = curves_of(part(np.ones((9, 2))), 1)
     assert faithfulness_picture("b:1", found).shape[-1] == 3
