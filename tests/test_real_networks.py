@@ -371,6 +371,7 @@ RESNETS = {
 ENDS = {"MobileNet": ("conv_pw_13", 315, 32), "InceptionResNetV2": ("conv_7b", 3039, 32)}
 
 
+@pytest.mark.exhaustive
 def test_the_fields_of_inception_v3_are_the_published_ones():
     network = application("InceptionV3", "random")
     for name, published in INCEPTION.items():
@@ -471,10 +472,10 @@ def test_every_stage_runs_to_its_end(name, tmp_path):
         (tmp_path / "images").mkdir(exist_ok=True)
         Image.fromarray(noise).save(tmp_path / "images" / f"{number}.png")
     model = ("model=application", f"model.name={name}", "model.weights=random")
-    shown = ("images=folder", f"images.root={tmp_path / 'images'}", "images.size=96")
+    shown = ("images=folder", f"images.root={tmp_path / 'images'}", "images.size=64")
     climb = (
         "ascent.steps=2", "ascent.chunk=2", "ascent.attempts=1", "ascent.precision=float32",
-        "ascent.size=80",
+        "ascent.size=64",
     )  # fmt: skip
     unit = (f"layer={ASKED[name]}", "filter=3")
     few = ("stage.inputs=2", "stage.crops=1", "stage.character=false")

@@ -606,7 +606,7 @@ def test_the_rows_come_in_another_order_in_a_browser(tmp_path):
 
 
 @needs_browser
-@pytest.mark.parametrize("measure", [dict, measured])
+@pytest.mark.parametrize("measure", [pytest.param(dict, marks=pytest.mark.exhaustive), measured])
 def test_nothing_runs_over_the_edge_of_a_narrow_page(tmp_path, measure):
     given = measure(parts(24, side=24))
     given["facts"]["weights"] = "sha256:" + "4f5d7e2a" * 8

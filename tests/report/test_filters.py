@@ -44,6 +44,7 @@ def test_the_page_asks_for_nothing(count):
     assert policy["content"].startswith("default-src 'none'; img-src data:; style-src")
 
 
+@pytest.mark.exhaustive
 def test_a_page_of_a_whole_layer_stays_modest():
     crops = tuple(texture(seed, 100, 100) for seed in range(9))
     words = tuple(f"group of classes number {count}" for count in range(12))
@@ -333,7 +334,10 @@ def test_a_link_to_a_filter_opens_it(tmp_path):
 
 
 @needs_browser
-@pytest.mark.parametrize("kind", ["layer", "large", "one"])
+@pytest.mark.parametrize(
+    "kind",
+    ["layer", *(pytest.param(kind, marks=pytest.mark.exhaustive) for kind in ("large", "one"))],
+)
 def test_nothing_runs_over_the_edge_of_a_narrow_page(kind, tmp_path):
     long = "an_uncommonly_long_name_of_a_group_of_classes_without_a_space"
     names = {"best": long, "avoids": long, "words": (long, "dog"), "labels": (long,) * 9}

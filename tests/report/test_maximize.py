@@ -396,7 +396,16 @@ def test_files_beside_the_page_are_shown_in_full_and_as_ascent(tmp_path):
 
 
 @needs_browser
-@pytest.mark.parametrize("kind", ["gallery", "pairs", "large", "one", "samples", "both"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "gallery",
+        *(
+            pytest.param(kind, marks=pytest.mark.exhaustive)
+            for kind in ("pairs", "large", "one", "samples", "both")
+        ),
+    ],
+)
 def test_nothing_runs_over_the_edge_of_a_narrow_page(kind, tmp_path):
     long = {"name": "conv4_block23_concat:1023", "file": "images/conv4_block23_concat-1023-0.png"}
     made = {

@@ -569,7 +569,16 @@ def test_both_tables_sort_and_filter_by_themselves(tmp_path):
 
 
 @needs_browser
-@pytest.mark.parametrize("kind", ["usual", "unlabelled", "long", "large", "one"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "usual",
+        *(
+            pytest.param(kind, marks=pytest.mark.exhaustive)
+            for kind in ("unlabelled", "long", "large", "one")
+        ),
+    ],
+)
 def test_nothing_runs_over_the_edge_of_a_narrow_page(kind, tmp_path):
     long = "a class with a remarkably long name, " * 4 + "x" * 120
     strip = example(1, label=long, image=long + ".png", size=(9, 4000), box=(0, 0, 9, 30),

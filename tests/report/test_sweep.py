@@ -263,7 +263,16 @@ def test_pictures_move_to_the_cells_of_their_values(sweep: Sweep, tmp_path: Path
 
 
 @needs_browser
-@pytest.mark.parametrize("values", [RATES, LONG, {"filter": list(range(13))}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        RATES,
+        *(
+            pytest.param(values, marks=pytest.mark.exhaustive)
+            for values in (LONG, {"filter": list(range(13))})
+        ),
+    ],
+)
 def test_nothing_runs_over_the_edge_of_a_wide_or_a_narrow_window(
     values: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -55,10 +55,10 @@ def known(monkeypatch):
     registry._loaded.cache_clear()
 
 
-def command(home, *words, **more):
+def command(home, *words):
     return subprocess.run(
         [sys.executable, PROGRAM, *words], cwd=home, env=environment(home), capture_output=True,
-        text=True, **more,
+        text=True,
     )  # fmt: skip
 
 
@@ -160,17 +160,18 @@ def test_the_kept_config_says_which_photographs_were_meant(whole, pictures):
     assert f"name: folder\n  root: {pictures}" in kept
 
 
-def test_a_network_without_classifier_is_refused_before_anything_is_made(tmp_path):
-    done = command(tmp_path, "stage=classify", "model=vgg16")
-    assert done.returncode == 2
-    assert done.stderr == (
+def test_a_network_without_classifier_is_refused_before_anything_is_made(shell, say):
+    ended = say("stage=classify", "model=vgg16")
+    assert ended.code == 2
+    assert ended.line == (
         "vgg16 with these weights has no classifier to name what it sees: it ends in block5_conv3."
         " Take model=efficientnet_lite0, or model=application model.name=VGG16 with Keras' own"
-        " weights.\n"
+        " weights."
     )
-    assert not (tmp_path / "outputs").exists()
+    assert shell.files() == []
 
 
+@pytest.mark.exhaustive
 def test_each_job_of_a_multirun_has_the_model_that_it_names_or_the_default(tmp_path, pictures):
     words = ("stage=classify", "tracker=files", f"images.root={pictures / 'loose.png'}")
     done = command(tmp_path, "-m", *words, "model=vgg16,efficientnet_lite0")
@@ -187,10 +188,10 @@ def test_each_job_of_a_multirun_has_the_model_that_it_names_or_the_default(tmp_p
 
 
 @pytest.mark.parametrize("word", ["layer=block4_conv3", "filter=17", "seed=1", "ascent=maco"])
-def test_what_is_about_a_filter_is_refused(tmp_path, word):
-    done = command(tmp_path, "stage=classify", word)
-    assert done.returncode == 2
-    assert done.stderr == f"{word} has no effect on stage=classify. Leave it out.\n"
+def test_what_is_about_a_filter_is_refused(say, word):
+    ended = say("stage=classify", word)
+    assert ended.code == 2
+    assert ended.line == f"{word} has no effect on stage=classify. Leave it out."
 
 
 @pytest.mark.parametrize(

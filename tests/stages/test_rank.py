@@ -441,11 +441,8 @@ def test_a_sentence_of_no_known_encoding_is_refused(tmp_path):
         replace(stage, hypothesis="caf\udce9")
 
 
-def test_a_setting_of_another_stage_is_refused(tmp_path):
-    done = subprocess.run(
-        command("layer=block2_conv2", "filter=3", "ascent.steps=5"),
-        cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr == "ascent.steps=5 has no effect on stage=rank. Leave it out.\n"
-    assert not list(tmp_path.iterdir())
+def test_a_setting_of_another_stage_is_refused(shell, say):
+    ended = say("stage=rank", "layer=block2_conv2", "filter=3", "ascent.steps=5")
+    assert ended.code == 2
+    assert ended.line == "ascent.steps=5 has no effect on stage=rank. Leave it out."
+    assert shell.files() == []

@@ -129,6 +129,7 @@ def test_the_logits_are_the_references(efficientnet_lite0, photographs, pixels):
         np.testing.assert_allclose(values[:: 1000 // len(expected)], expected, atol=1e-3)
 
 
+@pytest.mark.exhaustive
 def test_the_hits_are_the_references_on_the_views_that_center_makes(
     efficientnet_lite0, photographs, pixels
 ):

@@ -119,6 +119,7 @@ def test_one_image_is_shown_at_a_size_to_look_at(side):
     assert 176 <= optima_sheet([card(image=noise(side, side))]).shape[1] - 32 <= 512
 
 
+@pytest.mark.exhaustive
 def test_a_sheet_of_a_whole_layer_stays_modest():
     made = [card(number, image=noise(8, 8, number)) for number in range(512)]
     height, width = optima_sheet(made).shape[:2]
