@@ -251,6 +251,29 @@ AscentSettings = FourierAscent | PixelAscent | MacoAscent
 
 
 @dataclass(frozen=True)
+class InputSettings:
+    """How the inputs of a unit are measured and which are shown.
+
+    Attributes:
+        by: the ranking that the inputs shown are the first of.
+        inputs: how many are shown.
+        positions: of each photograph at which contributions are kept.
+        mixed: |sign index| below this is neither excitatory nor inhibitory.
+        negligible: L2 below this share of the largest is negligible.
+        depth: 1 for inputs alone; 2 or 3 follow paths back so far.
+        branches: paths that are kept into each filter.
+    """
+
+    by: Literal["l2", "top_shift", "covariance", "ablation", "greedy"]
+    inputs: Count
+    positions: Count
+    mixed: Share
+    negligible: Share
+    depth: Annotated[int, Range(ge=1, le=3)]
+    branches: Count
+
+
+@dataclass(frozen=True)
 class FilesTracker:
     """Results are files alone."""
 

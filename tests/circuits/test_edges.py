@@ -18,17 +18,17 @@ from scipy.signal import correlate2d
 
 from convscope.circuits import edges, weights
 from convscope.circuits import effects as effectss
-from convscope.circuits.attribution import Sample
+from convscope.circuits.attribution import Inputs, Sample, read_by
 from convscope.circuits.edges import Circuit
 from convscope.circuits.effects import Effects
 from convscope.data import dataset, photograph
-from convscope.models.linear import Linear, linear
+from convscope.models.linear import Linear
 from convscope.models.network import inputs_of, tap
 from convscope.models.receptive_field import Inside
 from convscope.models.zoo import packaged
-from convscope.settings import FolderImages
+from convscope.settings import FolderImages, InputSettings
 from convscope.stages import circuit as stage
-from convscope.stages.circuit import CircuitSettings, Settings, measure
+from convscope.stages.circuit import CircuitSettings, Settings
 from convscope.tracking.tracker import Tracker
 from convscope.unit import IMAGE, Unit
 
@@ -253,7 +253,9 @@ def settings_for(folder, layer, filter, size=48, canvas="auto"):
         layer=layer,
         filter=filter,
         seed=0,
-        stage=CircuitSettings("circuit", "channel", None, False, "l2", 3, 1, 64, 0.2, 0.05, 1, 5),
+        stage=CircuitSettings(
+            "l2", 3, 64, 0.2, 0.05, 1, 5, "circuit", "channel", None, False, crops=1
+        ),
         model=asked.model("vgg16"),
         images=FolderImages("folder", size, "crop", 2, str(folder), None),
         ascent=ascent(size=canvas, steps=1, precision="float32", chunk=1, attempts=1),
@@ -274,12 +276,8 @@ def photographs_in(folder):
 def test_the_mean_of_the_stage_is_that_of_the_photographs_it_could_read(vgg16, tmp_path, layer):
     photographs_in(tmp_path)
     filter = 11
-    sources = inputs_of(vgg16, layer)
-    tracker = Tracker(tmp_path)
-    settings = settings_for(tmp_path, layer, filter)
-    recording, sample = stage.see(
-        settings, vgg16, sources, linear(vgg16.find(layer), filter), tracker
-    )
+    settings, inputs = settings_for(tmp_path, layer, filter), read_by(vgg16, Unit(layer, filter))
+    recording, sample = stage.see(vgg16, inputs, settings, Tracker(tmp_path))
     kernel, bias = vgg16.model.get_layer(layer).get_weights()
     found = sample.confirmation.center
     assert not sample.apart and sample.error < 1e-5
@@ -318,10 +316,7 @@ def test_photographs_that_turn_out_unreadable_are_refused(vgg16, tmp_path):
     (tmp_path / "broken.jpg").write_text("no image")
     settings = settings_for(tmp_path, "block1_conv1", 3)
     with pytest.raises(ValueError, match=r"^None of the photographs could be read\.$"):
-        stage.see(
-            settings, vgg16, inputs_of(vgg16, "block1_conv1"),
-            linear(vgg16.find("block1_conv1"), 3), Tracker(tmp_path),
-        )  # fmt: skip
+        stage.see(vgg16, read_by(vgg16, settings.unit), settings, Tracker(tmp_path))
 
 
 @pytest.mark.slow
@@ -423,11 +418,9 @@ def findings(given, apart=True, by="l2", inputs=10):
         observation=SimpleNamespace(lowest=np.zeros(count)),
         paths=[Path(f"{number}.png") for number in places],
     )
-    settings = SimpleNamespace(
-        unit=Unit("b", 1), seed=0,
-        stage=SimpleNamespace(mixed=0.2, negligible=0.05, inputs=inputs, by=by),
-    )  # fmt: skip
-    return measure(settings, [Unit("a", n) for n in range(count)], found, recording, sample)
+    settings = InputSettings(by, inputs, 64, 0.2, 0.05, 1, 5)
+    sources = tuple(Unit("a", n) for n in range(count))
+    return edges.analyze(Inputs(Unit("b", 1), found, sources), recording, sample, settings, 0)
 
 
 FOUND = findings(random_part(), False)

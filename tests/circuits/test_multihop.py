@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.activations.recorder import fill
-from convscope.circuits.attribution import Sampler
-from convscope.circuits.multihop import CircuitPath, PathSettings, analyze, kept_of
-from convscope.models.linear import linear
-from convscope.models.network import build, inputs_of
+from convscope.circuits import edges
+from convscope.circuits.attribution import observe, read_by
+from convscope.circuits.multihop import CircuitPath, analyze, kept_of
+from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
-from convscope.settings import FolderImages
-from convscope.stages.circuit import measure
+from convscope.settings import FolderImages, InputSettings
 from convscope.unit import Unit
 
 L = keras.layers
@@ -46,24 +44,15 @@ def found(tmp_path_factory):
         noise = np.random.default_rng(number).integers(0, 255, (6, 6, 3), np.uint8)
         Image.fromarray(noise).resize((SIZE, SIZE)).save(folder / f"{number}.png")
     made, files = network(), sorted(folder.iterdir())
-    one = linear(made.find("end"), 1)
-    sampler = None
-    for recording in fill(made, ["end", "second"], files, SIZE, 7):
-        size = recording.latest.maps.shape[1:3]
-        if sampler is None:
-            inside = recording.fields["end"].inside(size, (SIZE, SIZE))
-            sampler = Sampler(one, 1, 8, len(files), 0, inside, size)
-        sampler.add(recording.latest, recording.halves[-len(recording.latest.maps) :].tolist())
-    settings = SimpleNamespace(
-        unit=ROOT, seed=0, stage=SimpleNamespace(mixed=0.2, negligible=0.05, inputs=2, by="l2")
+    inputs, images = read_by(made, ROOT), FolderImages("folder", SIZE, "crop", 7, str(folder), None)
+    recording, sample = observe(made, inputs, files, images, 8, 0)
+    findings = edges.analyze(
+        inputs, recording, sample, InputSettings("l2", 2, 8, 0.2, 0.05, 1, 2), 0
     )
-    sample = sampler.sample()
-    findings = measure(settings, inputs_of(made, "end"), one, recording, sample)
 
     def at(depth, branches=2):
-        images = FolderImages("folder", SIZE, "crop", 7, str(folder), None)
-        how = PathSettings(depth, branches, 0.2, 0.05, 0)
-        return analyze(made, findings, recording.paths, images, how)
+        how = InputSettings("l2", 2, 8, 0.2, 0.05, depth, branches)
+        return analyze(made, findings, recording.paths, images, how, 0)
 
     return SimpleNamespace(at=at, findings=findings, sample=sample, network=made)
 

@@ -3,7 +3,6 @@
 import re
 from dataclasses import fields, replace
 from html import unescape
-from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -13,7 +12,8 @@ from browser import browse, decoded, fits, needs_browser, overflow, tags
 from PIL import Image
 
 from convscope.activations.recorder import fill
-from convscope.circuits.attribution import LEAST, Sampler
+from convscope.circuits.attribution import LEAST, Sampler, read_by
+from convscope.circuits.edges import analyze
 from convscope.circuits.effects import SilencingInput
 from convscope.circuits.multihop import CircuitPath, PathAnalysis
 from convscope.circuits.weights import Downstream, DownstreamFilter
@@ -28,8 +28,7 @@ from convscope.hypothesis.evaluation import Evaluation, arguments
 from convscope.hypothesis.measurements import Measurements
 from convscope.hypothesis.preregistration import HypothesisSettings, Preregistration
 from convscope.hypothesis.testing import Effect, decide
-from convscope.models.linear import linear
-from convscope.models.network import Network, inputs_of
+from convscope.models.network import Network
 from convscope.models.receptive_field import Inside
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.ascent import Goal, Optimum
@@ -38,7 +37,7 @@ from convscope.report import html
 from convscope.report.circuit import Report, circuit_page
 from convscope.report.figures.canvas import kernel_colours
 from convscope.report.figures.explorer import InputRow, UnitPictures
-from convscope.stages.circuit import measure
+from convscope.settings import InputSettings
 from convscope.text import number
 from convscope.unit import IMAGE, Unit
 
@@ -69,14 +68,12 @@ def report(tmp_path_factory):
         noise = np.random.default_rng(at).integers(0, 255, (20, 31, 3), np.uint8)
         Image.fromarray(noise).save(folder / f"{at}.png")
     *_, recording = fill(network, ["b", "a"], sorted(folder.iterdir()), 16, 2)
-    found = linear(second, 1)
-    sampler = Sampler(found, 1, 8, 3, 0, Inside(range(1, 15), range(1, 14)), (16, 16))
+    inputs = read_by(network, ROOT)
+    sampler = Sampler(inputs.linear, 1, 8, 3, 0, Inside(range(1, 15), range(1, 14)), (16, 16))
     for seen in fill(network, ["b", "a"], sorted(folder.iterdir()), 16, 2):
         sampler.add(seen.latest, [True] * len(seen.latest.maps))
-    settings = SimpleNamespace(
-        unit=ROOT, seed=0, stage=SimpleNamespace(mixed=0.2, negligible=0.05, inputs=2, by="l2")
-    )
-    findings = measure(settings, inputs_of(network, "b"), found, recording, sampler.sample())
+    settings = InputSettings("l2", 2, 8, 0.2, 0.05, 1, 5)
+    findings = analyze(inputs, recording, sampler.sample(), settings, 0)
     circuit = findings.circuit
     picture = np.zeros((8, 8, 3), np.uint8)
     units = [ROOT, *(edge.source for edge in circuit.edges)]

@@ -6,14 +6,18 @@ u_c(p) = sum_k W[k, c] a_c(p + k), and z(p) = b + sum_c u_c(p) holds without a r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from convscope.activations.recorder import LayerBatch
-from convscope.models.linear import Linear
+from convscope.activations.recorder import LayerBatch, Recording, fill
+from convscope.models.linear import Linear, linear
+from convscope.models.network import Network, inputs_of
 from convscope.models.receptive_field import Inside
+from convscope.settings import ImageSettings
+from convscope.unit import IMAGE, Unit
 
 
 def contributions(
@@ -317,3 +321,78 @@ def _top(z: np.ndarray, share: float) -> float:
     flat = z.ravel()
     at = min(int((1 - share) * len(flat)), len(flat) - 1)
     return float(np.partition(flat, at)[at])
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a unit is a weighted sum of.
+
+    Attributes:
+        unit: the unit.
+        linear: its kernel over its C inputs, and its bias.
+        sources: the unit behind each of them.
+    """
+
+    unit: Unit
+    linear: Linear
+    sources: tuple[Unit, ...]
+
+    @property
+    def layers(self) -> list[str]:
+        """The layer of the unit, and those that its inputs come from."""
+        every = [self.unit.layer, *(source.layer for source in self.sources)]
+        return [layer for layer in dict.fromkeys(every) if layer != IMAGE]
+
+
+def read_by(network: Network, unit: Unit) -> Inputs:
+    """Return what a unit is a weighted sum of.
+
+    Raises:
+        ValueError: its layer is no weighted sum of what goes in.
+    """
+    found, every = linear(network.find(unit.layer), unit.filter), inputs_of(network, unit.layer)
+    return Inputs(unit, found, tuple(every[channel] for channel in found.channels))
+
+
+def observe(
+    network: Network,
+    inputs: Inputs,
+    paths: Sequence[Path],
+    shown: ImageSettings,
+    positions: int,
+    seed: int,
+    update: Callable[[int], None] = lambda done: None,
+) -> tuple[Recording, Sample]:
+    """Return what photographs do to a unit, and what it gets from its inputs on them.
+
+    Args:
+        network: the network, in float32.
+        inputs: the unit with its inputs.
+        paths: the photographs' files.
+        shown: how they are shown, and how many at a time.
+        positions: of each photograph at which contributions are kept.
+        seed: of the positions.
+        update: is told after each batch how many photographs have been shown.
+
+    Raises:
+        ValueError: none of the photographs can be read.
+    """
+    layer, filter, side, sampler = inputs.unit.layer, inputs.unit.filter, shown.side, None
+    for recording in fill(network, inputs.layers, paths, side, shown.batch, shown.fit):
+        update(len(recording.paths) + len(recording.skipped))
+        if recording.latest is None:
+            continue
+        if sampler is None:
+            size = (recording.latest.maps.shape[1], recording.latest.maps.shape[2])
+            inside = recording.fields[layer].inside(size, (side, side))
+            sampler = Sampler(inputs.linear, filter, positions, len(paths), seed, inside, size)
+        sampler.add(recording.latest, recording.halves[-len(recording.latest.maps) :].tolist())
+    if sampler is None:
+        raise ValueError("None of the photographs could be read.")
+    for start in range(0, len(missing := sampler.missing()), shown.batch):
+        part = missing[start : start + shown.batch]
+        files = [recording.paths[number] for number in part]
+        *_, seen = fill(network, [layer], files, side, len(files), shown.fit)
+        if seen.latest is not None and len(seen.paths) == len(part):
+            sampler.again(seen.latest, part)
+    return recording, sampler.sample()

@@ -11,11 +11,14 @@ from typing import Any
 import numpy as np
 
 from convscope import text
-from convscope.circuits import effects
-from convscope.circuits.attribution import Sample
+from convscope.activations.recorder import Recording
+from convscope.circuits import effects, weights
+from convscope.circuits.attribution import Inputs, Sample
 from convscope.circuits.effects import BEST, L2, RANDOM, Agreement, Effects, SilencingInput
-from convscope.circuits.faithfulness import MEASURES, Curve, Faithfulness
+from convscope.circuits.faithfulness import MEASURES, Curve, Faithfulness, faithfulness
 from convscope.circuits.weights import Kernels, pattern
+from convscope.settings import InputSettings
+from convscope.stats import bootstrap
 from convscope.text import share
 from convscope.unit import Unit
 
@@ -260,7 +263,12 @@ class CircuitAnalysis:
                 other = one.other if one.one == L2 else one.one
                 found[f"kendall_l2_{other}"] = one.kendall
                 found[f"jaccard_l2_{other}"] = one.jaccard
+        labels = [edge.label for edge in self.circuit.edges]
+        found |= {word: labels.count(word) for word in weights.LABELS}
         return plain(found | {
+            "bias": self.circuit.bias,
+            "inputs": len(self.circuit.sources),
+            "share_shown": sum(edge.share for edge in self.circuit.edges),
             "threshold": sample.discovery.threshold,
             "apart": sample.apart,
             "discovery": sample.discovery.photographs,
@@ -300,6 +308,50 @@ class CircuitAnalysis:
         """Return the photographs that an input silences, at how many positions; or (None, 0)."""
         pairs = zip(one.photographs, one.positions, strict=True)
         return [(text.spelled(self.paths[at]), count) for at, count in pairs] or [(None, 0)]
+
+
+def analyze(
+    inputs: Inputs, recording: Recording, sample: Sample, settings: InputSettings, seed: int
+) -> CircuitAnalysis:
+    """Return what each input of a unit does, which matter most, and how much of it they explain.
+
+    Args:
+        inputs: the unit with its inputs.
+        recording: what the photographs did.
+        sample: what the unit got from its inputs on them.
+        settings: how the inputs are ranked and labelled, and how many become edges.
+        seed: of the draws of photographs.
+    """
+    kernel, channels = inputs.linear.kernel, inputs.linear.channels
+    first, rest = sample.discovery, sample.confirmation
+    table = weights.measure(kernel, settings.mixed, settings.negligible)
+    drawn = bootstrap.draws(rest.photographs, seed)
+    known = reported = effects.measure(rest, settings.mixed, drawn)
+    if sample.apart:
+        others = bootstrap.draws(first.photographs, seed, 1)
+        known = effects.measure(first, settings.mixed, others)
+    circuit = Circuit(
+        inputs.unit,
+        kernel,
+        inputs.linear.bias,
+        inputs.sources,
+        table,
+        reported,
+        effects.orders(table.l2, known, first, settings.inputs),
+        recording.observation.lowest[channels],
+        settings.by,
+        settings.inputs,
+    )
+    shown = np.array([edge.channel for edge in circuit.edges])
+    inhibitory = [edge.channel for edge in circuit.edges if edge.functional_sign < 0]
+    return CircuitAnalysis(
+        circuit,
+        sample,
+        faithfulness(rest, circuit.orders, shown, reported.ablation_top, drawn, seed),
+        effects.agreements(circuit.orders, len(shown)),
+        effects.silencing(rest, inhibitory),
+        tuple(recording.paths[place] for place in sample.places),
+    )
 
 
 def plain(record: Mapping[str, object]) -> dict[str, object]:

@@ -17,7 +17,7 @@ from convscope.circuits.weights import Downstream, downstream
 from convscope.data import dataset
 from convscope.models.backend import tf
 from convscope.models.network import Network
-from convscope.settings import ImageSettings
+from convscope.settings import ImageSettings, InputSettings
 from convscope.stats import bootstrap
 from convscope.text import fixed
 from convscope.unit import Unit
@@ -26,25 +26,6 @@ RESPONSES = 64  # strong responses whose Jacobians are averaged: each takes a pa
 TOGETHER = 8  # of them at a time
 RANDOM = 3  # draws of random paths, as many as are kept
 FIRST = 10  # filters that read the unit, of those that are shown
-
-
-@dataclass(frozen=True)
-class PathSettings:
-    """How far a unit is followed.
-
-    Attributes:
-        depth: 1 for the filters that read it alone; 2 or 3 follow paths back so far.
-        branches: paths that each filter keeps.
-        mixed: where the label "mixed" begins.
-        negligible: where "negligible" does.
-        seed: of all that is drawn.
-    """
-
-    depth: int
-    branches: int
-    mixed: float
-    negligible: float
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -163,7 +144,8 @@ def analyze(
     analysis: CircuitAnalysis,
     photographs: Sequence[File],
     images: ImageSettings,
-    settings: PathSettings,
+    settings: InputSettings,
+    seed: int,
 ) -> PathAnalysis:
     """Return what lies behind the inputs of a unit and after the unit.
 
@@ -173,13 +155,14 @@ def analyze(
         photographs: the readable photographs' files.
         images: how they are shown, and how many at a time.
         settings: how far the unit is followed.
+        seed: of all that is drawn.
     """
     root = analysis.circuit.root
     readers = downstream(network, root, settings.mixed, settings.negligible)
     if settings.depth == 1:
         return PathAnalysis(root, readers)
     behind = upstream(network, root, settings.depth)
-    walk = _Walk(behind, analysis, tuple(photographs), images, settings)
+    walk = _Walk(behind, analysis, tuple(photographs), images, settings.branches, seed)
     first, rest, means, kernels = walk.measured()
     paths = tuple(walk.paths(first, rest, kernels))
     return PathAnalysis(
@@ -215,7 +198,8 @@ class _Walk:
     analysis: CircuitAnalysis
     photographs: tuple[File, ...]
     images: ImageSettings
-    settings: PathSettings
+    branches: int
+    seed: int
 
     def measured(self) -> tuple[_Flows, _Flows, Means, dict[str, Expansion]]:
         """Return what flows on each half, the means of the first, the second's Jacobians."""
@@ -249,7 +233,7 @@ class _Walk:
                 if unit.layer not in sources:  # the image, or a layer not linear in its inputs
                     continue
                 chosen = first.shift(at, unit.layer)[:, unit.filter]
-                order = np.argsort(-np.abs(chosen), kind="stable")[: self.settings.branches]
+                order = np.argsort(-np.abs(chosen), kind="stable")[: self.branches]
                 shown = rest.shift(at, unit.layer)[:, unit.filter]
                 mean = rest.all.edges[at][unit.layer][:, unit.filter]
                 kernel = kernels.get(unit.layer) if not at else None
@@ -274,7 +258,7 @@ class _Walk:
         inputs = self.upstream.linear.channels[shown].tolist()
         others = float(np.delete(part.center, shown).sum())
         none = {key: np.array([], int) for key in kept}
-        draw = np.random.default_rng(self.settings.seed)
+        draw = np.random.default_rng(self.seed)
         random = [
             {
                 (at, unit): draw.choice(len(means[at][unit.layer]), len(channels), replace=False)
@@ -291,7 +275,7 @@ class _Walk:
                 z = reduced(self.upstream, values, means, inputs, one) + others
                 inside = self.analysis.sample.inside.of(z)
                 reduction.add(part.z[which], inside, part.threshold)
-        weights = bootstrap.draws(part.photographs, self.settings.seed)
+        weights = bootstrap.draws(part.photographs, self.seed)
         own = reductions[0][1]
         (share, low, high), whole, left, *chance = (one.recovery(weights) for _, one in reductions)
         return {
@@ -322,7 +306,7 @@ class _Walk:
         """Return some of the strong responses, the same array with the others taken out."""
         places = np.argwhere(strong)
         count = min(RESPONSES, len(places))
-        some = np.random.default_rng(self.settings.seed).choice(len(places), count, replace=False)
+        some = np.random.default_rng(self.seed).choice(len(places), count, replace=False)
         found = np.zeros_like(strong)
         found[tuple(places[some].T)] = True
         return found

@@ -184,9 +184,28 @@ class Measurements:
         return [dict(zip(reliability.COLUMNS, row, strict=True)) for row in found]
 
     def scalars(self) -> dict[str, object]:
-        """Return how many optima are evidence, for the summary."""
+        """Return every figure of the summary."""
         good = [one.evidence for one in self.reliability.values()]
-        return {"evidence": sum(good), "no_evidence": len(good) - sum(good)}
+        firing_rate = self.recording.observation.firing_rate[self.unit.filter]
+        found: dict[str, object] = {"evidence": sum(good), "no_evidence": len(good) - sum(good)}
+        found |= {"firing_rate": float(firing_rate)} | self.findings.scalars()
+        found |= self.hops.scalars() if self.hops else {}
+        if best := self.optima.get(self.unit):
+            found |= {
+                "activation": best.activation,
+                "activation_mean": best.activation_mean,
+                "picture": f"images/unit-{self.unit.slug}.png" if best.alive else None,
+                "alive": sum(optimum.alive for optimum in self.optima.values()),
+                "optima": len(self.optima),
+            }
+        if self.character:
+            split = self.character.split
+            found |= {
+                "osi": self.character.measure("osi"),
+                "polysemantic_p": split.p if split else None,
+                "traits": [trait.word for trait in self.character.properties if trait.holds],
+            }
+        return found
 
     @property
     def labels(self) -> list[str | None]:

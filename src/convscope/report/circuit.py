@@ -28,6 +28,7 @@ from convscope.report.figures.explorer import (
     diagram,
     explorer,
 )
+from convscope.report.figures.tuning import tuning_figure
 from convscope.report.html import flat, picture, render
 from convscope.text import aligned, number
 from convscope.unit import Unit
@@ -50,13 +51,11 @@ class Report:
         measured: what was measured.
         evaluation: what became of a hypothesis; None: nothing was asked.
         crops: how many photograph crops each unit is shown with.
-        tuning: what the unit is tuned to and what it ignores, as a picture; None: not measured.
     """
 
     measured: Measurements
     evaluation: Evaluation | None = None
     crops: int = 0
-    tuning: np.ndarray | None = None
 
     def pictures(self, unit: Unit) -> UnitPictures:
         """Return one unit as it is shown: no picture where its optimum is not alive."""
@@ -87,6 +86,12 @@ class Report:
         """Its strongest inputs, strongest first."""
         edges = self.measured.circuit.edges
         return tuple(InputRow(**vars(edge), unit=self.pictures(edge.source)) for edge in edges)
+
+    @cached_property
+    def tuning(self) -> np.ndarray | None:
+        """What the unit is tuned to and what it ignores, as a picture; None: not measured."""
+        profile = self.measured.character
+        return tuning_figure(profile) if profile else None
 
     def explorer(self) -> np.ndarray:
         """Return the unit with each input and what that does to it: uint8 `(h, w, 3)`."""

@@ -12,6 +12,7 @@ from convscope.models.precision import device, resolve
 from convscope.models.zoo import registry
 from convscope.models.zoo.registry import check_size
 from convscope.settings import ImageSettings, ModelSettings
+from convscope.tracking.tracker import Tracker
 from convscope.unit import Choice, Unit, filters
 
 if TYPE_CHECKING:
@@ -64,6 +65,13 @@ def check_photographs(
     if layer is not None:
         check_size("images.size", settings.size, registry.outline(model), layer)
     dataset.check_readable(settings)
+
+
+def set_aside(skipped: Sequence[tuple[str, str]], tracker: Tracker) -> None:
+    """Record which files could not be read, and why."""
+    if skipped:
+        tracker.table("skipped", ("image", "reason"), skipped)
+        tracker.say(f"{dataset.aside(len(skipped))}: see tables/skipped.csv")
 
 
 def provenance(

@@ -111,9 +111,7 @@ def recognize(
             done = len(found) + len(skipped)
             aside = f", {len(skipped)} set aside" if skipped else ""
             update(done, f"{done / (time.perf_counter() - start):.1f} a second{aside}")
-    if skipped:
-        tracker.table("skipped", ("image", "reason"), skipped)
-        tracker.say(f"{dataset.aside(len(skipped))}: see tables/skipped.csv")
+    checks.set_aside(skipped, tracker)
     if not found:
         raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
     good = [one.path for one in found]

@@ -168,10 +168,8 @@ def consider(
         stage.permutations,
         settings.seed,
     )
-    if skipped := evidence.skipped:
-        rows = [(evidence.name(place), reason) for place, reason in skipped.items()]
-        tracker.table("skipped", ("image", "reason"), rows)
-        tracker.say(f"{dataset.aside(len(rows))}: see tables/skipped.csv")
+    skipped = [(evidence.name(place), reason) for place, reason in evidence.skipped.items()]
+    checks.set_aside(skipped, tracker)
     if not evidence.seen:
         raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
     facts = {

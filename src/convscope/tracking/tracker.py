@@ -75,6 +75,16 @@ class Tracker(Folder):
         self._show(lambda run: run.animation(name, path))
         return path
 
+    def records(
+        self,
+        name: str,
+        rows: Sequence[Mapping[str, object]],
+        pictures: Mapping[str, Sequence[np.ndarray]] | None = None,
+    ) -> None:
+        """Write a table of rows that all have the same keys; one without rows is not written."""
+        if rows:
+            self.table(name, list(rows[0]), [list(row.values()) for row in rows], pictures)
+
     def table(
         self,
         name: str,
