@@ -72,8 +72,8 @@ class Optimization:
                 steps = ascend(ascent, batch, self.seed, self.attempts, self.watched)
                 found = climbed(steps, show)
                 seconds = round((time.perf_counter() - start) / len(found), 2)
-                for goal in dict.fromkeys(batch):
-                    yield Reached(*found[goal], seconds)
+                for best, curve, frames in found.values():
+                    yield Reached(best, curve, frames, seconds)
 
     def _log(self, step: Step, before: int) -> None:
         """Record how the scores rise: each image's, or of many images the mean."""
