@@ -17,7 +17,6 @@ from convscope.hypothesis.claims import (
     Monosemantic,
 )
 from convscope.hypothesis.evaluation import Evaluation, arguments
-from convscope.hypothesis.measurements import Photographs
 from convscope.hypothesis.preregistration import Preregistration
 from convscope.hypothesis.testing import Effect, decide
 from convscope.optvis.reliability import Reliability
@@ -29,13 +28,13 @@ def test_the_first_group_claimed_guesses_the_stronger_of_two_photographs():
     keys = ["n02085620", "n02088364"] * 10 + ["n01440764"] * 80  # dogs and tenches
     claim = GroupSelective("group_selective", ("n02084071",), 0.7)
     scores = np.arange(100.0)[::-1]  # all dogs above all fish
-    choice = evaluation.chosen([claim], Photographs(scores, keys))
+    choice = evaluation.chosen([claim], scores, keys)
     assert choice.pairs == 10 and choice.accuracy > 0.7 and choice.p < 0.2
-    turned = evaluation.chosen([claim], Photographs(-scores, keys))
+    turned = evaluation.chosen([claim], -scores, keys)
     assert turned.accuracy < choice.accuracy
-    assert evaluation.chosen([], Photographs(scores, keys)) is None
-    assert evaluation.chosen([claim], Photographs(scores[:5], keys[:5])) is None
-    assert evaluation.chosen([claim], None) is None
+    assert evaluation.chosen([], scores, keys) is None
+    assert evaluation.chosen([claim], scores[:5], keys[:5]) is None
+    assert evaluation.chosen([claim], scores, [None] * 100) is None
 
 
 def test_the_strongest_readers_speak_of_a_units_use_without_deciding():

@@ -7,16 +7,22 @@ import numpy as np
 from convscope.hypothesis import measurements
 
 
+def measured(**profile):
+    return measurements.Measurements(
+        None, None, None, None, (), character=SimpleNamespace(**profile)
+    )
+
+
 def test_the_share_that_each_exemplar_keeps_is_its_own():
     moves = [SimpleNamespace(kind=kind) for kind in ("mirror", "scale", "scale")]
     kept = np.array([[2.0, 1.0, 4.0, 0.0], [0.0, 5.0, 5.0, 5.0], [10.0, 5.0, 1.0, 2.0]])
     found = SimpleNamespace(
         moves=moves, kept=kept, of=lambda kind: [i for i, m in enumerate(moves) if m.kind == kind]
     )
-    curves = measurements.curves(SimpleNamespace(invariance=found))
+    curves = measured(invariance=found).curves
     assert curves["mirror"].tolist() == [[0.5], [0.5]]  # the silent one is left out
     assert curves["scale"].tolist() == [[2.0, 0.0], [0.1, 0.2]]
-    assert measurements.curves(SimpleNamespace(invariance=None)) == {}
+    assert measured(invariance=None).curves == {}
 
 
 def test_the_orientation_of_a_filter_is_drawn_anew_by_phases():

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from convscope.hypothesis.claims import (
     Monosemantic,
     Tuned,
 )
-from convscope.hypothesis.measurements import Confirmation, Photographs, Positions
+from convscope.hypothesis.measurements import Measurements, Positions
 from convscope.hypothesis.testing import (
     Effect,
     concerned,
@@ -41,12 +42,23 @@ OTHERS = sorted(set(taxonomy().classes) - set(DOGS))
 RUNS = pytest.mark.parametrize("runs", [20, pytest.param(200, marks=pytest.mark.exhaustive)])
 
 
-def said(claim: Claim, given: Confirmation) -> str:
+def known(**found: Any) -> Measurements:
+    """What a run has measured: these values, and nothing else."""
+    nothing = {
+        "scores": np.zeros(0), "labels": (), "curves": {}, "tunings": {}, "character": None,
+        "input_tunings": lambda channel: {}, "circuit": SimpleNamespace(orders={}),
+        "strong": found.get("positions"),
+    }  # fmt: skip
+    made: Any = SimpleNamespace(**nothing | found)
+    return made
+
+
+def said(claim: Claim, given: Measurements) -> str:
     return decide([claim], [effect(claim, given)], 0.05)[0].verdict
 
 
 def measured(claim: Claim, **material: object) -> Effect:
-    result = effect(claim, Confirmation(**material))  # type: ignore[arg-type]
+    result = effect(claim, known(**material))
     assert isinstance(result, Effect), result
     return result
 
@@ -61,7 +73,7 @@ def group(sesoi: float = 0.7) -> GroupSelective:
 def test_a_group_is_measured_by_its_auroc_with_equal_scores_counted_half() -> None:
     scores = np.array([5, 4, 3, 3, 2, np.nan, 9, 1], np.float32)
     keys = [DOGS[0], DOGS[1], DOGS[0], OTHERS[0], OTHERS[1], OTHERS[2], None, OTHERS[3]]
-    found = measured(group(), photographs=Photographs(scores, keys))
+    found = measured(group(), scores=scores, labels=keys)
     assert found.value == pytest.approx((3 + 3 + 2.5) / 9)
     assert (found.images, found.null, found.sesoi) == (6, 0.5, 0.7)
     assert found.low < found.value < found.high
@@ -75,7 +87,7 @@ def test_one_class_is_tested_by_its_photographs() -> None:
     claim = GroupSelective("group_selective", (DOGS[3],), 0.7)
     for shift in (1.0, -1.0):
         moved = scores + shift * (np.arange(40) < 12)
-        found = measured(claim, photographs=Photographs(moved, keys))
+        found = measured(claim, scores=moved, labels=keys)
         reference = stats.mannwhitneyu(
             moved[:12], moved[12:], alternative="greater", method="asymptotic"
         )
@@ -89,13 +101,13 @@ def test_one_class_is_tested_by_its_photographs() -> None:
         ([*DOGS[:2], *OTHERS[:6]], "2 photographs of these synsets are too few. It takes 3."),
         ([*DOGS[:6], *OTHERS[:2]], "2 photographs beside them are too few. It takes 3."),
         ([*DOGS[:4], *[OTHERS[0]] * 4], "Photographs of one class beside these synsets are too"),
-        ([None] * 8, "0 photographs of these synsets"),
+        ([None] * 8, "No photographs with labels were scored."),
     ],
 )
 def test_a_group_with_too_few_photographs_is_not_tested(
     keys: list[str | None], reason: str
 ) -> None:
-    found = effect(group(), Confirmation(Photographs(np.arange(8.0), keys)))
+    found = effect(group(), known(scores=np.arange(8.0), labels=keys))
     assert isinstance(found, str) and found.startswith(reason)
 
 
@@ -137,7 +149,7 @@ def test_the_shares_of_the_shift_are_those_of_a_plain_loop() -> None:
 
 
 def test_an_input_has_the_sign_of_what_it_adds_even_where_it_helps_by_falling_silent() -> None:
-    material = Confirmation(positions=positions(1))
+    material = known(positions=positions(1))
     assert said(InputSign("input_sign", 0, "excitatory", 0.2), material) == "supported"
     assert said(InputSign("input_sign", 0, "inhibitory", 0.2), material) == "refuted"
     released = measured(InputSign("input_sign", 18, "inhibitory", 0.02), positions=positions(1))
@@ -149,8 +161,9 @@ def test_an_input_has_the_sign_of_what_it_adds_even_where_it_helps_by_falling_si
 
 def test_a_circuit_recovers_the_share_of_its_inputs_and_random_ones_do_not() -> None:
     given = positions(2)
-    orders = {"shift": [0, 1, 18, *range(2, 18)], "l2": [3, 4, 0, 1, *range(5, 19), 2]}
-    material = Confirmation(positions=given, orders=orders)
+    shift, l2 = [0, 1, 18, *range(2, 18)], [3, 4, 0, 1, *range(5, 19), 2]
+    orders = {"shift": np.array(shift), "l2": np.array(l2)}
+    material = known(positions=given, circuit=SimpleNamespace(orders=orders))
 
     def circuit(count: int, by: str) -> CircuitSufficient:
         return CircuitSufficient("circuit_sufficient", count, by, 0.7)
@@ -196,12 +209,12 @@ def test_too_few_photographs_are_said_and_not_judged() -> None:
     given = positions(0)
     few = Positions(given.u, given.z, given.images, float(np.sort(given.z)[-3]), given.mean)
     sign = InputSign("input_sign", 0, "excitatory", 0.2)
-    found = effect(sign, Confirmation(positions=few))
+    found = effect(sign, known(positions=few))
     assert isinstance(found, str) and "with a strong response are too few. It takes 10." in found
-    edit = effect(Edit("edit", (0,), (DOG,), 1.0), Confirmation(positions=few))
+    edit = effect(Edit("edit", (0,), (DOG,), 1.0), known(positions=few))
     assert edit == "0 photographs that it is about are too few. It takes 3."
     none = Positions(given.u, given.z, given.images, 9.0, np.abs(given.mean))
-    edit = effect(Edit("edit", "inhibitory", "top", 1.0), Confirmation(positions=none))
+    edit = effect(Edit("edit", "inhibitory", "top", 1.0), known(positions=none))
     assert edit == "No input is inhibitory on average."
 
 
@@ -214,37 +227,37 @@ def test_invariance_is_decided_at_the_worst_step_in_either_direction() -> None:
     claim = Invariant("invariant", "rotation", 0.7)
     found = measured(claim, curves={"rotation": kept})
     assert found.value == pytest.approx(kept.mean(axis=0).min())
-    assert said(claim, Confirmation(curves={"rotation": kept})) == "supported"
+    assert said(claim, known(curves={"rotation": kept})) == "supported"
     for worse in (0.4, 2.5):
         other = np.column_stack([kept, random.normal(worse, 0.1, 30)])
-        assert said(claim, Confirmation(curves={"rotation": other})) == "refuted"
+        assert said(claim, known(curves={"rotation": other})) == "refuted"
     loose = np.column_stack([kept, random.normal(0.75, 0.8, 30)])
-    assert said(claim, Confirmation(curves={"rotation": loose})) == "inconclusive"
-    assert "4 exemplars are too few" in effect(claim, Confirmation(curves={"rotation": kept[:4]}))
+    assert said(claim, known(curves={"rotation": loose})) == "inconclusive"
+    assert "4 exemplars are too few" in effect(claim, known(curves={"rotation": kept[:4]}))
 
 
 def test_a_tuning_takes_its_own_draws() -> None:
     draws = np.random.default_rng(0).normal(0.5, 0.05, 1000)
     tuning = Bootstrap(np.array(0.5), draws, 48), 0.001
     claim = Tuned("tuned", "orientation", 0.3)
-    assert said(claim, Confirmation(tunings={"orientation": tuning})) == "supported"
-    assert said(
-        Tuned("tuned", "orientation", 0.8), Confirmation(tunings={"orientation": tuning})
-    ) == ("refuted")
-    assert effect(claim, Confirmation(tunings={"hue": tuning})) == (
+    assert said(claim, known(tunings={"orientation": tuning})) == "supported"
+    assert said(Tuned("tuned", "orientation", 0.8), known(tunings={"orientation": tuning})) == (
+        "refuted"
+    )
+    assert effect(claim, known(tunings={"hue": tuning})) == (
         "orientation was not measured. Measured: hue."
     )
     own = InputSelective("input_selective", 3, "hue", 0.3)
-    assert said(own, Confirmation(inputs={(3, "hue"): tuning})) == "supported"
-    assert effect(own, Confirmation()) == "The tuning of input 3 to hue was not measured."
+    assert said(own, known(input_tunings={3: {"hue": tuning}}.get)) == "supported"
+    assert effect(own, known()) == "The tuning of input 3 to hue was not measured."
 
 
 def test_a_split_that_was_not_found_supports_nothing() -> None:
     claim = Monosemantic("monosemantic")
     found = SimpleNamespace(p=0.6, groups=np.zeros(60))
-    assert said(claim, Confirmation(split=found)) == "inconclusive"
+    assert said(claim, known(character=SimpleNamespace(split=found))) == "inconclusive"
     found.p = 0.01
-    assert said(claim, Confirmation(split=found)) == "refuted"
+    assert said(claim, known(character=SimpleNamespace(split=found))) == "refuted"
 
 
 def test_a_claim_without_its_input_is_kept_with_the_reason() -> None:
@@ -254,12 +267,12 @@ def test_a_claim_without_its_input_is_kept_with_the_reason() -> None:
         CircuitSufficient("circuit_sufficient", 3, "l2", 0.5),
         Monosemantic("monosemantic"),
     ]
-    results = decide(claims, [effect(claim, Confirmation()) for claim in claims], 0.05)
+    results = decide(claims, [effect(claim, known()) for claim in claims], 0.05)
     assert [one.verdict for one in results] == ["not tested"] * 4
     assert [one.reason for one in results] == [
         "No photographs with labels were scored.",
         "mirror was not measured. Measured: nothing of the kind.",
-        "No contributions were sampled.",
+        "l2 was not measured. Measured: nothing of the kind.",
         "Whether its exemplars fall into kinds was not tested.",
     ]
 
@@ -401,17 +414,17 @@ def tilted(scores: np.ndarray, truth: float) -> tuple[np.ndarray, float]:
 
 def groups(
     scores: np.ndarray, truth: float, inside: int, outside: int, runs: int
-) -> Iterator[Confirmation]:
+) -> Iterator[Measurements]:
     chances, real = tilted(scores, truth)
     assert abs(real - truth) < 1e-3
     keys = [*np.resize(DOGS, inside).tolist(), *np.resize(OTHERS, outside).tolist()]
     for seed in range(runs):
         random = np.random.default_rng(seed)
         drawn = [random.choice(scores, inside, p=chances), random.choice(scores, outside)]
-        yield Confirmation(Photographs(np.concatenate(drawn), keys))
+        yield known(scores=np.concatenate(drawn), labels=keys)
 
 
-def rates(claim: Claim, every: Iterator[Confirmation]) -> dict[str, float]:
+def rates(claim: Claim, every: Iterator[Measurements]) -> dict[str, float]:
     found = Counter(said(claim, material) for material in every)
     return {verdict: count / found.total() for verdict, count in found.items()}
 
@@ -427,11 +440,10 @@ def test_groups_that_are_preferred_or_not_are_told_apart_on_real_scores(
     assert rates(group(), groups(scores, 0.66, 8, 16, runs)).get("supported", 0) <= 0.05
 
 
-def circuits(images: int, each: int, runs: int) -> Iterator[Confirmation]:
+def circuits(images: int, each: int, runs: int) -> Iterator[Measurements]:
     for seed in range(runs):
-        yield Confirmation(
-            positions=positions(seed, images, each), orders={"shift": [0, 1, *range(2, 19)]}
-        )
+        circuit = SimpleNamespace(orders={"shift": np.arange(19)})
+        yield known(positions=positions(seed, images, each), circuit=circuit)
 
 
 @pytest.fixture(scope="module")

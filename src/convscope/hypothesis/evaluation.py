@@ -13,7 +13,7 @@ from convscope.data.dataset import pixels_of
 from convscope.data.wordnet import taxonomy
 from convscope.hypothesis import testing
 from convscope.hypothesis.claims import Claim, Edit, GroupSelective
-from convscope.hypothesis.measurements import Measurements, Photographs
+from convscope.hypothesis.measurements import Measurements
 from convscope.hypothesis.preregistration import Preregistration
 from convscope.hypothesis.testing import ClaimResult
 from convscope.optvis.reliability import Reliability
@@ -116,33 +116,34 @@ class Evaluation:
 def evaluate(registered: Preregistration, measured: Measurements) -> Evaluation:
     """Return what becomes of a hypothesis that was registered before anything was measured."""
     claims = registered.hypothesis.tested
-    given = measured.confirmation(claims)
-    effects = [testing.effect(claim, given) for claim in claims]
+    effects = [testing.effect(claim, measured) for claim in claims]
     results = testing.decide(claims, effects, registered.hypothesis.alpha)
     edits = tuple(edited(claim, measured) for claim in claims if isinstance(claim, Edit))
     others = stimulated(measured.character) if measured.character else {}
     others |= used(measured.hops.downstream.filters) if measured.hops else {}
     said = arguments(results, measured.reliability.get(measured.unit), others)
-    return Evaluation(registered, results, edits, said, chosen(claims, given.photographs))
+    choice = chosen(claims, measured.scores, measured.labels)
+    return Evaluation(registered, results, edits, said, choice)
 
 
-def chosen(claims: Sequence[Claim], given: Photographs | None) -> ForcedChoice | None:
+def chosen(
+    claims: Sequence[Claim], scores: np.ndarray, labels: Sequence[str | None]
+) -> ForcedChoice | None:
     """Return how the first claim on groups guesses the stronger of two photographs."""
-    groups = [claim for claim in claims if isinstance(claim, GroupSelective)]
-    if not groups or given is None:
+    group = next((claim for claim in claims if isinstance(claim, GroupSelective)), None)
+    known = np.array([label is not None for label in labels])
+    if group is None or known.sum() < FEWEST:
         return None
-    inside = {leaf for synset in groups[0].synsets for leaf in taxonomy().leaves(synset)}
-    expected = np.array([key in inside for key in given.keys], float)
-    known = np.array([key is not None for key in given.keys])
-    scores = np.where(known, given.scores, np.nan)
-    return None if known.sum() < FEWEST else forced_choice(expected, scores)
+    inside = frozenset().union(*map(taxonomy().leaves, group.synsets))
+    expected = np.array([label in inside for label in labels], float)
+    return forced_choice(expected, np.where(known, scores, np.nan))
 
 
 def edited(claim: Edit, measured: Measurements) -> dict[str, object]:
     """Return what the discovery half foretells of an edit, and what the edited network does."""
     network, unit, sample = measured.network, measured.unit, measured.findings.sample
-    top, first = claim.among == "top", measured.strong(sample.discovery)
-    rest = measured.strong(sample.confirmation) if top else measured.positions
+    top, first = claim.among == "top", measured.strong_of(sample.discovery)
+    rest = measured.strong if top else measured.positions
     channels = testing.silenced(claim, rest.mean)
     record: dict[str, object] = {
         "claim": claim.words,

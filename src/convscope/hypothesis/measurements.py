@@ -1,4 +1,4 @@
-"""All that a run has measured of a unit, and what of it claims are tested with: plain arrays."""
+"""All that a run has measured of a unit, and what claims are tested with, all of it arrays."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from convscope.activations.recorder import Recording
 from convscope.circuits.attribution import Part
 from convscope.circuits.edges import Circuit, CircuitAnalysis
 from convscope.circuits.multihop import PathAnalysis
-from convscope.hypothesis.claims import Claim, InputSelective
 from convscope.models.network import Network
 from convscope.models.position import probe
 from convscope.optvis import reliability
@@ -23,21 +22,7 @@ from convscope.settings import ImageSettings
 from convscope.stats import bootstrap, circular
 from convscope.unit import IMAGE, Unit
 from convscope.units import tuning
-from convscope.units.polysemanticity import Split
 from convscope.units.profile import Profile
-
-
-@dataclass(frozen=True)
-class Photographs:
-    """Scores and classes of the photographs that confirm.
-
-    Attributes:
-        scores: what stands for each `(N,)`; NaN is left out.
-        keys: the class of each; None: unlabelled, left out.
-    """
-
-    scores: np.ndarray
-    keys: Sequence[str | None]
 
 
 @dataclass(frozen=True)
@@ -95,7 +80,7 @@ class Positions:
 
     @cached_property
     def counts(self) -> np.ndarray:
-        """How often each photograph counts, as `resampling.counts` has it."""
+        """How often each photograph counts, as `bootstrap.counts` has it."""
         return bootstrap.counts(int(self._codes.max()) + 1)
 
     @cached_property
@@ -112,33 +97,6 @@ class Positions:
 Tuning = tuple[bootstrap.Bootstrap, float]
 """How selective something is for a feature of synthetic stimuli, from 0 to 1, where independent
 stimuli stand for photographs; and the p that it is not selective."""
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """What the photographs that confirm gave to test claims with; None and absent names: nothing.
-
-    Attributes:
-        photographs: for group_selective.
-        positions: for input_sign, circuit_sufficient and edit.
-        strong: all positions of strong responses, for an edit among those; None: those among
-            `positions` are taken.
-        orders: {ranking: all C inputs, first to last}, from the discovery half.
-        curves: {transform: the share of its activation that each exemplar, each of another
-            photograph, keeps under each step of it `(exemplars, steps)`}.
-        tunings: {feature: the filter's tuning}.
-        inputs: {(channel, feature): an input's tuning}.
-        split: for monosemantic.
-    """
-
-    photographs: Photographs | None = None
-    positions: Positions | None = None
-    strong: Positions | None = None
-    orders: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    curves: Mapping[str, np.ndarray] = field(default_factory=dict)
-    tunings: Mapping[str, Tuning] = field(default_factory=dict)
-    inputs: Mapping[tuple[int, str], Tuning] = field(default_factory=dict)
-    split: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -213,49 +171,67 @@ class Measurements:
         return [self.keys[place] for place in self.findings.sample.places.tolist()]
 
     @property
+    def scores(self) -> np.ndarray:
+        """The unit's peak on each photograph of the confirmation half `(N,)`."""
+        peaks = self.recording.observation.peaks[self.unit.layer]
+        found: np.ndarray = peaks.values[self.findings.sample.places, self.unit.filter]
+        return found
+
+    @cached_property
     def positions(self) -> Positions:
         """The sampled positions of the confirmation half."""
         part, mean = self.findings.sample.confirmation, self.findings.sample.discovery.center
         keys = dict(enumerate(self.labels))
         return Positions(part.u, part.sampled, part.of, part.threshold, mean, keys)
 
-    def strong(self, part: Part) -> Positions:
+    @cached_property
+    def strong(self) -> Positions:
+        """All positions of strong responses of the confirmation half."""
+        return self.strong_of(self.findings.sample.confirmation)
+
+    def strong_of(self, part: Part) -> Positions:
         """Return all positions of strong responses of one half of the photographs."""
         mean = self.findings.sample.discovery.center
         return Positions(part.top, part.strong, part.top_of, -np.inf, mean)
 
-    def confirmation(self, claims: Sequence[Claim]) -> Confirmation:
-        """Return what claims are tested with."""
-        sample, character, labels = self.findings.sample, self.character, self.labels
-        peaks = self.recording.observation.peaks[self.unit.layer]
-        scores = peaks.values[sample.places.tolist(), self.unit.filter]
-        return Confirmation(
-            photographs=Photographs(scores, labels) if any(labels) else None,
-            positions=self.positions,
-            strong=self.strong(sample.confirmation),
-            orders={name: order.tolist() for name, order in self.circuit.orders.items()},
-            curves=curves(character) if character else {},
-            tunings=tunings(character.tuning, self.unit.filter) if character else {},
-            inputs=selective(claims, self.network, self.circuit.sources),
-            split=character.split if character else None,
-        )
+    @property
+    def curves(self) -> dict[str, np.ndarray]:
+        """The share of its activation that each exemplar keeps under each step of a transform.
+
+        `{transform: (exemplars, steps)}`, each exemplar of another photograph. Each kind of move is
+        one, and so is `pose`: left and right exchanged, and small rotations.
+        """
+        found = self.character.invariance if self.character else None
+        if found is None:
+            return {}
+        alive = found.kept[:, 0] > 0
+        shares = found.kept[alive, 1:] / found.kept[alive, :1]
+        return {kind: shares[:, found.of(kind)] for kind in {move.kind: 0 for move in found.moves}}
+
+    @property
+    def tunings(self) -> dict[str, Tuning]:
+        """How selective the unit is, by feature."""
+        return tunings(self.character.tuning, self.unit.filter) if self.character else {}
+
+    def input_tunings(self, channel: int) -> dict[str, Tuning]:
+        """Return how selective an input is, by feature; nothing for a colour of the image.
+
+        The layer that it comes from is shown the drawn stimuli once, which takes some seconds.
+        """
+        source = self.circuit.sources[channel]
+        if source.layer == IMAGE:
+            return {}
+        if source.layer not in self._tuned:
+            position = probe(self.network, source.layer)
+            self._tuned[source.layer] = tuning.measure(position.respond, position.size)
+        return tunings(self._tuned[source.layer], source.filter)
+
+    @cached_property
+    def _tuned(self) -> dict[str, tuning.Tuning]:
+        return {}
 
 
 DRAWS = 999  # of phases, and exchanges of angles
-
-
-def curves(character: Profile) -> dict[str, np.ndarray]:
-    """Return {transform: the share of its response that each exemplar keeps under it}.
-
-    Each kind of move is one, and so is `pose`: left and right exchanged, and small rotations.
-    """
-    found = character.invariance
-    if found is None:
-        return {}
-    alive = found.kept[:, 0] > 0
-    shares = found.kept[alive, 1:] / found.kept[alive, :1]
-    kinds = dict.fromkeys(move.kind for move in found.moves)
-    return {kind: shares[:, found.of(kind)] for kind in kinds}
 
 
 def tunings(tuned: tuning.Tuning, filter: int) -> dict[str, Tuning]:
@@ -276,24 +252,3 @@ def tunings(tuned: tuning.Tuning, filter: int) -> dict[str, Tuning]:
     again = np.abs(circular.resultant(curve[:, drawn].mean(axis=2), angles, 2))
     p = circular.permuted(curve, angles, 2, DRAWS, random)
     return {"orientation": (bootstrap.Bootstrap(np.asarray(value), again, curve.shape[1]), p)}
-
-
-def selective(
-    claims: Sequence[Claim], network: Network, sources: Sequence[Unit]
-) -> dict[tuple[int, str], Tuning]:
-    """Return {(channel, feature): how selective an input is} of the inputs that claims are about.
-
-    Each layer that they come from is shown the drawn stimuli once, which takes some seconds.
-    """
-    found: dict[tuple[int, str], Tuning] = {}
-    known: dict[str, tuning.Tuning] = {}
-    for claim in claims:
-        if not isinstance(claim, InputSelective) or sources[claim.channel].layer == IMAGE:
-            continue
-        source = sources[claim.channel]
-        if source.layer not in known:
-            position = probe(network, source.layer)
-            known[source.layer] = tuning.measure(position.respond, position.size)
-        for feature, one in tunings(known[source.layer], source.filter).items():
-            found[claim.channel, feature] = one
-    return found

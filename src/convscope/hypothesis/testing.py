@@ -24,7 +24,7 @@ from convscope.hypothesis.claims import (
     Monosemantic,
     Tuned,
 )
-from convscope.hypothesis.measurements import Confirmation, Photographs, Positions
+from convscope.hypothesis.measurements import Measurements, Positions
 from convscope.stats import bootstrap, roc
 from convscope.stats.inference import holm
 from convscope.text import number
@@ -37,44 +37,39 @@ RANDOM_SETS = 1000  # of inputs, that a circuit is compared with
 EQUIVALENCE = 0.90  # coverage: two one-sided tests at 5 %
 
 
-def effect(claim: Claim, given: Confirmation) -> Effect | str:
+def effect(claim: Claim, given: Measurements) -> Effect | str:
     """Return what was measured of a claim, or why it was not."""
-    positions = given.positions
     match claim:
         case GroupSelective():
-            if given.photographs is None:
-                return "No photographs with labels were scored."
-            return _selective(claim, given.photographs)
+            return _selective(claim, given.scores, given.labels)
         case Invariant(transform=name):
             curve = given.curves.get(name)
             return _absent(name, given.curves) if curve is None else _kept(claim, curve)
         case Tuned(feature=name):
-            tuning = given.tunings.get(name)
-            return _found(*tuning, claim.sesoi) if tuning else _absent(name, given.tunings)
+            found = given.tunings.get(name)
+            return _found(*found, claim.sesoi) if found else _absent(name, given.tunings)
         case InputSelective(channel=channel, tuning=name):
-            tuning = given.inputs.get((channel, name))
-            if tuning is None:
+            found = given.input_tunings(channel).get(name)
+            if found is None:
                 return f"The tuning of input {channel} to {name} was not measured."
-            return _found(*tuning, claim.sesoi)
+            return _found(*found, claim.sesoi)
         case Monosemantic():
-            if given.split is None:
+            if given.character is None or given.character.split is None:
                 return "Whether its exemplars fall into kinds was not tested."
-            return _one_kind(given.split)
-        case _ if positions is None:
-            return "No contributions were sampled."
-        case CircuitSufficient(by=name) if name not in given.orders:
-            return _absent(name, given.orders)
+            return _one_kind(given.character.split)
+        case CircuitSufficient(by=name) if name not in given.circuit.orders:
+            return _absent(name, given.circuit.orders)
         case Edit(among=among) if among != "top":
-            return _edited(claim, positions)
-        case _ if positions.strong < EXEMPLARS:
-            few = f"{positions.strong} photographs with a strong response are too few."
+            return _edited(claim, given.positions)
+        case _ if given.positions.strong < EXEMPLARS:
+            few = f"{given.positions.strong} photographs with a strong response are too few."
             return f"{few} It takes {EXEMPLARS}."
         case InputSign():
-            return _signed(claim, positions)
+            return _signed(claim, given.positions)
         case CircuitSufficient():
-            return _sufficient(claim, positions, given.orders[claim.by])
+            return _sufficient(claim, given.positions, given.circuit.orders[claim.by])
         case Edit():
-            return _edited(claim, given.strong or positions)
+            return _edited(claim, given.strong)
 
 
 def silenced(claim: Edit, mean: np.ndarray) -> np.ndarray:
@@ -119,14 +114,14 @@ def _leaves(synsets: Sequence[str]) -> frozenset[str]:
     return frozenset().union(*map(taxonomy().leaves, synsets))
 
 
-def _selective(claim: GroupSelective, given: Photographs) -> Effect | str:
+def _selective(
+    claim: GroupSelective, scores: np.ndarray, labels: Sequence[str | None]
+) -> Effect | str:
     """Return the AUROC of the synsets' photographs against all others, classes as units."""
-    good = [
-        at
-        for at, key in enumerate(given.keys)
-        if key is not None and not np.isnan(given.scores[at])
-    ]
-    keys = np.array([given.keys[at] for at in good], str)
+    if not any(labels):
+        return "No photographs with labels were scored."
+    good = [at for at, key in enumerate(labels) if key is not None and not np.isnan(scores[at])]
+    keys = np.array([labels[at] for at in good], str)
     classes, codes, images = np.unique(keys, return_inverse=True, return_counts=True)
     inside = np.isin(classes, sorted(_leaves(claim.synsets) | set(claim.synsets)))
     for part, where in ((inside, "of these synsets"), (~inside, "beside them")):
@@ -134,7 +129,7 @@ def _selective(claim: GroupSelective, given: Photographs) -> Effect | str:
             return f"{images[part].sum()} photographs {where} are too few. It takes {LEAST}."
     order = np.argsort(codes, kind="stable")
     codes = codes[order]
-    ranks = roc.ranking(given.scores[good][order])
+    ranks = roc.ranking(scores[good][order])
     if inside.sum() == 1:  # one class: its photographs are the units
         area = roc.by_image(ranks, codes).of(np.flatnonzero(inside))
         p = roc.mann_whitney(ranks, codes, np.flatnonzero(inside))[0] / 2
@@ -212,7 +207,7 @@ def _signed(claim: InputSign, positions: Positions) -> Effect:
     return _found(bootstrap.resampled(share, images), min(p, 1.0), claim.sesoi)
 
 
-def _sufficient(claim: CircuitSufficient, positions: Positions, order: Sequence[int]) -> Effect:
+def _sufficient(claim: CircuitSufficient, positions: Positions, order: np.ndarray) -> Effect:
     """Return the share of the shift that the first inputs make, against as many at random.
 
     With all others held at their mean, it is exactly the share of the strong response's rise above
@@ -220,7 +215,7 @@ def _sufficient(claim: CircuitSufficient, positions: Positions, order: Sequence[
     """
     shift = positions.shift
     total = shift.sum(axis=1)
-    recovery = shift[:, list(order[: claim.count])].sum(axis=1) / total
+    recovery = shift[:, order[: claim.count]].sum(axis=1) / total
     random = np.random.default_rng(0)
     sets = np.tile(np.arange(shift.shape[1]) < claim.count, (RANDOM_SETS, 1))
     others = random.permuted(sets, axis=1) @ shift[0] / total[0]
