@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "run.py"
 PHOTOGRAPHS = ROOT.parent / "shared" / "images"
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what has been imported: it would look through it again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -223,6 +229,7 @@ def say(
 ) -> Iterator[Callable[..., Ended]]:
     """Yield what gives commands to run.py, with the stage of the test, in this process."""
     handler = signal.getsignal(signal.SIGTERM)
+    gc.freeze()  # run.py collects after every job, here with all that the tests have made before
     for name in [name for name in os.environ if name.startswith(("WANDB_", "HYDRA_"))]:
         monkeypatch.delenv(name)
     for name in ("TF_CPP_MIN_LOG_LEVEL", "KERAS_BACKEND", "HYDRA_FULL_ERROR"):
@@ -240,6 +247,7 @@ def say(
         return Ended(code, *capfd.readouterr())
 
     yield command
+    gc.unfreeze()
     signal.signal(signal.SIGTERM, handler)
 
 

@@ -128,16 +128,16 @@ def test_the_section_says_every_word_with_its_rule(bars):
 @pytest.mark.slow
 def test_exemplars_are_what_excites_the_real_unit(vgg16, photographs, monkeypatch):
     paths = photographs[:40]
-    *_, recording = fill(vgg16, ["block3_conv2"], paths, 224, 20)
-    peaks = recording.observation.peaks["block3_conv2"]
+    *_, recording = fill(vgg16, ["block2_conv2"], paths, 112, 20)
+    peaks = recording.observation.peaks["block2_conv2"]
     keys = labels.of(recording.paths, recording.paths[0].parent).keys
     monkeypatch.setattr(dataset_examples, "EXEMPLARS", 14)
     monkeypatch.setattr(dataset_examples, "CONTROLS", 3)
-    found = gather(vgg16, Unit("block3_conv2", 100), recording, keys)
-    assert found.crops.shape == (14, 32, 32, 3) and len(found.keys) == 14
+    found = gather(vgg16, Unit("block2_conv2", 100), recording, keys)
+    assert found.crops.shape == (14, 14, 14, 3) and len(found.keys) == 14
     assert [len(crops) for crops in found.controls.values()] == [2, 2, 2]
     assert 100 not in found.controls
-    position = profile.probe(vgg16, "block3_conv2")
+    position = profile.probe(vgg16, "block2_conv2")
     answers = position.respond(found.crops)[:, 100]
     best = peaks.strongest(100, 14)
     inside = [
@@ -147,7 +147,7 @@ def test_exemplars_are_what_excites_the_real_unit(vgg16, photographs, monkeypatc
     ]
     assert len(inside) > 3
     np.testing.assert_allclose(answers[inside], peaks.values[best[inside], 100], rtol=1e-3)
-    mean = np.zeros(vgg16.find("block3_conv2").input.shape[-1])
-    result = profile.study(vgg16, Unit("block3_conv2", 100), found, mean)
+    mean = np.zeros(vgg16.find("block2_conv2").input.shape[-1])
+    result = profile.study(vgg16, Unit("block2_conv2", 100), found, mean)
     assert result.split is not None and result.invariance.controls == 3
     assert result.copies == ()  # its inputs are no colours
