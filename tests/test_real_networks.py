@@ -264,10 +264,11 @@ def test_pixels_far_from_the_box_matter_just_where_the_field_says_so(network):
         if box.bottom >= size[0] or box.right >= size[1]:
             continue
         far = pixels.copy()
-        far[box.bottom :], far[:, box.right :] = 1 - far[box.bottom :], 0
+        far[box.bottom :] *= 1000  # so much that every gate they reach moves far
+        far[:, box.right :] *= 1000
         first, second = tap(network, [name], pre=True)(np.stack([pixels, far]))[name].numpy()
         change = np.abs(second - first)[0, 0].max() / np.abs(first).max()
-        assert (change > 1e-6) == bool(field.whole), f"{name}: {change}, {field.whole}"
+        assert (change > 1e-4) == bool(field.whole), f"{name}: {change}, {field.whole}"
         judged += 1
     assert judged > 1
 
