@@ -4,7 +4,7 @@ from typing import Any
 
 from cards import texture
 
-from convscope.units.responses import UnitSummary
+from convscope.report.filters import UnitSummary
 
 
 def unit(filter_: int = 17, **changed: Any) -> UnitSummary:

@@ -12,12 +12,32 @@ import numpy as np
 import pytest
 from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
 from cards import texture
+from evidences import (
+    BIRDS,
+    DOGS,
+    FIELD,
+    ROWS,
+    activations,
+    evidence,
+    photographs,
+)  # fmt: skip
 from PIL import Image
 from rosters import NOTHING, layer, unit
 
+from convscope.activations.dataset_examples import shrunk
+from convscope.data.labels import Labels
 from convscope.report.figures.grids import mosaic
-from convscope.report.filters import layer_page, rows, sheet
-from convscope.units.responses import UnitSummary
+from convscope.report.filters import (
+    UnitSummary,
+    facts,
+    layer_page,
+    notes,
+    rows,
+    sheet,
+    summaries,
+)  # fmt: skip
+from convscope.units import selectivity
+from convscope.units.responses import Responses
 
 FACTS = {"network": "vgg16"}
 SETTINGS = {"layer": "block4_conv3", "images": {"fit": "crop", "root": None}}
@@ -403,3 +423,161 @@ def test_crops_of_a_few_pixels_are_enlarged_as_pixels():
 def test_a_quilt_of_too_many_crops_or_too_few_pixels_is_refused(count, side, received):
     with pytest.raises(ValueError, match=f"at least 3 pixels. Received: {received}"):
         mosaic([solid(4, 4)] * count, side)
+
+
+CHIHUAHUA, BEAGLE, *_ = DOGS
+NAMES = [
+    "n02123045_0.png",  # a tabby, broken
+    *(f"{wnid}_{number}.png" for wnid in (*DOGS, *BIRDS) for number in range(6)),
+    "new\nline.png",
+    "gone.png",  # broken
+]
+GOOD = range(1, 26)
+PLAIN, FIRES, SILENT, AVOIDS = range(4)  # the filters, by what they do
+MAPS = activations(len(NAMES), filters=4)
+MAPS[1:7, ..., FIRES] += 20  # Chihuahuas
+MAPS[..., SILENT] = -np.abs(MAPS[..., SILENT])
+MAPS[1:7, ..., AVOIDS] -= 20
+PEAKS = MAPS.max((1, 2))
+
+
+@pytest.fixture(scope="module")
+def responses(tmp_path_factory) -> Responses:
+    """What photographs did to the four filters."""
+    paths = photographs(tmp_path_factory.mktemp("photographs"), NAMES, broken=(0, 26))
+    return evidence(tmp_path_factory.mktemp("index"), paths, MAPS)
+
+
+def told(responses: Responses) -> list[UnitSummary]:
+    """Return what is said about each of the four filters, its crops in another order."""
+    studies = list(responses.studies(range(4)))
+    *_, crops = responses.crops(range(4), 9)
+    return summaries(responses, {filter: shown[::-1] for filter, shown in crops.items()}, studies)
+
+
+def test_a_filter_is_summed_up_with_its_figures_and_its_crops_by_rank(responses):
+    for filter, found in enumerate(told(responses)):
+        assert (found.layer, found.filter) == ("conv", filter)
+        assert found.firing_rate == (MAPS[GOOD][..., filter] > 0).mean()
+        assert found.activation == PEAKS[GOOD, filter].max()
+        top = responses.top(filter, 9)
+        assert found.activations == tuple(hit.activation for hit in top)
+        assert found.labels == tuple(hit.label for hit in top)
+        for crop, example in zip(found.crops, responses.show(top), strict=True):
+            np.testing.assert_array_equal(crop, shrunk(example.crop, 9))
+    excited = PEAKS[GOOD, PLAIN].astype(float)
+    share = excited.mean() ** 2 / (excited**2).mean()
+    assert told(responses)[PLAIN].sparseness == pytest.approx((1 - share) / (1 - 1 / 25))
+
+
+def test_the_best_name_of_a_filter_stands_with_its_parents_and_the_q_of_all_filters(responses):
+    plain, fires, silent, avoids = told(responses)
+    assert (fires.best, fires.side, fires.avoids) == ("Chihuahua", "fires", None)
+    assert fires.words == ("Chihuahua", "dog")
+    assert (avoids.best, avoids.side, avoids.avoids) == ("Chihuahua", "avoids", "Chihuahua")
+    assert avoids.words == ()
+    (one,), (other,) = responses.study(FIRES).fires, responses.study(AVOIDS).avoids
+    assert (fires.auroc, fires.low, fires.high) == (one.auroc, one.low, one.high) != (0, 0, 0)
+    assert (avoids.auroc, avoids.low, avoids.high) == (other.auroc, other.low, other.high)
+    # Classes share their halves: all eight groups count, and the classes that were chosen.
+    tests = [test for study in responses.studies(range(4)) for test in study.family]
+    assert sum(test.kind == "group" for test in tests) == 8
+    smallest = sorted(test.p for test in tests)[:2]
+    assert smallest == sorted([one.p, other.p])
+    assert fires.q == avoids.q == pytest.approx(max(smallest) * len(tests) / 2)
+    assert fires.q > one.q
+    for nothing in (plain, silent):
+        assert nothing.best is nothing.auroc is nothing.low is nothing.high is nothing.q is None
+        assert (nothing.words, nothing.avoids, nothing.side) == ((), None, "fires")
+
+
+def test_a_silent_filter_is_summed_up(responses):
+    silent = told(responses)[SILENT]
+    assert silent.silent and silent.marks == ("silent",)
+    assert (silent.firing_rate, silent.sparseness) == (0, None)
+    assert silent.activation <= 0
+
+
+def test_plain_classes_have_no_parents(responses):
+    keys = tuple({CHIHUAHUA: "cat", BEAGLE: "dog"}.get(key, key) for key in responses.labels.keys)
+    names = {"cat": "a cat", "dog": "a dog"} | BIRDS
+    other = replace(responses, labels=Labels(keys, names, "folders"))
+    study = other.study(FIRES)
+    (found,) = summaries(other, {FIRES: ()}, [study])
+    assert (found.words, found.crops) == (("a cat",), ())
+
+
+def test_a_group_is_not_its_own_parent(responses):
+    study = responses.study(FIRES)
+    (dog,) = (one for one in study.groups if one.name == "dog")
+    study = replace(study, fires=(dog, *study.fires))
+    (found,) = summaries(responses, {FIRES: ()}, [study])
+    assert found.words == ("dog", "Chihuahua", "dog")
+
+
+def test_facts_state_the_network_the_photographs_and_the_filter(responses):
+    assert facts(responses, FIRES, "own weights") == {
+        "network": "tiny",
+        "weights": "own weights",
+        "filter": "1 of conv",
+        "receptive field": "9 x 13 pixels, a position every 4 x 5",
+        "photographs": "25 at 33 x 33 (crop)",
+        "fires at": f"{100 * (MAPS[GOOD][..., FIRES] > 0).mean():.1f} % of positions on the"
+        " photographs",
+        "sparseness": f"{selectivity.sparseness(PEAKS[GOOD, FIRES]):.2f}",
+        "score of a photograph": "peak activation",
+        "classes": "from file names",
+    }
+    assert facts(responses, SILENT, "own")["sparseness"] == "\N{EN DASH}"
+    several = facts(replace(responses, score="mean"), None, "own")
+    assert list(several) == [
+        "network", "weights", "receptive field", "photographs", "score of a photograph", "classes"
+    ]  # fmt: skip
+    assert several["score of a photograph"] == "mean activation"
+
+
+def test_notes_say_how_names_were_found_and_what_was_set_aside(responses):
+    assert notes(responses, "own weights") == [
+        "These are the weights 'own weights'. A filter's number means nothing beyond one set of"
+        " weights.",
+        "Names are chosen on one half of the photographs and tested on the other; a hash of each"
+        " file decides which half it is in. What is not tested may still be true.",
+        "2 files were set aside: tables/skipped.csv says why.",
+    ]
+
+
+def test_photographs_without_labels_need_no_note_on_names(tmp_path):
+    made = evidence(
+        tmp_path / "home", photographs(tmp_path / "p", ["a.png", "b.png"]), activations(2)
+    )
+    assert not made.labelled
+    assert facts(made, 0, "own")["classes"] == "none known"
+    assert [note.split(".")[0] for note in notes(made, "own")] == ["These are the weights 'own'"]
+    (hit, _) = made.top(0, 2)
+    assert hit.wnid is hit.label is None
+    (note,) = made.study(0).notes
+    assert note.startswith("The photographs have no labels")
+
+
+@pytest.mark.parametrize(
+    ("count", "note"),
+    [
+        (1, "1 activation lies beyond what the index can hold: kept as 65504."),
+        (2, "2 activations lie beyond what the index can hold: kept as 65504."),
+    ],
+)
+def test_notes_count_what_the_index_could_not_hold(tmp_path, count, note):
+    maps = activations(2)
+    maps[:count, ROWS - 1, 0, 2] = 70_000
+    made = evidence(tmp_path / "home", photographs(tmp_path / "p", ["a.png", "b.png"]), maps)
+    assert notes(made, "own")[1:] == [note]
+    assert made.top(2, 1)[0].activation == 65504
+    assert made.field == FIELD
+
+
+def test_of_a_layer_without_positions_the_whole_square_is_the_field(tmp_path):
+    made = evidence(
+        tmp_path / "home", photographs(tmp_path / "p", ["a.png"]), activations(1)[:, :1, :1],
+        field=None, fit="squash",
+    )  # fmt: skip
+    assert facts(made, None, "own")["receptive field"].startswith("33 x 33 pixels")

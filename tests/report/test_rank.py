@@ -17,6 +17,7 @@ from evidences import BIRDS, DOGS, activations, evidence, photographs
 from convscope.activations.dataset_examples import Example, bins
 from convscope.report.figures.charts import distribution_picture
 from convscope.report.figures.grids import quantiles_picture, top_picture
+from convscope.report.filters import facts, notes
 from convscope.report.rank import COLUMNS, Account, Claim, first, rank_page, verdict
 from convscope.unit import Unit
 from convscope.units import selectivity
@@ -189,9 +190,9 @@ def test_the_page_shows_the_users_claim_and_does_not_run_it(layer):
     text = html.unescape(page)
     assert CLAIM.text in text and made.generated.text in text
     assert "conv:0" in text and "optimum 44.0" in text
-    for label, value in layer.facts(FIRES, "own weights").items():
+    for label, value in facts(layer, FIRES, "own weights").items():
         assert label in text and value in text
-    for note in layer.notes("own weights"):
+    for note in notes(layer, "own weights"):
         assert note in text
     for note in made.study.notes:
         assert note in text

@@ -10,8 +10,6 @@ from evidences import (
     BIRDS,
     COLUMNS,
     DOGS,
-    FIELD,
-    ROWS,
     SIZE,
     activations,
     evidence,
@@ -25,7 +23,6 @@ from convscope.activations.dataset_examples import shrunk
 from convscope.data import dataset, photograph
 from convscope.data.labels import Labels
 from convscope.models.receptive_field import Axis, ReceptiveField
-from convscope.units import selectivity
 from convscope.units.responses import Responses
 
 CHIHUAHUA, BEAGLE, BRAMBLING, GOLDFINCH = *DOGS, *BIRDS
@@ -234,7 +231,6 @@ def test_a_layer_without_positions_sees_the_whole_square(tmp_path):
     for example in made.show(made.top(2, 4)):
         assert (example.row, example.column) == (0, 0)
         assert example.box == (0, 0, *example.size)
-    assert made.facts(None, "own")["receptive field"].startswith("33 x 33 pixels")
 
 
 def test_a_quilt_has_the_photographs_of_each_bin_strongest_first(layer, paths):
@@ -337,139 +333,3 @@ def test_of_few_photographs_there_are_few_crops(tmp_path, loads):
     *_, crops = made.crops([0, 2], 99)
     assert {filter: len(found) for filter, found in crops.items()} == {0: 3, 2: 3}
     assert loads == {paths[0]: 1, paths[1]: 1, paths[3]: 1}
-
-
-def summaries(layer: Responses) -> list:
-    """Return what is said about each of the four filters, its crops in another order."""
-    studies = list(layer.studies(range(4)))
-    *_, crops = layer.crops(range(4), 9)
-    return [
-        layer.summary(filter, crops[filter][::-1], study, best)
-        for filter, (study, best) in enumerate(
-            zip(studies, selectivity.jointly(studies), strict=True)
-        )
-    ]
-
-
-def test_a_filter_is_summed_up_with_its_figures_and_its_crops_by_rank(layer):
-    for filter, found in enumerate(summaries(layer)):
-        assert (found.layer, found.filter) == ("conv", filter)
-        assert found.firing_rate == (MAPS[GOOD][..., filter] > 0).mean()
-        assert found.activation == PEAKS[GOOD, filter].max()
-        top = layer.top(filter, 9)
-        assert found.activations == tuple(hit.activation for hit in top)
-        assert found.labels == tuple(hit.label for hit in top)
-        for crop, example in zip(found.crops, layer.show(top), strict=True):
-            np.testing.assert_array_equal(crop, shrunk(example.crop, 9))
-    excited = PEAKS[GOOD, PLAIN].astype(float)
-    share = excited.mean() ** 2 / (excited**2).mean()
-    assert summaries(layer)[PLAIN].sparseness == pytest.approx((1 - share) / (1 - 1 / 25))
-
-
-def test_the_best_name_of_a_filter_stands_with_its_parents_and_the_q_of_all_filters(layer):
-    plain, fires, silent, avoids = summaries(layer)
-    assert (fires.best, fires.side, fires.avoids) == ("Chihuahua", "fires", None)
-    assert fires.words == ("Chihuahua", "dog")
-    assert (avoids.best, avoids.side, avoids.avoids) == ("Chihuahua", "avoids", "Chihuahua")
-    assert avoids.words == ()
-    (one,), (other,) = layer.study(FIRES).fires, layer.study(AVOIDS).avoids
-    assert (fires.auroc, fires.low, fires.high) == (one.auroc, one.low, one.high) != (0, 0, 0)
-    assert (avoids.auroc, avoids.low, avoids.high) == (other.auroc, other.low, other.high)
-    # Classes share their halves: all eight groups count, and the classes that were chosen.
-    tests = [test for study in layer.studies(range(4)) for test in study.family]
-    assert sum(test.kind == "group" for test in tests) == 8
-    smallest = sorted(test.p for test in tests)[:2]
-    assert smallest == sorted([one.p, other.p])
-    assert fires.q == avoids.q == pytest.approx(max(smallest) * len(tests) / 2)
-    assert fires.q > one.q
-    for nothing in (plain, silent):
-        assert nothing.best is nothing.auroc is nothing.low is nothing.high is nothing.q is None
-        assert (nothing.words, nothing.avoids, nothing.side) == ((), None, "fires")
-
-
-def test_a_silent_filter_is_summed_up(layer):
-    silent = summaries(layer)[SILENT]
-    assert silent.silent and silent.marks == ("silent",)
-    assert (silent.firing_rate, silent.sparseness) == (0, None)
-    assert silent.activation <= 0
-
-
-def test_plain_classes_have_no_parents(layer):
-    keys = tuple({CHIHUAHUA: "cat", BEAGLE: "dog"}.get(key, key) for key in layer.labels.keys)
-    names = {"cat": "a cat", "dog": "a dog"} | BIRDS
-    other = replace(layer, labels=Labels(keys, names, "folders"))
-    study = other.study(FIRES)
-    (best,) = selectivity.jointly([study])
-    assert other.summary(FIRES, (), study, best).words == ("a cat",)
-    assert other.summary(FIRES, (), study, best).crops == ()
-
-
-def test_a_group_is_not_its_own_parent(layer):
-    study = layer.study(FIRES)
-    (dog,) = (one for one in study.groups if one.name == "dog")
-    study = replace(study, fires=(dog, *study.fires))
-    (best,) = selectivity.jointly([replace(study, fires=())])
-    assert layer.summary(FIRES, (), study, best).words == ("dog", "Chihuahua", "dog")
-
-
-# In words
-
-
-def test_facts_state_the_network_the_photographs_and_the_filter(layer, means):
-    assert layer.facts(FIRES, "own weights") == {
-        "network": "tiny",
-        "weights": "own weights",
-        "filter": "1 of conv",
-        "receptive field": "9 x 13 pixels, a position every 4 x 5",
-        "photographs": "25 at 33 x 33 (crop)",
-        "fires at": f"{100 * (MAPS[GOOD][..., FIRES] > 0).mean():.1f} % of positions on the"
-        " photographs",
-        "sparseness": f"{selectivity.sparseness(PEAKS[GOOD, FIRES]):.2f}",
-        "score of a photograph": "peak activation",
-        "classes": "from file names",
-    }
-    assert layer.facts(SILENT, "own")["sparseness"] == "\N{EN DASH}"
-    several = means.facts(None, "own")
-    assert list(several) == [
-        "network", "weights", "receptive field", "photographs", "score of a photograph", "classes"
-    ]  # fmt: skip
-    assert several["score of a photograph"] == "mean activation"
-
-
-def test_notes_say_how_names_were_found_and_what_was_set_aside(layer):
-    assert layer.notes("own weights") == [
-        "These are the weights 'own weights'. A filter's number means nothing beyond one set of"
-        " weights.",
-        "Names are chosen on one half of the photographs and tested on the other; a hash of each"
-        " file decides which half it is in. What is not tested may still be true.",
-        "2 files were set aside: tables/skipped.csv says why.",
-    ]
-
-
-def test_photographs_without_labels_need_no_note_on_names(tmp_path):
-    made = evidence(
-        tmp_path / "home", photographs(tmp_path / "p", ["a.png", "b.png"]), activations(2)
-    )
-    assert not made.labelled
-    assert made.facts(0, "own")["classes"] == "none known"
-    assert [note.split(".")[0] for note in made.notes("own")] == ["These are the weights 'own'"]
-    (hit, _) = made.top(0, 2)
-    assert hit.wnid is hit.label is None
-    (note,) = made.study(0).notes
-    assert note.startswith("The photographs have no labels")
-
-
-@pytest.mark.parametrize(
-    ("count", "note"),
-    [
-        (1, "1 activation lies beyond what the index can hold: kept as 65504."),
-        (2, "2 activations lie beyond what the index can hold: kept as 65504."),
-    ],
-)
-def test_notes_count_what_the_index_could_not_hold(tmp_path, count, note):
-    maps = activations(2)
-    maps[:count, ROWS - 1, 0, 2] = 70_000
-    made = evidence(tmp_path / "home", photographs(tmp_path / "p", ["a.png", "b.png"]), maps)
-    assert made.notes("own")[1:] == [note]
-    assert made.top(2, 1)[0].activation == 65504
-    assert made.field == FIELD

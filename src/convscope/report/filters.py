@@ -7,16 +7,22 @@ import math
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from convscope.activations.dataset_examples import CROPS
+from convscope.activations.dataset_examples import CROPS, Example
+from convscope.data import dataset
 from convscope.data.photograph import data_uri
-from convscope.data.splits import LEVEL
+from convscope.data.splits import LEVEL, Panel
+from convscope.data.wordnet import taxonomy
 from convscope.report.figures.grids import WIDE, contact_sheet, mosaic
 from convscope.report.html import flat, render
 from convscope.text import number
-from convscope.units.responses import MARKS, UnitSummary
+from convscope.units import selectivity
+from convscope.units.responses import SCORES, Responses
+from convscope.units.selectivity import Selectivity
 
 PIXELS = 27_000_000
 """That the quilts of a page have in all: about 6.4 MB where 512 filters share them."""
@@ -280,3 +286,196 @@ def rows(units: Sequence[UnitSummary]) -> list[dict[str, object]]:
         }
         for unit in units
     ]
+
+
+MARKS = ("selective", "avoiding", "silent")
+"""What can be said about a filter in a word."""
+
+
+@dataclass(frozen=True)
+class UnitSummary:
+    """One filter among all of its layer.
+
+    Attributes:
+        layer: its layer.
+        filter: its number.
+        firing_rate: share of the positions on photographs whose preactivation is above zero.
+        sparseness: from 0, where it responds alike to all photographs, to 1, where to few; None:
+            to none.
+        activation: its largest peak on any photograph.
+        best: the class or group that stands out most; None: there is none. The figures below are
+            about it.
+        side: whether the filter fires for `best` or avoids it.
+        auroc: chance that a photograph of `best` excites the filter more than another does.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        q: its false discovery rate; None: not tested.
+        avoids: what the filter avoids most; None: nothing.
+        words: names of all groups that it fires for, those above them in the taxonomy included.
+        crops: the receptive fields that excite it most, one of each photograph, strongest first,
+            uint8 `(height, width, 3)` of any size; nine at most.
+        labels: the class of each crop's photograph, where it is known.
+        activations: the preactivation at each crop.
+    """
+
+    layer: str
+    filter: int
+    firing_rate: float
+    sparseness: float | None
+    activation: float
+    best: str | None
+    side: Literal["fires", "avoids"]
+    auroc: float | None
+    low: float | None
+    high: float | None
+    q: float | None
+    avoids: str | None
+    words: tuple[str, ...]
+    crops: tuple[np.ndarray, ...]
+    labels: tuple[str | None, ...]
+    activations: tuple[float, ...]
+
+    @property
+    def name(self) -> str:
+        """The unit, such as `block4_conv3:17`."""
+        return f"{self.layer}:{self.filter}"
+
+    @property
+    def slug(self) -> str:
+        """What a link to this filter is called."""
+        return f"{self.layer}-{self.filter}"
+
+    @property
+    def significant(self) -> bool:
+        """Whether its best group is more than chance would find."""
+        return self.best is not None and self.q is not None and self.q < LEVEL
+
+    @property
+    def selective(self) -> bool:
+        """Whether it fires for its best group."""
+        return self.significant and self.side == "fires"
+
+    @property
+    def silent(self) -> bool:
+        """Whether no photograph excites it anywhere."""
+        return not self.firing_rate > 0
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """All groups that it fires for, the best first, each once."""
+        best = (self.best,) if self.selective and self.best else ()
+        return tuple(dict.fromkeys((*best, *self.words)))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What a search finds it by beside its number and its groups."""
+        found = self.selective, self.avoids is not None, self.silent
+        return tuple(word for word, holds in zip(MARKS, found, strict=True) if holds)
+
+
+def summaries(
+    responses: Responses, crops: Mapping[int, Sequence[Example]], studies: Sequence[Selectivity]
+) -> list[UnitSummary]:
+    """Return what is said about each of some filters among all of their layer.
+
+    Args:
+        responses: what photographs did to the layer.
+        crops: the strongest of each filter.
+        studies: what each fires for and avoids, in the same order.
+    """
+    rates, found = responses.index.firing_rate(), []
+    tests = selectivity.jointly(studies)
+    for (filter, shown), study, best in zip(crops.items(), studies, tests, strict=True):
+        one, ranked = best.association, sorted(shown, key=lambda example: example.rank)
+        found.append(
+            UnitSummary(
+                layer=responses.layer,
+                filter=filter,
+                firing_rate=float(rates[filter]),
+                sparseness=selectivity.sparseness(responses.scores(filter)),
+                activation=responses.peak(filter),
+                best=one.name if one else None,
+                side="avoids" if one and one.auroc < 0.5 else "fires",
+                auroc=one.auroc if one else None,
+                low=one.low if one else None,
+                high=one.high if one else None,
+                q=best.q if one else None,
+                avoids=study.avoids[0].name if study.avoids else None,
+                words=tuple(
+                    name for fired in study.fires for name in _above(responses.panel, fired.wnid)
+                ),
+                crops=tuple(example.crop for example in ranked),
+                labels=tuple(example.label for example in ranked),
+                activations=tuple(example.activation for example in ranked),
+            )
+        )
+    return found
+
+
+def _above(panel: Panel, key: str) -> list[str]:
+    """Return the name of a class or group and the names of the tested groups around it."""
+    around = [wnid for wnid in panel.together if key in taxonomy().words and wnid != key]
+    inside = [wnid for wnid in around if taxonomy().leaves(key) <= taxonomy().leaves(wnid)]
+    return [panel.names.get(name, name) for name in (key, *inside)]
+
+
+def facts(responses: Responses, filter: int | None, source: str) -> dict[str, str]:
+    """Return what the head of a page on photographs and filters states.
+
+    Args:
+        responses: what photographs did to the layer.
+        filter: the filter that the page is about; None: several.
+        source: which weights these are.
+    """
+    manifest, field = responses.index.manifest, responses.field
+    request, own = manifest.request, {}
+    if filter is not None:
+        sparse = selectivity.sparseness(responses.scores(filter))
+        own = {
+            "filter": f"{filter} of {responses.layer}",
+            "fires at": f"{100 * responses.rate(filter):.1f} % of positions on the photographs",
+            "sparseness": number(sparse, digits=2),
+        }
+    said = {
+        "network": request.model,
+        "weights": source,
+        "filter": "",
+        "receptive field": field.words
+        if manifest.rows * manifest.columns > 1
+        else f"{field.rows.size} x {field.columns.size} pixels{field.besides}",
+        "photographs": f"{responses.seen:,} at {request.size} x {request.size} ({request.fit})",
+        "fires at": "",
+        "sparseness": "",
+        "score of a photograph": SCORES[responses.score],
+        "classes": f"from {responses.labels.source}" if responses.labelled else "none known",
+    }
+    return {name: words for name, words in (said | own).items() if words}
+
+
+def notes(responses: Responses, source: str) -> list[str]:
+    """Return what a reader should keep in mind, as far as the photographs themselves say so.
+
+    Args:
+        responses: what photographs did to the layer.
+        source: which weights these are.
+    """
+    said = [
+        f"These are the weights '{source}'. A filter's number means nothing beyond one set of"
+        " weights."
+    ]
+    if responses.labelled:
+        said.append(
+            "Names are chosen on one half of the photographs and tested on the other; a hash"
+            " of each file decides which half it is in. What is not tested may still be true."
+        )
+    if responses.index.manifest.request.fit == "pad":
+        said.append(
+            "Positions above the grey padding count too. Where the field of one lies on padding"
+            " alone, the nearest pixels are shown, which had no part in the activation."
+        )
+    if skipped := len(responses.skipped):
+        said.append(f"{dataset.aside(skipped)}: tables/skipped.csv says why.")
+    if clipped := responses.index.clipped():
+        many = "1 activation lies" if clipped == 1 else f"{clipped:,} activations lie"
+        said.append(f"{many} beyond what the index can hold: kept as 65504.")
+    return said

@@ -17,6 +17,7 @@ from convscope.data.photograph import data_uri
 from convscope.data.splits import LEVEL
 from convscope.report.figures.charts import distribution, distribution_picture
 from convscope.report.figures.grids import quantiles_picture, top_picture
+from convscope.report.filters import facts, notes
 from convscope.report.html import flat, picture, render
 from convscope.text import aligned, number
 from convscope.unit import Unit
@@ -140,9 +141,9 @@ class Account:
             selectivity=self.study,
             generated=self.generated,
             own=self.claim,
-            facts=self.evidence.facts(self.unit.filter, self.source),
+            facts=facts(self.evidence, self.unit.filter, self.source),
             settings=settings,
-            notes=self.evidence.notes(self.source),
+            notes=notes(self.evidence, self.source),
         )
 
 

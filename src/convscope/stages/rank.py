@@ -244,7 +244,6 @@ def many(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
     from convscope.report import filters
     from convscope.report.figures import grids
     from convscope.report.filters import cell, layer_page, sheet
-    from convscope.units import selectivity
 
     chosen = [unit.filter for unit in settings.units]
     studies = []
@@ -257,12 +256,7 @@ def many(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
         for crops in evidence.crops(chosen, side):
             update(sum(map(len, crops.values())))
     with tracker.timer("report"):
-        units = [
-            evidence.summary(filter, crops[filter], study, best)
-            for filter, study, best in zip(
-                chosen, studies, selectivity.jointly(studies), strict=True
-            )
-        ]
+        units = filters.summaries(evidence, crops, studies)
         rows = filters.rows(units)
         quilts = [grids.mosaic(unit.crops, 3 * min(side, TILE)) for unit in units]
         table = [list(row.values()) for row in rows]
@@ -282,8 +276,8 @@ def many(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
         shown = asdict(settings.images)
         asked = [*registry.asked(settings.model), f"images={shown.pop('name')}"]
         asked += [f"images.{key}={value}" for key, value in shown.items() if value is not None]
-        facts, notes = evidence.facts(None, source), evidence.notes(source)
-        notes += studies[0].notes
+        facts = filters.facts(evidence, None, source)
+        notes = [*filters.notes(evidence, source), *studies[0].notes]
         tested = any(study.tested for study in studies)
         page = layer_page(units, facts, asdict(settings), notes, asked, tested)
         tracker.page("report", page)

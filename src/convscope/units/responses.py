@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -16,12 +15,11 @@ from convscope.activations.index import ActivationIndex, By
 from convscope.activations.statistics import firing
 from convscope.data import dataset, splits
 from convscope.data.labels import Labels
-from convscope.data.splits import LEVEL, Panel
+from convscope.data.splits import Panel
 from convscope.data.wordnet import taxonomy
 from convscope.models.receptive_field import Axis, ReceptiveField
-from convscope.text import number
 from convscope.units import selectivity
-from convscope.units.selectivity import Best, Selectivity
+from convscope.units.selectivity import Selectivity
 
 SCORES = {"peak": "peak activation", "mean": "mean activation"}
 
@@ -210,187 +208,3 @@ class Responses:
                 small = shrunk(example.crop, side).copy()
                 found[filter].append(replace(example, crop=small, whole=small[:1, :1]))
             yield found
-
-    def summary(
-        self, filter: int, shown: Sequence[Example], study: Selectivity, best: Best
-    ) -> UnitSummary:
-        """Return what is said about one filter among all of its layer.
-
-        Args:
-            filter: its number.
-            shown: its strongest crops.
-            study: what it fires for and avoids.
-            best: the clearest of that, among the tests of all filters.
-        """
-        one = best.association
-        ranked = sorted(shown, key=lambda example: example.rank)
-        return UnitSummary(
-            layer=self.layer,
-            filter=filter,
-            firing_rate=float(self._rates[filter]),
-            sparseness=selectivity.sparseness(self.scores(filter)),
-            activation=self.peak(filter),
-            best=one.name if one else None,
-            side="avoids" if one and one.auroc < 0.5 else "fires",
-            auroc=one.auroc if one else None,
-            low=one.low if one else None,
-            high=one.high if one else None,
-            q=best.q if one else None,
-            avoids=study.avoids[0].name if study.avoids else None,
-            words=tuple(name for found in study.fires for name in self._above(found.wnid)),
-            crops=tuple(example.crop for example in ranked),
-            labels=tuple(example.label for example in ranked),
-            activations=tuple(example.activation for example in ranked),
-        )
-
-    @cached_property
-    def _rates(self) -> np.ndarray:
-        return self.index.firing_rate()
-
-    def _above(self, key: str) -> list[str]:
-        """Return the name of a class or group and the names of the tested groups around it."""
-        panel = self.panel
-        around = [wnid for wnid in panel.together if key in taxonomy().words and wnid != key]
-        inside = [wnid for wnid in around if taxonomy().leaves(key) <= taxonomy().leaves(wnid)]
-        return [panel.names.get(name, name) for name in (key, *inside)]
-
-    # In words
-
-    def facts(self, filter: int | None, source: str) -> dict[str, str]:
-        """Return what the head of a page states.
-
-        Args:
-            filter: the filter that the page is about; None: several.
-            source: which weights these are.
-        """
-        request = self.index.manifest.request
-        field, labels = self.field, self.labels.source
-        said = {"network": request.model, "weights": source}
-        if filter is not None:
-            said["filter"] = f"{filter} of {self.layer}"
-        said["receptive field"] = field.words
-        if self.index.manifest.rows * self.index.manifest.columns == 1:
-            said["receptive field"] = (
-                f"{field.rows.size} x {field.columns.size} pixels{field.besides}"
-            )
-        said["photographs"] = f"{self.seen:,} at {request.size} x {request.size} ({request.fit})"
-        if filter is not None:
-            rate = self.rate(filter)
-            sparse = selectivity.sparseness(self.scores(filter))
-            said["fires at"] = f"{100 * rate:.1f} % of positions on the photographs"
-            said["sparseness"] = number(sparse, digits=2)
-        said["score of a photograph"] = SCORES[self.score]
-        said["classes"] = f"from {labels}" if self.labelled else "none known"
-        return said
-
-    def notes(self, source: str) -> list[str]:
-        """Return what a reader should keep in mind, as far as these photographs themselves say so.
-
-        Args:
-            source: which weights these are.
-        """
-        said = [
-            f"These are the weights '{source}'. A filter's number means nothing beyond one set of"
-            " weights."
-        ]
-        if self.labelled:
-            said.append(
-                "Names are chosen on one half of the photographs and tested on the other; a hash"
-                " of each file decides which half it is in. What is not tested may still be true."
-            )
-        if self.index.manifest.request.fit == "pad":
-            said.append(
-                "Positions above the grey padding count too. Where the field of one lies on padding"
-                " alone, the nearest pixels are shown, which had no part in the activation."
-            )
-        if skipped := len(self.skipped):
-            said.append(f"{dataset.aside(skipped)}: tables/skipped.csv says why.")
-        if clipped := self.index.clipped():
-            many = "1 activation lies" if clipped == 1 else f"{clipped:,} activations lie"
-            said.append(f"{many} beyond what the index can hold: kept as 65504.")
-        return said
-
-
-MARKS = ("selective", "avoiding", "silent")
-"""What can be said about a filter in a word."""
-
-
-@dataclass(frozen=True)
-class UnitSummary:
-    """One filter among all of its layer.
-
-    Attributes:
-        layer: its layer.
-        filter: its number.
-        firing_rate: share of the positions on photographs whose preactivation is above zero.
-        sparseness: from 0, where it responds alike to all photographs, to 1, where to few; None:
-            to none.
-        activation: its largest peak on any photograph.
-        best: the class or group that stands out most; None: there is none. The figures below are
-            about it.
-        side: whether the filter fires for `best` or avoids it.
-        auroc: chance that a photograph of `best` excites the filter more than another does.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        q: its false discovery rate; None: not tested.
-        avoids: what the filter avoids most; None: nothing.
-        words: names of all groups that it fires for, those above them in the taxonomy included.
-        crops: the receptive fields that excite it most, one of each photograph, strongest first,
-            uint8 `(height, width, 3)` of any size; nine at most.
-        labels: the class of each crop's photograph, where it is known.
-        activations: the preactivation at each crop.
-    """
-
-    layer: str
-    filter: int
-    firing_rate: float
-    sparseness: float | None
-    activation: float
-    best: str | None
-    side: Literal["fires", "avoids"]
-    auroc: float | None
-    low: float | None
-    high: float | None
-    q: float | None
-    avoids: str | None
-    words: tuple[str, ...]
-    crops: tuple[np.ndarray, ...]
-    labels: tuple[str | None, ...]
-    activations: tuple[float, ...]
-
-    @property
-    def name(self) -> str:
-        """The unit, such as `block4_conv3:17`."""
-        return f"{self.layer}:{self.filter}"
-
-    @property
-    def slug(self) -> str:
-        """What a link to this filter is called."""
-        return f"{self.layer}-{self.filter}"
-
-    @property
-    def significant(self) -> bool:
-        """Whether its best group is more than chance would find."""
-        return self.best is not None and self.q is not None and self.q < LEVEL
-
-    @property
-    def selective(self) -> bool:
-        """Whether it fires for its best group."""
-        return self.significant and self.side == "fires"
-
-    @property
-    def silent(self) -> bool:
-        """Whether no photograph excites it anywhere."""
-        return not self.firing_rate > 0
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """All groups that it fires for, the best first, each once."""
-        best = (self.best,) if self.selective and self.best else ()
-        return tuple(dict.fromkeys((*best, *self.words)))
-
-    @property
-    def marks(self) -> tuple[str, ...]:
-        """What a search finds it by beside its number and its groups."""
-        found = self.selective, self.avoids is not None, self.silent
-        return tuple(word for word, holds in zip(MARKS, found, strict=True) if holds)
