@@ -10,8 +10,9 @@ from histograms import histogram
 from pictures import saved
 
 from convscope.activations import index as indexs
-from convscope.activations.index import ActivationIndex, create
-from convscope.activations.shard import Layout
+from convscope.activations.index import ActivationIndex, Manifest, create
+from convscope.activations.shard import Draft, Layout
+from convscope.activations.statistics import Peaks
 from convscope.data import dataset, labels, photograph
 from convscope.models.receptive_field import Axis, ReceptiveField
 from convscope.units.responses import Responses
@@ -59,18 +60,14 @@ def written(
 ) -> ActivationIndex:
     """Return the index of these maps, complete; what cannot be read is set aside."""
     files = indexs.listing(paths, paths[0].parent)
-    index = create(
-        home,
-        indexs.request(
-            model="tiny", weights="0123", preprocess="none", layer="conv", size=SIZE, fit=fit,
-            files=files,
-        ),
-        files,
-        filters=maps.shape[3], rows=maps.shape[1], columns=maps.shape[2], field=field,
-        device="abacus",
+    request = indexs.request(
+        model="tiny", weights="0123", preprocess="none", layer="conv", size=SIZE, fit=fit,
+        files=files,
     )  # fmt: skip
+    _, rows, columns, filters = maps.shape
+    index = create(home, Manifest(request, filters, rows, columns, field, "abacus"), files)
     for number in range(index.shards):
-        draft = index.begin(number)
+        draft = Draft(index.layout(number))
         for place in places(index.layout(number)):
             try:
                 picture, digest = photograph.read(paths[place])
@@ -79,17 +76,15 @@ def written(
                 continue
             flat = maps[place].reshape(-1, maps.shape[3])
             peak = flat.argmax(axis=0)
-            draft.add(
-                [place],
-                peak=flat.max(axis=0)[None],
-                row=peak[None] // maps.shape[2],
-                column=peak[None] % maps.shape[2],
-                mean=flat.mean(axis=0)[None],
+            peaks = Peaks(
+                values=flat.max(axis=0)[None],
+                rows=peak[None] // maps.shape[2],
+                columns=peak[None] % maps.shape[2],
+                means=flat.mean(axis=0)[None],
                 histogram=np.stack([histogram(np.clip(one, -65504, 65504)) for one in flat.T]),
-                digests=[digest],
-                sizes=[picture.size[::-1]],
             )
-        index.write(draft)
+            draft.add([place], peaks, [digest], [picture.size[::-1]])
+        draft.write(index.path(number))
     return index
 
 

@@ -4,7 +4,9 @@ import hashlib
 
 import numpy as np
 
-from convscope.activations.index import Request, create
+from convscope.activations.index import Manifest, Request, create
+from convscope.activations.shard import Draft
+from convscope.activations.statistics import Peaks
 from convscope.models.receptive_field import Axis, ReceptiveField
 
 FIELD = ReceptiveField(Axis(9, 2, 4), Axis(13, 4, 6))
@@ -24,14 +26,11 @@ def asked(count, **others):
 
 def begun(home, count, filters=FILTERS, rows=ROWS, columns=COLUMNS):
     how, files = asked(count)
-    return create(
-        home, how, files,
-        filters=filters, rows=rows, columns=columns, field=FIELD, device="abacus",
-    )  # fmt: skip
+    return create(home, Manifest(how, filters, rows, columns, FIELD, "abacus"), files)
 
 
 def values(layout, seed=0):
-    """What photographs did, as `Draft.add` takes it, unit-major nowhere."""
+    """What photographs did, unit-major nowhere."""
     random = np.random.default_rng([seed, layout.number])
     shape = (layout.count, layout.filters)
     return {
@@ -45,11 +44,18 @@ def values(layout, seed=0):
     }
 
 
+def given(layout, seed=0, **others):
+    """The same as `Draft.add` takes it, with other values for some."""
+    found = values(layout, seed) | others
+    arrays = [found[name] for name in ("peak", "row", "column", "mean", "histogram")]
+    return Peaks(*arrays), found["digests"], found["sizes"]
+
+
 def write(index, number, seed=0):
-    draft = index.begin(number)
-    first = draft.layout.first
-    draft.add(range(first, first + draft.layout.count), **values(draft.layout, seed))
-    return index.write(draft)
+    layout = index.layout(number)
+    draft = Draft(layout)
+    draft.add(range(layout.first, layout.first + layout.count), *given(layout, seed))
+    return draft.write(index.path(number))
 
 
 def filled(home, count, **shape):

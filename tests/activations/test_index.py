@@ -9,7 +9,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from indices import COLUMNS, FIELD, FILTERS, ROWS, asked, begun, filled, joined, values, write
+from indices import (
+    COLUMNS,
+    FIELD,
+    FILTERS,
+    ROWS,
+    asked,
+    begun,
+    filled,
+    given,
+    joined,
+    values,
+    write,
+)
 
 from convscope.activations import index
 from convscope.activations.index import (
@@ -22,6 +34,7 @@ from convscope.activations.index import (
     shard_size,
     strongest,
 )
+from convscope.activations.shard import Draft
 
 # Beginning
 
@@ -38,7 +51,7 @@ def test_an_index_is_found_again_as_it_was_begun(tmp_path):
 
 def test_a_layer_without_a_receptive_field_has_none_in_its_manifest(tmp_path):
     how, files = asked(3)
-    create(tmp_path, how, files, filters=2, rows=1, columns=1, field=None, device="")
+    create(tmp_path, Manifest(how, 2, 1, 1, None, ""), files)
     assert find(tmp_path, how).manifest.field is None
 
 
@@ -61,7 +74,7 @@ def test_jobs_that_begin_at_once_get_the_same_index(tmp_path):
 def test_a_listing_of_other_photographs_is_refused(tmp_path):
     how, files = asked(3)
     with pytest.raises(ValueError, match="is not the one of the request"):
-        create(tmp_path, how, files + b"x", filters=1, rows=1, columns=1, field=None, device="")
+        create(tmp_path, Manifest(how, 1, 1, 1, None, ""), files + b"x")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,30 +118,30 @@ def test_every_value_comes_back_as_float16_and_every_position_exactly(tmp_path):
 def test_photographs_set_aside_are_named_and_have_no_activation(tmp_path):
     index = begun(tmp_path, 21)
     write(index, 0)
-    draft = index.begin(1)  # places 16 to 20
+    draft = Draft(index.layout(1))  # places 16 to 20
     part = values(draft.layout)
     part = {k: v if k == "histogram" else v[:3] for k, v in part.items()}
-    draft.add([20, 16, 18], **part)
+    draft.add([20, 16, 18], *given(draft.layout, **part))
     draft.skip(19, "an empty file")
     draft.skip(17, "no\nphotograph \udcff")
-    assert index.write(draft)
+    assert draft.write(index.path(1))
     assert index.skipped() == {17: "no\nphotograph \udcff", 19: "an empty file"}
     column = index.column(2)
     assert np.flatnonzero(np.isnan(column)).tolist() == [17, 19]
     np.testing.assert_array_equal(column[[20, 16, 18]], part["peak"][:, 2].astype(np.float16))
-    assert not set(index.top(2, 99).places) & {17, 19}
+    assert not set(strongest(column, 99)) & {17, 19}
 
 
 def test_a_shard_of_which_nothing_can_be_read_is_whole(tmp_path):
     index = begun(tmp_path, 18)
     for number in range(2):
-        draft = index.begin(number)
+        draft = Draft(index.layout(number))
         for place in range(draft.layout.first, draft.layout.first + draft.layout.count):
             draft.skip(place, "broken")
-        index.write(draft)
+        draft.write(index.path(number))
     assert len(index.skipped()) == 18 and index.missing() == []
     assert [problem for _, problem in index.verify()] == ["", ""]
-    assert len(index.top(0, 5).places) == 0
+    assert len(strongest(index.column(0), 5)) == 0
     assert np.isnan(index.quantile_of(0, 1.0)) and np.isnan(index.firing_rate()).all()
 
 
@@ -141,14 +154,10 @@ def test_the_top_photographs_are_those_of_a_plain_sort(tmp_path):
         column = joined(index, by)[:, filter].astype(np.float16).astype(np.float32)
         order = np.argsort(-column, kind="stable")
         for count in (1, 7, 90, 300, 500):
-            found = index.top(filter, count, by)
-            np.testing.assert_array_equal(found.places, order[:count])
-            np.testing.assert_array_equal(found.values, column[order[:count]])
-            rows = joined(index, "row")[order[:count], filter]
-            columns = joined(index, "column")[order[:count], filter]
-            np.testing.assert_array_equal(found.rows, rows)
-            np.testing.assert_array_equal(found.columns, columns)
-    assert len(index.top(0, 0).places) == 0
+            found = strongest(index.column(filter, by), count)
+            np.testing.assert_array_equal(found, order[:count])
+            places = [joined(index, axis)[found, filter] for axis in ("row", "column")]
+            np.testing.assert_array_equal(index.where(filter, found), places)
 
 
 def test_of_equal_values_the_earlier_photograph_comes_first_and_none_is_nan():
@@ -176,12 +185,12 @@ def test_histograms_are_summed_over_shards(tmp_path):
 
 def test_a_quantile_is_exact_at_edges_and_no_further_off_than_its_bin(tmp_path):
     index = begun(tmp_path, 1, filters=1)
-    draft = index.begin(0)
+    draft = Draft(index.layout(0))
     seen = np.random.default_rng(3).normal(1, 40, 5000).astype(np.float32)
     number = seen.astype(np.float16).view(np.uint16) >> 7
     histogram = np.bincount(number, minlength=512)[None]
-    draft.add([0], **values(draft.layout) | {"histogram": histogram})
-    index.write(draft)
+    draft.add([0], *given(draft.layout, histogram=histogram))
+    draft.write(index.path(0))
     assert index.quantile_of(0, 0.0) == (seen < 0).mean()
     assert index.quantile_of(0, 1e6) == 1 and index.quantile_of(0, -1e6) == 0
     for value in (-60.0, -3.3, 0.1, 5.0, 77.7):
@@ -195,7 +204,7 @@ def test_questions_to_an_incomplete_index_name_the_missing_shards(tmp_path):
     for number in (0, 4, 5, 7):
         write(index, number)
     for ask in (
-        lambda: index.top(0, 3),
+        lambda: index.where(0, [20]),
         lambda: index.column(0, "mean"),
         index.histogram,
         index.skipped,
@@ -208,7 +217,7 @@ def test_questions_to_an_incomplete_index_name_the_missing_shards(tmp_path):
 @pytest.mark.parametrize("filter", [-1, 5])
 def test_a_filter_that_the_layer_lacks_is_refused(tmp_path, filter):
     with pytest.raises(ValueError, match=f"conv has no filter {filter}. Its filters are 0 to 4"):
-        filled(tmp_path, 3).top(filter, 1)
+        filled(tmp_path, 3).column(filter)
 
 
 def test_an_index_answers_without_tensorflow_or_the_decoder(tmp_path):
@@ -217,7 +226,7 @@ def test_an_index_answers_without_tensorflow_or_the_decoder(tmp_path):
         "import sys; from pathlib import Path;"
         "from convscope.activations.index import ActivationIndex, Manifest;"
         f"folder = next(Path({str(tmp_path)!r}).iterdir());"
-        "print(ActivationIndex(folder, Manifest.read(folder)).top(1, 1).places);"
+        "print(ActivationIndex(folder, Manifest.read(folder)).column(1));"
         "print({'tensorflow', 'keras', 'PIL'} & set(sys.modules))"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -231,10 +240,10 @@ def test_a_question_notices_what_it_would_misread(tmp_path):
     for damaged in (content[:-1], content + b"x", b"\x93NUMPZ" + content[6:]):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"peak.npy is damaged: it is no array \(5, 4\)"):
-            index.top(0, 2)
+            index.column(0)
     path.unlink()
     with pytest.raises(ValueError, match=r"Shard 1 of .* is damaged: peak.npy is missing"):
-        index.top(0, 2)
+        index.column(0)
     (index.path(1) / "shard.json").write_text("{}")
     with pytest.raises(ValueError, match=r"Shard 1 of .* is damaged: shard.json is damaged"):
         index.skipped()
@@ -262,9 +271,7 @@ def test_a_listing_holds_names_sizes_and_times_of_change_and_stays_in_one_line_e
     ]
     how = request(**MADE, files=content)
     assert how.count == 6
-    index = create(
-        tmp_path / "home", how, content, filters=1, rows=1, columns=1, field=None, device=""
-    )
+    index = create(tmp_path / "home", Manifest(how, 1, 1, 1, None, ""), content)
     assert index.names() == [*hostile, "gone.jpg"]
 
 

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.activations.index import ActivationIndex, Request, find, listing, request
+from convscope.activations.index import (
+    ActivationIndex,
+    Request,
+    find,
+    listing,
+    request,
+    strongest,
+)
 from convscope.activations.indexing import Progress, begin, shape, survey
 from convscope.activations.recorder import summarizer
 from convscope.data import dataset, photograph
@@ -109,16 +116,16 @@ def test_a_summary_equals_a_plain_loop_exactly(small, layer):
         for image in range(4):
             plane = maps[image, :, :, filter]
             row, column = np.unravel_index(np.argmax(plane), plane.shape)
-            assert found.peak[image, filter] == plane.max()
-            assert (found.row[image, filter], found.column[image, filter]) == (row, column)
+            assert found.values[image, filter] == plane.max()
+            assert (found.rows[image, filter], found.columns[image, filter]) == (row, column)
             np.testing.assert_allclose(
-                found.mean[image, filter], plane.astype(float).mean(), rtol=1e-6, atol=1e-4
+                found.means[image, filter], plane.astype(float).mean(), rtol=1e-6, atol=1e-4
             )
         half = np.clip(maps[..., filter], -65504, 65504).astype(np.float16).view(np.uint16)
         bins = np.where(maps[..., filter] > 0, half >> 7, (half >> 7) | 256)
         histogram[filter] = np.bincount(bins.ravel(), minlength=512)
     np.testing.assert_array_equal(found.histogram, histogram)
-    assert found.peak.dtype == found.mean.dtype == np.float32
+    assert found.values.dtype == found.means.dtype == np.float32
 
 
 def test_a_summary_of_the_real_network_equals_a_plain_loop(vgg16):
@@ -127,9 +134,9 @@ def test_a_summary_of_the_real_network_equals_a_plain_loop(vgg16):
     found = summarizer(vgg16, "block2_conv2")(pixels)
     for image in range(3):
         plane = maps(pixels[image : image + 1])["block2_conv2"].numpy()[0].reshape(-1, 128)
-        np.testing.assert_allclose(found.peak[image], plane.max(0), rtol=1e-5, atol=1e-4)
-        np.testing.assert_allclose(found.mean[image], plane.mean(0), rtol=1e-4, atol=1e-5)
-        place = found.row[image] * 22 + found.column[image]
+        np.testing.assert_allclose(found.values[image], plane.max(0), rtol=1e-5, atol=1e-4)
+        np.testing.assert_allclose(found.means[image], plane.mean(0), rtol=1e-4, atol=1e-5)
+        place = found.rows[image] * 22 + found.columns[image]
         assert (place == plane.argmax(0)).all()
         fired = (plane > 0).sum(0)
         assert found.histogram[:, :256].sum() == pytest.approx(3 * fired.sum(), rel=0.05)
@@ -142,7 +149,7 @@ def test_the_same_photographs_give_the_same_bits_in_any_summarizer(vgg16):
     one, other = (summarizer(vgg16, "block2_conv1") for _ in range(2))
     first = one(pixels)
     other(fewer)  # a batch of another length before it
-    for name in ("peak", "row", "column", "mean", "histogram"):
+    for name in vars(first):
         for again in (one(pixels), other(pixels)):
             np.testing.assert_array_equal(getattr(again, name), getattr(first, name))
 
@@ -193,7 +200,7 @@ def test_an_index_holds_what_a_plain_loop_over_photographs_finds(tmp_path, small
         np.testing.assert_array_equal(index.column(filter, "row"), place[0])
         np.testing.assert_array_equal(index.column(filter, "column"), place[1])
         order = np.argsort(-peaks.astype(np.float16), kind="stable")
-        np.testing.assert_array_equal(index.top(filter, 20).places, order[:20])
+        np.testing.assert_array_equal(strongest(index.column(filter), 20), order[:20])
     np.testing.assert_array_equal(index.firing_rate(), (flat > 0).mean((0, 1)))
     assert index.names() == [path.name for path in paths]
     assert [bytes(digest) for digest in index.digests()] == [
@@ -247,7 +254,7 @@ def test_a_batch_and_a_shard_of_nothing_but_broken_files_are_set_aside(tmp_path,
     index = complete(tmp_path / "home", small, paths)
     assert list(index.skipped()) == list(range(16, 32))
     assert np.isnan(index.column(0)).sum() == 16
-    assert (index.histogram([2]).sum(), len(index.top(2, 99).places)) == (18 * 12 * 11, 18)
+    assert (index.histogram([2]).sum(), len(strongest(index.column(2), 99))) == (18 * 12 * 11, 18)
 
 
 def test_parts_of_a_pass_together_make_the_same_index(tmp_path, small):

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from indices import begun, filled, flipped, tree, values, write
+from indices import begun, filled, flipped, given, tree, values, write
 
 from convscope.activations import shard
+from convscope.activations.shard import Draft
 from convscope.tracking import files
 
 
@@ -21,10 +22,9 @@ def test_the_files_are_what_numpy_reads(tmp_path):
 
 def test_large_maps_have_their_positions_in_sixteen_bits(tmp_path):
     index = begun(tmp_path, 1, filters=2, rows=3, columns=300)
-    draft = index.begin(0)
-    given = values(draft.layout) | {"column": np.array([[299, 256]])}
-    draft.add([0], **given)
-    index.write(draft)
+    draft = Draft(index.layout(0))
+    draft.add([0], *given(draft.layout, column=np.array([[299, 256]])))
+    draft.write(index.path(0))
     assert index.column(0, "column") == 299 and index.column(1, "column") == 256
     assert begun(tmp_path, 2, rows=256, columns=256).layout(0).arrays["row"][1] == np.uint8
     assert begun(tmp_path, 3, rows=257, columns=3).layout(0).arrays["row"][1] == np.uint16
@@ -32,10 +32,10 @@ def test_large_maps_have_their_positions_in_sixteen_bits(tmp_path):
 
 def test_what_float16_cannot_hold_is_clipped_and_counted(tmp_path):
     index = begun(tmp_path, 2, filters=2)
-    draft = index.begin(0)
+    draft = Draft(index.layout(0))
     peak = np.array([[1e9, 65504.0], [-7e4, 65505.0]], np.float32)
-    draft.add([0, 1], **values(draft.layout) | {"peak": peak, "mean": -peak / 1e4})
-    index.write(draft)
+    draft.add([0, 1], *given(draft.layout, peak=peak, mean=-peak / 1e4))
+    draft.write(index.path(0))
     assert index.clipped() == 4  # three peaks and a mean
     np.testing.assert_array_equal(index.column(0), [65504, -65504])
     np.testing.assert_array_equal(index.column(1), [65504, 65504])
@@ -45,22 +45,22 @@ def test_what_float16_cannot_hold_is_clipped_and_counted(tmp_path):
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("name", ["peak", "mean"])
 def test_what_is_no_finite_number_is_refused(tmp_path, name, bad):
-    draft = begun(tmp_path, 3).begin(0)
-    given = values(draft.layout)
-    given[name][1, 2] = bad
+    draft = Draft(begun(tmp_path, 3).layout(0))
+    damaged = values(draft.layout)[name]
+    damaged[1, 2] = bad
     with pytest.raises(ValueError, match="photographs 0 to 2 there are activations that are no"):
-        draft.add(range(3), **given)
+        draft.add(range(3), *given(draft.layout, **{name: damaged}))
 
 
 def test_a_shard_that_lacks_photographs_is_not_written(tmp_path):
     index = begun(tmp_path, 30)
-    draft = index.begin(1)
+    draft = Draft(index.layout(1))
     draft.skip(16, "broken")
     draft.skip(18, "broken")
     with pytest.raises(
         ValueError, match="Shard 1 lacks 12 of 14 photographs, the first of them 17"
     ):
-        index.write(draft)
+        draft.write(index.path(1))
     assert index.missing() == [0, 1] and list(index.path(1).parent.iterdir()) == []
 
 

@@ -108,7 +108,8 @@ def test_the_contributions_are_those_of_the_real_network(vgg16, layer, before, f
         inputs = front.predict_on_batch(inputs)
     kernels, biases = vgg16.model.get_layer(layer).get_weights()
     whole = tap(vgg16, [layer], pre=True)(pixels)[layer].numpy().astype(np.float64)
-    assert recording.observation.count == np.prod(whole.shape[:3])
+    peaks = recording.observation.peaks[layer]
+    assert peaks.count == np.prod(whole.shape[:3])
     for filter in filters:
         kernel = kernels[..., filter]
         brute = np.array(
@@ -126,7 +127,7 @@ def test_the_contributions_are_those_of_the_real_network(vgg16, layer, before, f
             recording.latest.maps[..., filter], whole[..., filter], atol=1e-3
         )
         fired = np.mean(whole[..., filter] > 0)
-        np.testing.assert_allclose(recording.observation.firing_rate[filter], fired, rtol=1e-3)
+        np.testing.assert_allclose(peaks.firing_rate[filter], fired, rtol=1e-3)
 
 
 PHOTOGRAPHS, ROWS, COLUMNS = 24, 9, 13

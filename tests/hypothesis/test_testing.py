@@ -393,7 +393,9 @@ def scores(vgg16, photographs) -> np.ndarray:
     from convscope.data import dataset
 
     summarize = summarizer(vgg16, "block3_conv2")
-    found = [summarize(batch.pixels).peak[:, 17] for batch in dataset.batches(photographs, 96, 32)]
+    found = [
+        summarize(batch.pixels).values[:, 17] for batch in dataset.batches(photographs, 96, 32)
+    ]
     return np.sort(np.concatenate(found))
 
 

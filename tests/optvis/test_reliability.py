@@ -104,7 +104,7 @@ def examined(
     )
     filters = [filter for filter, _ in optima]
     best = [
-        float(summarize(image[None].astype(np.float32) / 255).peak[0, filter])
+        float(summarize(image[None].astype(np.float32) / 255).values[0, filter])
         for filter, image in optima
     ]
     count = counter(network, layer, filters)
@@ -186,10 +186,10 @@ def fooling(vgg16: Network, shown: int, real: int, bias: float) -> Network:
 def test_a_planted_fooling_circuit_is_no_evidence(vgg16: Network, pixels: np.ndarray) -> None:
     shown, real = 17, 80
     summarize = summarizer(vgg16, "block2_conv2")
-    peaks = np.concatenate([summarize(pixels[at : at + 32]).peak for at in range(0, 206, 32)])
+    peaks = np.concatenate([summarize(pixels[at : at + 32]).values for at in range(0, 206, 32)])
     network = fooling(vgg16, shown, real, bias=1.05 * float(peaks[:, shown].max()))
     # On photographs it is the real unit and nothing else.
-    own = summarizer(network, "u")(pixels[:64]).peak[:, 0]
+    own = summarizer(network, "u")(pixels[:64]).values[:, 0]
     assert np.allclose(own, np.maximum(peaks[:64, real], 0), rtol=1e-3, atol=1e-2)
     images_of = climbed(vgg16, [Unit("block2_conv2", filter) for filter in (shown, real)], 96)
     (fooled,) = examined(network, "u", pixels, [(0, images_of[0])])

@@ -193,7 +193,7 @@ def test_the_facts_name_weights_field_and_how_often_it_fires(report):
     facts = report.facts()
     assert facts["weights"] == "by hand"
     assert facts["receptive field"] == "3 x 4 pixels, a position every 1"
-    rate = report.measured.recording.observation.firing_rate[1]
+    rate = report.measured.recording.observation.peaks["b"].firing_rate[1]
     assert facts["measured on"] == "3 of them, 182 positions each"
     assert facts["strong response"].startswith("from ")
     assert facts["fires at"] == f"{100 * rate:.1f} % of positions on the photographs"

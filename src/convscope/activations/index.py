@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from convscope.activations import shard, statistics
-from convscope.activations.shard import BINS, Draft, Layout
+from convscope.activations.shard import BINS, Layout
 from convscope.models.receptive_field import Axis, ReceptiveField
 from convscope.tracking.files import canonical, clear, save, scratch, sealed, settle, unsealed
 
@@ -32,23 +31,6 @@ FILES, SHARDS = "files.jsonl", "shards"
 
 By = Literal["peak", "mean"]
 What = Literal["peak", "mean", "row", "column"]
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The photographs that a filter responds to most, strongest first; of equal ones the earlier.
-
-    Attributes:
-        places: of the photographs, from 0.
-        values: peak or mean preactivation, float32.
-        rows: where the peak lies in the layer's map.
-        columns: likewise.
-    """
-
-    places: np.ndarray
-    values: np.ndarray
-    rows: np.ndarray
-    columns: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -73,40 +55,20 @@ class ActivationIndex:
         """How many shards a complete index has."""
         return -(-self.count // self.manifest.shard)
 
-    @cached_property
-    def _layouts(self) -> list[Layout]:
-        said = self.manifest
-        shape = said.filters, said.rows, said.columns
-        firsts = range(0, self.count, said.shard)
-        return [
-            Layout(number, first, min(said.shard, self.count - first), *shape)
-            for number, first in enumerate(firsts)
-        ]
-
     def layout(self, number: int) -> Layout:
         """Return which photographs a shard holds, and the arrays it holds of them."""
-        return self._layouts[number]
+        said, first = self.manifest, number * self.manifest.shard
+        count = min(said.shard, self.count - first)
+        return Layout(number, first, count, said.filters, said.rows, said.columns)
 
     def path(self, number: int) -> Path:
         """Return the folder of a shard, written or not."""
         return self.folder / SHARDS / f"{number:06d}"
 
-    def has(self, number: int) -> bool:
-        """Return whether a shard is written."""
-        return self.path(number).is_dir()
-
     def missing(self) -> list[int]:
         """Return the shards that are still to be written."""
         there = {entry.name for entry in os.scandir(self.folder / SHARDS) if entry.is_dir()}
         return [number for number in range(self.shards) if f"{number:06d}" not in there]
-
-    def begin(self, number: int) -> Draft:
-        """Return an empty shard to be filled in memory."""
-        return Draft(self.layout(number))
-
-    def write(self, draft: Draft) -> bool:
-        """Write a shard; return False if another job has done so in the meantime."""
-        return draft.write(self.path(draft.layout.number))
 
     def verify(self) -> Iterator[tuple[int, str]]:
         """Yield each written shard's number and what is wrong with it, "" for nothing.
@@ -123,12 +85,6 @@ class ActivationIndex:
         return shard.discard(self.path(number), self.layout(number))
 
     # What stands in them
-
-    def top(self, filter: int, count: int, by: By = "peak") -> Ranking:
-        """Return the photographs that a filter responds to most."""
-        values = self.column(filter, by)
-        places = strongest(values, count)
-        return Ranking(places, values[places].astype(np.float32), *self.where(filter, places))
 
     def where(self, filter: int, places: Sequence[int] | np.ndarray) -> tuple[np.ndarray, ...]:
         """Return row and column of a filter's peak on some photographs, two arrays."""
@@ -233,7 +189,7 @@ class ActivationIndex:
 
     def _array(self, number: int, name: str) -> np.ndarray:
         try:
-            return shard.array(self.path(number), name, self._layouts[number])
+            return shard.array(self.path(number), name, self.layout(number))
         except FileNotFoundError as error:
             self._whole(error)
             raise ValueError(
@@ -267,43 +223,28 @@ def find(home: Path, request: Request) -> ActivationIndex | None:
     return ActivationIndex(folder, manifest)
 
 
-def create(
-    home: Path,
-    request: Request,
-    files: bytes,
-    *,
-    filters: int,
-    rows: int,
-    columns: int,
-    field: ReceptiveField | None,
-    device: str,
-) -> ActivationIndex:
+def create(home: Path, manifest: Manifest, files: bytes) -> ActivationIndex:
     """Begin an index and return it; of several jobs that do so at once all get the same one.
 
     Args:
         home: where indices lie; it is made if need be.
-        request: what decides the content.
-        files: the listing that belongs to it.
-        filters: of the layer.
-        rows: of the layer's map.
-        columns: of the layer's map.
-        field: what a position sees; None: the whole square.
-        device: what computes.
+        manifest: what it is to hold.
+        files: the listing of the photographs.
 
     Raises:
         ValueError: the listing is another, or what lies there is damaged.
     """
+    request = manifest.request
     if hashlib.sha256(files).hexdigest() != request.files:
         raise ValueError("The listing of the photographs is not the one of the request.")
     home.mkdir(parents=True, exist_ok=True)
     clear(home)
-    manifest = Manifest(request, filters, rows, columns, field, device)
     folder = request.folder(home)
     if not folder.is_dir():
         with scratch(home, folder.name) as partial:
             (partial / SHARDS).mkdir()
             save(partial / FILES, files)
-            save(partial / MANIFEST, manifest.content)
+            save(partial / MANIFEST, sealed({**asdict(manifest), "shard": manifest.shard}))
             settle(partial, folder)
     found = find(home, request)
     if found is None:
@@ -438,11 +379,6 @@ class Manifest:
     def shard(self) -> int:
         """How many photographs a shard holds; the last one may hold fewer."""
         return shard_size(self.request.count)
-
-    @property
-    def content(self) -> bytes:
-        """What stands in the manifest's file."""
-        return sealed({**asdict(self), "shard": self.shard})
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:

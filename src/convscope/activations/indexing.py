@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from convscope.activations import index as indices
-from convscope.activations.index import ActivationIndex, Request
+from convscope.activations.index import ActivationIndex, Manifest, Request
 from convscope.activations.recorder import summarizer
 from convscope.activations.shard import Draft
-from convscope.activations.statistics import Summary
+from convscope.activations.statistics import Peaks
 from convscope.data import dataset
 from convscope.data.dataset import Batch
 from convscope.models.backend import keras
@@ -54,16 +54,9 @@ def begin(home: Path, request: Request, files: bytes, network: Network) -> Activ
     """
     _check(request, network)
     rows, columns, filters = shape(network, request.layer, request.size)
-    return indices.create(
-        home,
-        request,
-        files,
-        filters=filters,
-        rows=rows,
-        columns=columns,
-        field=receptive_field(network, request.layer, (request.size, request.size)),
-        device=device(),
-    )
+    field = receptive_field(network, request.layer, (request.size, request.size))
+    manifest = Manifest(request, filters, rows, columns, field, device())
+    return indices.create(home, manifest, files)
 
 
 def survey(
@@ -107,7 +100,7 @@ def survey(
 
     def slices() -> Iterator[Sequence[Path]]:
         for number in numbers:
-            if index.has(number):
+            if index.path(number).is_dir():
                 continue
             layout = index.layout(number)
             end = layout.first + layout.count
@@ -122,19 +115,17 @@ def survey(
         for seen in stream:
             number, start = plan.popleft()
             if draft is None or draft.layout.number != number:
-                draft = index.begin(number)
+                draft = Draft(index.layout(number))
             length = len(seen.places) + len(seen.skipped)
             _take(draft, start, seen, summarize)
             done, skipped = done + length, skipped + len(seen.skipped)
             ended = start + length == draft.layout.first + draft.layout.count
             if ended:
-                index.write(draft)
+                draft.write(index.path(number))
             yield Progress(done, total, skipped, number if ended else None)
 
 
-def _take(
-    draft: Draft, start: int, seen: Batch, summarize: Callable[[np.ndarray], Summary]
-) -> None:
+def _take(draft: Draft, start: int, seen: Batch, summarize: Callable[[np.ndarray], Peaks]) -> None:
     """Enter a batch of photographs, of which the first stands at `start`, into a shard."""
     good = [start + place for place in seen.places]
     length = len(seen.places) + len(seen.skipped)
@@ -142,12 +133,8 @@ def _take(
     for place, (_, reason) in zip(bad, seen.skipped, strict=True):
         draft.skip(place, reason)
     if good:
-        draft.add(
-            good,
-            **vars(summarize(seen.pixels)),
-            digests=seen.digests,
-            sizes=[view.size for view in seen.views],
-        )
+        sizes = [view.size for view in seen.views]
+        draft.add(good, summarize(seen.pixels), seen.digests, sizes)
 
 
 def shape(network: Network, layer: str, size: int) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from convscope.activations.shard import BINS, HALF
-from convscope.activations.statistics import Observation, Peaks, Summary, join
+from convscope.activations.statistics import Observation, Peaks, join
 from convscope.data import dataset, photograph
 from convscope.data.dataset import halves
 from convscope.data.views import Fit, View
@@ -55,23 +55,16 @@ def observer(
     model = look(network, {**tensors, "": graph[target].input})
 
     @tf.function(reduce_retracing=True)
-    def forward(
-        pixels: tf.Tensor,
-    ) -> tuple[dict[str, tuple[tf.Tensor, ...]], *tuple[tf.Tensor, ...]]:
+    def forward(pixels: tf.Tensor) -> tuple[dict[str, tuple[tf.Tensor, ...]], tf.Tensor, tf.Tensor]:
         maps = {name: mapped(values) for name, values in model(pixels).items()}
         inputs = maps.pop("")
-        fired = tf.reduce_sum(tf.cast(maps[target] > 0, tf.int64), axis=(0, 1, 2))
-        lowest = tf.reduce_min(inputs, axis=(0, 1, 2))
-        found = {name: _summary(values) for name, values in maps.items()}
-        return found, fired, lowest, inputs, maps[target]
+        return {name: _summary(values) for name, values in maps.items()}, inputs, maps[target]
 
     def observe(pixels: np.ndarray) -> tuple[Observation, LayerBatch]:
-        found, *rest = forward(tf.constant(pixels))
-        fired, lowest, inputs, maps = (part.numpy() for part in rest)
-        peaks = {name: Peaks(*(part.numpy() for part in seen[:3])) for name, seen in found.items()}
-        histograms = {name: seen[-1].numpy().astype(np.int64) for name, seen in found.items()}
-        observation = Observation(peaks, lowest, fired, math.prod(maps.shape[:3]), histograms)
-        return observation, LayerBatch(inputs, maps)
+        found, *whole = forward(tf.constant(pixels))
+        peaks = {name: Peaks(*(part.numpy() for part in seen)) for name, seen in found.items()}
+        batch = LayerBatch(*(part.numpy() for part in whole))
+        return Observation(peaks, batch.inputs.min(axis=(0, 1, 2))), batch
 
     return observe
 
@@ -106,7 +99,7 @@ def counter(
     return count
 
 
-def summarizer(network: Network, layer: str) -> Callable[[np.ndarray], Summary]:
+def summarizer(network: Network, layer: str) -> Callable[[np.ndarray], Peaks]:
     """Return a function from photographs in [0, 1] to what a layer's filters do, in one pass.
 
     The same photographs give the same bits again. A classifier's logits are a map of 1 x 1.
@@ -122,10 +115,10 @@ def summarizer(network: Network, layer: str) -> Callable[[np.ndarray], Summary]:
     def forward(pixels: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return _summary(mapped(model(pixels)[layer]))
 
-    def summarize(pixels: np.ndarray) -> Summary:
-        found = Summary(*(part.numpy() for part in forward(tf.constant(pixels))))
-        if not np.isfinite(found.mean).all():
-            filters = np.flatnonzero(~np.isfinite(found.mean).all(axis=0))
+    def summarize(pixels: np.ndarray) -> Peaks:
+        found = Peaks(*(part.numpy() for part in forward(tf.constant(pixels))))
+        if not np.isfinite(found.means).all():
+            filters = np.flatnonzero(~np.isfinite(found.means).all(axis=0))
             raise ValueError(
                 f"{len(filters)} filters of {layer} of {network.name}, the first of them"
                 f" {filters[0]}, have activations that are no finite numbers. Its weights are"

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from convscope.activations.statistics import Peaks
 from convscope.tracking.files import save, scratch, sealed, settle, unsealed
 
 HALF = 65504.0  # the largest float16
@@ -74,12 +75,7 @@ class Draft:
     def add(
         self,
         places: Sequence[int],
-        *,
-        peak: np.ndarray,
-        row: np.ndarray,
-        column: np.ndarray,
-        mean: np.ndarray,
-        histogram: np.ndarray,
+        peaks: Peaks,
         digests: Sequence[bytes],
         sizes: Sequence[tuple[int, int]],
     ) -> None:
@@ -87,28 +83,24 @@ class Draft:
 
         Args:
             places: of the photographs in the whole sequence.
-            peak: largest preactivation `(photographs, filters)`.
-            row: its row in the map, same shape.
-            column: its column, same shape.
-            mean: mean preactivation over the map, same shape.
-            histogram: positions in each bin `(filters, 512)`, over these photographs.
+            peaks: what the layer's filters do on them.
             digests: SHA-256 of each file.
             sizes: height and width of each original.
 
         Raises:
             ValueError: an activation is no finite number.
         """
-        if not (np.isfinite(peak).all() and np.isfinite(mean).all()):
+        if not (np.isfinite(peaks.values).all() and np.isfinite(peaks.means).all()):
             raise ValueError(
                 f"Among photographs {min(places)} to {max(places)} there are activations that are"
                 " no finite numbers. An index cannot hold them."
             )
         at = np.asarray(places) - self.layout.first
-        for name, values in (("peak", peak), ("mean", mean)):
+        for name, values in (("peak", peaks.values), ("mean", peaks.means)):
             self.clipped += int((np.abs(values) > HALF).sum())
             self.arrays[name][:, at] = np.clip(values, -HALF, HALF).T
-        self.arrays["row"][:, at], self.arrays["column"][:, at] = row.T, column.T
-        self.arrays["histogram"] += histogram.astype(np.uint32)
+        self.arrays["row"][:, at], self.arrays["column"][:, at] = peaks.rows.T, peaks.columns.T
+        self.arrays["histogram"] += peaks.histogram.astype(np.uint32)
         self.arrays["digest"][at] = [np.frombuffer(digest, np.uint8) for digest in digests]
         self.arrays["size"][at] = sizes
         self._due[at] = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -84,17 +84,32 @@ def cells(histogram: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Peaks:
-    """Each filter's largest preactivation on each photograph; arrays `(photographs, filters)`.
+    """What every filter of a layer does on some photographs.
 
     Attributes:
-        values: the preactivation, float32.
-        rows: its row in the layer's map; the first of equal ones.
+        values: largest preactivation on each, float32 `(photographs, filters)`.
+        rows: its row in the layer's map, likewise; the first of equal ones.
         columns: its column.
+        means: mean preactivation over the map.
+        histogram: positions in each bin, over these photographs, as the index has them
+            `(filters, 512)`.
     """
 
     values: np.ndarray
     rows: np.ndarray
     columns: np.ndarray
+    means: np.ndarray
+    histogram: np.ndarray
+
+    @property
+    def count(self) -> int:
+        """The positions in all, over the photographs."""
+        return int(self.histogram[0].sum())
+
+    @property
+    def firing_rate(self) -> np.ndarray:
+        """The share of positions at which each filter is above zero, exactly `(filters,)`."""
+        return self.histogram[:, : len(self.histogram[0]) // 2].sum(axis=1) / self.count
 
     def strongest(self, filter: int, count: int) -> np.ndarray:
         """Return the photographs with the highest peaks of a filter, strongest first."""
@@ -110,71 +125,34 @@ class Observation:
     """What some photographs do to one layer and the layers before it.
 
     Attributes:
-        peaks: {layer: peaks of all its filters}.
+        peaks: {layer: what its filters do}.
         lowest: the smallest value of each input channel `(C,)`.
-        fired: positions at which each filter of the layer has a preactivation above zero.
-        count: positions in all, over the photographs.
-        histograms: {layer: positions in each bin, as the index has them `(filters, 512)`}.
     """
 
     peaks: dict[str, Peaks]
     lowest: np.ndarray
-    fired: np.ndarray
-    count: int
-    histograms: dict[str, np.ndarray] = field(default_factory=dict)
-
-    @property
-    def firing_rate(self) -> np.ndarray:
-        """The share of positions at which each filter fires `(filters,)`."""
-        return self.fired / self.count
 
     def below(self, unit: Unit, activation: float) -> float | None:
         """Return the share of positions at which a unit is less active; None: not observed."""
-        if unit.layer not in self.histograms:
+        if unit.layer not in self.peaks:
             return None
-        if activation > self.peaks[unit.layer].values[:, unit.filter].max():
+        peaks = self.peaks[unit.layer]
+        if activation > peaks.values[:, unit.filter].max():
             return 1.0
-        return below(self.histograms[unit.layer][unit.filter], activation)
+        return below(peaks.histogram[unit.filter], activation)
 
 
 def join(observations: Sequence[Observation]) -> Observation:
     """Return several batches' observations as one, in order."""
-    layers = observations[0].peaks
-    peaks = {
-        layer: Peaks(
-            *(
-                np.concatenate([getattr(part.peaks[layer], name) for part in observations])
-                for name in ("values", "rows", "columns")
-            )
+    peaks = {}
+    for layer in observations[0].peaks:
+        parts = [vars(one.peaks[layer]) for one in observations]
+        peaks[layer] = Peaks(
+            **{
+                name: (np.sum if name == "histogram" else np.concatenate)(
+                    [part[name] for part in parts], axis=0
+                )
+                for name in parts[0]
+            }
         )
-        for layer in layers
-    }
-    return Observation(
-        peaks,
-        np.min([part.lowest for part in observations], axis=0),
-        np.sum([part.fired for part in observations], axis=0),
-        sum(part.count for part in observations),
-        {
-            layer: np.sum([part.histograms[layer] for part in observations], axis=0)
-            for layer in observations[0].histograms
-        },
-    )
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What every filter of a layer does on some photographs.
-
-    Attributes:
-        peak: largest preactivation, float32 `(photographs, filters)`.
-        row: its row in the layer's map, likewise; the first of equal ones.
-        column: its column.
-        mean: mean preactivation over the map.
-        histogram: positions in each bin `(filters, 512)`, over these photographs.
-    """
-
-    peak: np.ndarray
-    row: np.ndarray
-    column: np.ndarray
-    mean: np.ndarray
-    histogram: np.ndarray
+    return Observation(peaks, np.min([one.lowest for one in observations], axis=0))

@@ -144,9 +144,11 @@ class Measurements:
     def scalars(self) -> dict[str, object]:
         """Return every figure of the summary."""
         good = [one.evidence for one in self.reliability.values()]
-        firing_rate = self.recording.observation.firing_rate[self.unit.filter]
+        peaks = self.recording.observation.peaks[self.unit.layer]
         found: dict[str, object] = {"evidence": sum(good), "no_evidence": len(good) - sum(good)}
-        found |= {"firing_rate": float(firing_rate)} | self.findings.scalars()
+        found |= {
+            "firing_rate": float(peaks.firing_rate[self.unit.filter])
+        } | self.findings.scalars()
         found |= self.hops.scalars() if self.hops else {}
         if best := self.optima.get(self.unit):
             found |= {

@@ -179,11 +179,11 @@ def examine(
     """
     pixels = image[None].astype(np.float32) / 255
     peaks = summarizer(network, unit.layer)(pixels)
-    place = (int(peaks.row[0, unit.filter]), int(peaks.column[0, unit.filter]))
+    place = (int(peaks.rows[0, unit.filter]), int(peaks.columns[0, unit.filter]))
     one = profiles(network, unit.layer, Patches(pixels, np.array([place])))
     best, names = profiles(network, unit.layer, exemplars), way(network, unit.layer)
     found = [similarity(one[name][0], best[name], others[name]) for name in names]
-    activation = float(peaks.peak[0, unit.filter])
+    activation = float(peaks.values[0, unit.filter])
     return Reliability(unit, activation, below, names, np.array(found))
 
 

@@ -170,7 +170,7 @@ class Report:
         """Return what the head of the page states."""
         measured, sample = self.measured, self.measured.findings.sample
         root, rest = measured.unit, sample.confirmation
-        rate = measured.recording.observation.firing_rate[root.filter]
+        rate = measured.recording.observation.peaks[root.layer].firing_rate[root.filter]
         strong = len(set(rest.top_of.tolist()))
         halves = f", chosen on {sample.discovery.photographs} others" if sample.apart else ""
         return {
@@ -216,7 +216,7 @@ class Report:
         rows, columns = peaks.rows[:, unit.filter], peaks.columns[:, unit.filter]
         within = (rows >= inside.rows[0]) & (rows <= inside.rows[-1])
         within &= (columns >= inside.columns[0]) & (columns <= inside.columns[-1])
-        every = recording.observation.count / max(len(recording.paths), 1)
+        every = peaks.count / max(len(recording.paths), 1)
         return float(1 - within.mean()), 1 - inside.count / every
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from convscope import text
 from convscope.activations.dataset_examples import CROPS, Bin, Example, Hit, bins, examples, shrunk
-from convscope.activations.index import ActivationIndex, By
+from convscope.activations.index import ActivationIndex, By, strongest
 from convscope.activations.statistics import firing
 from convscope.data import dataset, splits
 from convscope.data.labels import Labels
@@ -135,7 +135,7 @@ class Responses:
 
     def top(self, filter: int, count: int) -> tuple[Hit, ...]:
         """Return the photographs that a filter responds to most, strongest first."""
-        return self.hits(filter, self.index.top(filter, count, self.score).places)
+        return self.hits(filter, strongest(self.scores(filter), count))
 
     def show(self, hits: Sequence[Hit]) -> tuple[Example, ...]:
         """Return hits with what the filter saw there, cut from the photographs."""
@@ -163,7 +163,7 @@ class Responses:
 
     def measured(self, filter: int, paths: Sequence[Path]) -> list[tuple[float, float]]:
         """Return peak and mean of a filter on some of the photographs that excite it most."""
-        places = self.index.top(filter, len(paths), self.score).places
+        places = strongest(self.scores(filter), len(paths))
         both = [self.index.column(filter, what)[places].tolist() for what in ("peak", "mean")]
         known = {self.paths[place]: pair for place, *pair in zip(places, *both, strict=True)}
         return [(known[path][0], known[path][1]) for path in paths]
