@@ -281,7 +281,6 @@ def test_where_nothing_fires_scores_and_slopes_are_finite(name, dead):
         (lambda: scores(direction("b", {-1: 2})), "b has 3 filters, .* Received: -1 in a"),
         (lambda: scores(direction("b", {3: 1})), "b has 3 filters, .* Received: 3 in a direction"),
         (lambda: scores(logit("b")), "filter of b take channel. Received: 5 rows and 7 columns"),
-        (lambda: scores(diversity("b", 3)), "3 samples of each unit. Received: a batch of 4"),
     ],
 )
 def test_what_cannot_be_is_refused_in_words(wrong, message):
@@ -354,7 +353,7 @@ def test_every_reading_is_taken_from_the_images_and_from_the_references():
     asked = [Reading("a"), Reading("b"), Reading("b", True, True), Reading("b", False, True)]
     images, others = (tf.constant(RANDOM.random((2, 9, 11, 3)), tf.float32) for _ in range(2))
     filters = tf.constant([3, 1])
-    found = reader(net, asked)(images, others, filters)
+    found = reader(net, asked)([images, others], filters)
     before = {"images": first(images), "others": first(others)}
     plain = first.convolution_op(images, first.kernel) + first.bias
     maps = {name: second.convolution_op(value, second.kernel) for name, value in before.items()}
@@ -370,7 +369,7 @@ def test_every_reading_is_taken_from_the_images_and_from_the_references():
 def test_a_classifier_is_read_before_its_softmax():
     net = network([keras.layers.Conv2D(4, 3, name="a")], classes=5)
     images = tf.constant(RANDOM.random((2, 6, 5, 3)), tf.float32)
-    found = reader(net, [Reading("head"), Reading("head", True)])(images, None, tf.constant([4, 2]))
+    found = reader(net, [Reading("head"), Reading("head", True)])([images], tf.constant([4, 2]))
     head = net.model.get_layer("head")
     pooled = tf.reduce_mean(net.model.get_layer("a")(images), axis=(1, 2))
     logits = (tf.matmul(pooled, head.kernel) + head.bias).numpy()
@@ -380,5 +379,5 @@ def test_a_classifier_is_read_before_its_softmax():
 
 def test_only_what_lies_before_the_last_layer_asked_for_is_computed():
     net = network([keras.layers.Conv2D(4, 3, name="a"), keras.layers.Conv2D(4, 30, name="b")])
-    found = reader(net, [Reading("a")])(tf.zeros((1, 5, 5, 3)), None, tf.constant([2]))
+    found = reader(net, [Reading("a")])([tf.zeros((1, 5, 5, 3))], tf.constant([2]))
     assert found[Reading("a")].shape == (1, 3, 3)

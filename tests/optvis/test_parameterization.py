@@ -154,14 +154,14 @@ def test_pixels_start_from_noise_of_the_asked_deviation_or_from_grey():
 def test_a_given_image_comes_back_but_for_the_ends_of_its_range():
     inside = np.clip(PHOTOGRAPHS, DARKEST, BRIGHTEST)
     for parameterization, expected in ((fourier(1.2), inside), (pixel(), PHOTOGRAPHS)):
-        numbers = parameterization.encode(tf.constant(PHOTOGRAPHS), 9, 14)
+        numbers = parameterization.encode(tf.constant(PHOTOGRAPHS))
         assert numbers.shape == parameterization.initial(SEEDS, 9, 14).shape
         np.testing.assert_allclose(parameterization.decode(numbers, 9, 14), expected, atol=1e-5)
 
 
 def test_an_encoded_image_of_ones_and_zeros_is_finite():
     for parameterization in EACH.values():
-        numbers = parameterization.encode(tf.constant(np.round(PHOTOGRAPHS)), 9, 14)
+        numbers = parameterization.encode(tf.constant(np.round(PHOTOGRAPHS)))
         assert np.isfinite(numbers).all()
 
 
@@ -196,7 +196,7 @@ def test_maco_recognizes_a_given_image_by_its_phases():
     y, x = np.mgrid[:24, :30]
     blob = 0.2 + 0.6 * np.exp(-((y - 8) ** 2 + (x - 20) ** 2) / 20)
     image = tf.constant(np.repeat(blob[None, ..., None], 3, axis=3), tf.float32)
-    again = maco(natural).decode(maco(natural).encode(image, 24, 30), 24, 30).numpy()
+    again = maco(natural).decode(maco(natural).encode(image), 24, 30).numpy()
     assert np.corrcoef(again[0].mean(-1).ravel(), blob.ravel())[0, 1] > 0.6
 
 
@@ -217,7 +217,7 @@ def test_standardized_samples_have_mean_zero_and_deviation_one_and_a_matching_gr
 @pytest.mark.parametrize("name", EACH)
 def test_a_grey_image_and_numbers_of_zero_decode_without_a_hole(name):
     for numbers in (
-        EACH[name].encode(tf.fill((2, 6, 9, 3), 0.5), 6, 9),
+        EACH[name].encode(tf.fill((2, 6, 9, 3), 0.5)),
         tf.zeros_like(EACH[name].initial(SEEDS, 6, 9)),
     ):
         upstream = tf.ones((len(numbers), 6, 9, 3))

@@ -13,12 +13,10 @@ from convscope.models.network import Network, build, tap
 from convscope.models.position import receptive_field
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.reliability import (
-    COLUMNS,
     Patches,
     Reliability,
     examine,
     profiles,
-    rows,
     similarity,
     way,
 )
@@ -48,8 +46,7 @@ def test_the_rule_is_a_quantile_and_a_similarity_at_the_layer_below(
 ) -> None:
     assert one.verdict == verdict
     assert re.search(reason, one.reason)
-    (row,) = rows([one])
-    assert dict(zip(COLUMNS, row, strict=True))["verdict"] == verdict
+    assert one.row["verdict"] == verdict
 
 
 def test_similarity_is_one_for_an_exemplar_and_zero_for_any_photograph() -> None:

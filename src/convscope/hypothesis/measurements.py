@@ -15,7 +15,6 @@ from convscope.circuits.edges import Circuit, CircuitAnalysis
 from convscope.circuits.multihop import PathAnalysis
 from convscope.models.network import Network
 from convscope.models.position import probe
-from convscope.optvis import reliability
 from convscope.optvis.ascent import Optimum
 from convscope.optvis.reliability import Reliability
 from convscope.settings import ImageSettings
@@ -138,8 +137,7 @@ class Measurements:
     @property
     def evidence(self) -> list[dict[str, object]]:
         """The table of optima as evidence."""
-        found = reliability.rows(list(self.reliability.values()))
-        return [dict(zip(reliability.COLUMNS, row, strict=True)) for row in found]
+        return [one.row for one in self.reliability.values()]
 
     def scalars(self) -> dict[str, object]:
         """Return every figure of the summary."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from html import escape
 
 import numpy as np
@@ -16,7 +16,7 @@ from convscope.data.photograph import data_uri
 from convscope.models.backend import tf
 from convscope.models.network import Network, cast
 from convscope.optvis.objectives import Objective, Reader, Reading, Samples, reader
-from convscope.optvis.optimizers import Optimizer, Rate, Slots
+from convscope.optvis.optimizers import Optimizer, Rate
 from convscope.optvis.parameterization import Parameterization
 from convscope.optvis.penalties import Penalty
 from convscope.optvis.transforms import Transform
@@ -24,6 +24,9 @@ from convscope.unit import WHOLE, Unit
 
 Groups = tuple[tuple[str, int], ...]
 """Layers in the order of the batch, and how many samples of it each has."""
+
+State = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+"""Free numbers, those of the last good images, and what the optimizer remembers."""
 
 
 @dataclass(frozen=True, order=True)
@@ -139,7 +142,7 @@ class Ascent:
         views: draws of the transforms that an image is seen through at each step.
         group: consecutive samples that one objective looks at together, as diversity does.
         start: None for random numbers; else the image `(height, width, 3)` in [0, 1] to start
-            from; zeros of the free numbers for the text `zero`.
+            from.
         reference: the image `(height, width, 3)` in [0, 1] that the objective compares with.
         chunk: updates in one call into the compiled graph.
         precision: number format of the network while ascending; parameters and scores are always
@@ -158,53 +161,45 @@ class Ascent:
     penalties: tuple[tuple[float, Penalty], ...] = ()
     views: int = 1
     group: int = 1
-    start: np.ndarray | str | None = None
+    start: np.ndarray | None = None
     reference: np.ndarray | None = None
     chunk: int = 16
     precision: str = "float32"
 
     @cached_property
-    def _ascending(self) -> dict[str, tuple[Objective, Reader]]:
-        """The objective of each layer and the network cut for it, as far as they were asked for."""
-        return {}
+    def _cut(self) -> Callable[[str], tuple[Objective, Reader]]:
+        """What gives the objective of a layer and the network cut for it, each made once."""
+        network = cast(self.network, self.precision)
+
+        def cut(layer: str) -> tuple[Objective, Reader]:
+            objective = self.objective(layer)
+            return objective, reader(network, objective.readings)
+
+        return cache(cut)
 
     @cached_property
-    def _measuring(self) -> dict[tuple[str, bool], Reader]:
-        """The float32 network cut at each layer that was asked for."""
-        return {}
-
-    @cached_property
-    def _network(self) -> Network:
-        return cast(self.network, self.precision)
-
-    def prepare(self, layers: Iterable[str]) -> None:
-        """Cut the network at these layers; nothing is cut while a graph is being traced."""
-        for layer in layers:
-            if layer not in self._ascending:
-                objective = self.objective(layer)
-                self._ascending[layer] = objective, reader(self._network, objective.readings)
+    def _measuring(self) -> Callable[[Reading], Reader]:
+        """What cuts the float32 network for a reading, once."""
+        return cache(lambda asked: reader(self.network, [asked]))
 
     def _scores(
         self, images: tf.Tensor, samples: Samples, draws: tf.Tensor, progress: tf.Tensor, layer: str
     ) -> tf.Tensor:
         """Return the scores `(samples,)` of images of one layer, over all views of this step."""
-        objective, read = self._ascending[layer]
+        objective, read = self._cut(layer)
         count = images.shape[0]
         # Views in the outer order, so that samples of one group stay together in each of them.
         views = tf.repeat(tf.range(self.views), count)
         draws = tf.tile(draws * [1, self.views], [self.views, 1])
         draws += tf.stack([tf.zeros_like(views), views], axis=1)
-        seen = tf.tile(images, [self.views, 1, 1, 1])
+        seen = [tf.tile(images, [self.views, 1, 1, 1])]
         again = Samples(*(tf.tile(part, [self.views]) for part in samples))
-        references = None
         if self.reference is not None:
-            references = tf.repeat(tf.constant(self.reference[None], tf.float32), len(seen), axis=0)
+            seen += [tf.repeat(tf.constant(self.reference[None], tf.float32), len(views), axis=0)]
         for index, transform in enumerate(self.transforms):
             seeds = draws + tf.constant([index, 0])
-            seen = transform(seen, seeds, progress)
-            if references is not None:
-                references = transform(references, seeds, progress)
-        scores = objective.score(read(seen, references, again.filters), again)
+            seen = [transform(one, seeds, progress) for one in seen]
+        scores = objective.score(read(seen, again.filters), again)
         if self.views > 1:
             scores = tf.reduce_mean(tf.reshape(scores, (self.views, count)), axis=0)
         for weight, penalty in self.penalties:
@@ -216,9 +211,9 @@ class Ascent:
         """The compiled chunk of updates. Traced once for each batch and its division by layer."""
 
         def update(
-            groups: Groups, samples: Samples, seeds: tf.Tensor, number: tf.Tensor, state: Slots
-        ) -> tuple[tf.Tensor, Slots]:
-            numbers, good, *kept = state
+            groups: Groups, samples: Samples, seeds: tf.Tensor, number: tf.Tensor, state: State
+        ) -> tuple[tf.Tensor, State]:
+            numbers, good, memory = state
             progress = tf.cast(number, tf.float32) / self.steps
             with tf.GradientTape() as tape:
                 tape.watch(numbers)
@@ -234,14 +229,11 @@ class Ascent:
                 # The sum, not the mean: no sample's step depends on who shares the batch.
                 total = tf.reduce_sum(scores)
             gradient = tape.gradient(total, numbers)
-            direction, slots = self.optimizer.step(gradient, tuple(kept), number)
-            axes = list(range(1, numbers.shape.rank))
-            whole = tf.reduce_all(tf.math.is_finite(numbers), axes)
+            direction, memory = self.optimizer(gradient, memory, number)
             # Behind a ReLU, what is no number may have become zero.
-            scores = tf.where(whole, scores, np.nan)
-            alright = tf.reshape(tf.math.is_finite(scores), [-1] + [1] * len(axes))
-            good = tf.where(alright, numbers, good)
-            return scores, (numbers + self.rate(progress) * direction, good, *slots)
+            scores = tf.where(_finite(numbers), scores, np.nan)
+            good = _either(tf.math.is_finite(scores), numbers, good)
+            return scores, (numbers + self.rate(progress) * direction, good, memory)
 
         @tf.function
         def climb(
@@ -250,8 +242,8 @@ class Ascent:
             seeds: tf.Tensor,
             start: tf.Tensor,
             stop: tf.Tensor,
-            state: Slots,
-        ) -> tuple[tf.Tensor, Slots]:
+            state: State,
+        ) -> tuple[tf.Tensor, State]:
             shape = samples.filters.shape
             curve = tf.TensorArray(tf.float32, stop - start, element_shape=shape)
             for number in tf.range(start, stop):
@@ -271,21 +263,18 @@ class Ascent:
             images: uint8 `(goals, height, width, 3)`.
             goals: the goals, in order.
         """
-        peaks, means = np.empty(len(goals), np.float32), np.empty(len(goals), np.float32)
-        kinds = [(goal.unit.layer, goal.unit.filter == WHOLE) for goal in goals]
-        for kind in dict.fromkeys(kinds):
-            chosen = [index for index, other in enumerate(kinds) if other == kind]
-            asked = Reading(*kind)
-            if kind not in self._measuring:
-                self._measuring[kind] = reader(self.network, [asked])
+        peaks, means = [], []
+        readings = [Reading(goal.unit.layer, goal.unit.filter == WHOLE) for goal in goals]
+        for asked, alike in itertools.groupby(range(len(goals)), key=readings.__getitem__):
+            chosen = list(alike)
             filters = tf.constant([goals[index].unit.filter for index in chosen])
             pixels = tf.constant(images[chosen].astype(np.float32) / 255.0)
-            values = self._measuring[kind](pixels, None, filters)[asked].numpy()
+            values = self._measuring(asked)([pixels], filters)[asked].numpy()
             flat = values.reshape(len(chosen), -1)
-            signs = np.array([goals[index].sign for index in chosen])[:, None]
-            peaks[chosen] = signs[:, 0] * (signs * flat).max(axis=1)
-            means[chosen] = flat.mean(axis=1)
-        return peaks, means
+            signs = np.array([goals[index].sign for index in chosen], np.float32)
+            peaks.append(signs * (signs[:, None] * flat).max(axis=1))
+            means.append(flat.mean(axis=1))
+        return np.concatenate(peaks), np.concatenate(means)
 
     def pixels(self, numbers: tf.Tensor) -> np.ndarray:
         """Return the 8-bit images `(samples, height, width, 3)` that free numbers decode to."""
@@ -294,12 +283,20 @@ class Ascent:
 
     def initial(self, seeds: tf.Tensor) -> tf.Tensor:
         """Return the free numbers that samples with these seeds `(samples, 2)` start from."""
-        if isinstance(self.start, np.ndarray):
-            image = tf.constant(self.start[None], tf.float32)
-            numbers = self.parameterization.encode(image, self.height, self.width)
-            return tf.repeat(numbers, len(seeds), axis=0)
-        numbers = self.parameterization.initial(seeds, self.height, self.width)
-        return tf.zeros_like(numbers) if self.start == "zero" else numbers
+        if self.start is None:
+            return self.parameterization.initial(seeds, self.height, self.width)
+        numbers = self.parameterization.encode(tf.constant(self.start[None], tf.float32))
+        return tf.repeat(numbers, len(seeds), axis=0)
+
+
+def _finite(numbers: tf.Tensor) -> tf.Tensor:
+    """Return of each sample whether all of its free numbers are finite `(samples,)`."""
+    return tf.reduce_all(tf.math.is_finite(numbers), list(range(1, numbers.shape.rank)))
+
+
+def _either(first: tf.Tensor, numbers: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Return the numbers of the samples for which `first` `(samples,)` holds, of others those."""
+    return tf.where(tf.reshape(first, [-1] + [1] * (numbers.shape.rank - 1)), numbers, others)
 
 
 def sample_seed(seed: int, goal: Goal, attempt: int) -> tuple[int, int]:
@@ -332,34 +329,33 @@ def ascend(
     pending = tuple(sorted(goals, key=lambda goal: goal.unit.layer))
     for attempt in range(1, attempts + 1):
         again: list[Goal] = []
-        for step, optima in _attempt(ascent, pending, seed, attempt, watch):
-            for start in range(0, len(optima), ascent.group):
-                together = optima[start : start + ascent.group]
+        for step in _attempt(ascent, pending, seed, attempt, watch):
+            for start in range(0, len(step.finished), ascent.group):
+                together = step.finished[start : start + ascent.group]
                 if attempt == attempts or all(optimum.alive for optimum in together):
                     finished += together
                 else:
                     again += [optimum.goal for optimum in together]
             yield replace(step, finished=tuple(finished))
-        pending = tuple(again)
-        if not pending:
+        if not (pending := tuple(again)):
             return
 
 
 def _attempt(
     ascent: Ascent, goals: tuple[Goal, ...], seed: int, attempt: int, watch: bool
-) -> Iterator[tuple[Step, list[Optimum]]]:
-    """Yield steps, each with no optima but the last, which has all."""
+) -> Iterator[Step]:
+    """Yield the steps of one start, each with no optima but the last, which has all."""
     by_layer = itertools.groupby(goals, key=lambda goal: goal.unit.layer)
     groups = tuple((layer, len(list(same))) for layer, same in by_layer)
-    ascent.prepare(layer for layer, _ in groups)
+    for layer, _ in groups:
+        ascent._cut(layer)  # not while a graph is being traced
     filters = tf.constant([goal.unit.filter for goal in goals])
     samples = Samples(filters, tf.constant([float(goal.sign) for goal in goals]))
     seeds = tf.constant([sample_seed(seed, goal, attempt) for goal in goals], tf.int32)
     numbers = ascent.initial(seeds)
     _, start = ascent.measure(ascent.pixels(numbers), goals)
-    state = numbers, numbers, *[tf.zeros_like(numbers)] * ascent.optimizer.slots
+    state = numbers, numbers, tf.zeros_like(numbers)
     stopped = np.zeros(len(goals), int)
-    optima: list[Optimum] = []
     for done in range(0, ascent.steps, ascent.chunk):
         stop = min(done + ascent.chunk, ascent.steps)
         curve, state = ascent._climb(
@@ -370,32 +366,18 @@ def _attempt(
         first = np.where(broken.any(axis=0), done + 1 + broken.argmax(axis=0), 0)
         stopped = np.where(stopped > 0, stopped, first)
         last = stop == ascent.steps or bool(stopped.all())
-        images = _good(ascent, state, stopped > 0) if last or watch else None
-        if last and images is not None:
-            peaks, means = ascent.measure(images, goals)
-            optima = [
-                Optimum(
-                    goal=goal,
-                    image=images[at],
-                    activation=float(peaks[at]),
-                    activation_mean=float(means[at]),
-                    activation_start=float(start[at]),
-                    score=float(curve[-1, at]),
-                    attempt=attempt,
-                    stopped=int(stopped[at]) or None,
-                )
-                for at, goal in enumerate(goals)
-            ]
-        total = (attempt - 1) * ascent.steps + stop
-        yield Step(stop, attempt, goals, curve, total, images if watch else None, ()), optima
+        step = Step(stop, attempt, goals, curve, (attempt - 1) * ascent.steps + stop, None, ())
+        if last or watch:
+            numbers, good, _ = state
+            images = ascent.pixels(_either(_finite(numbers) & (stopped == 0), numbers, good))
+            step = replace(step, images=images if watch else None)
         if last:
+            values = np.stack([*ascent.measure(images, goals), start, curve[-1]], axis=1).tolist()
+            found = zip(goals, images, values, stopped.tolist(), strict=True)
+            optima = [
+                Optimum(goal, image, peak, mean, begun, score, attempt, end or None)
+                for goal, image, (peak, mean, begun, score), end in found
+            ]
+            yield replace(step, finished=tuple(optima))
             return
-
-
-def _good(ascent: Ascent, state: Slots, stopped: np.ndarray) -> np.ndarray:
-    """Return the 8-bit images of a state, of samples that went astray the last good ones."""
-    numbers, good = state[:2]
-    wide = [-1] + [1] * (numbers.shape.rank - 1)
-    axes = list(range(1, numbers.shape.rank))
-    whole = tf.reduce_all(tf.math.is_finite(numbers), axes) & ~tf.constant(stopped)
-    return ascent.pixels(tf.where(tf.reshape(whole, wide), numbers, good))
+        yield step

@@ -183,16 +183,10 @@ def diversity(layer: str, samples: int) -> Objective:
     over positions of products of activations, scaled to length 1. Preactivations count after a
     ReLU, so that no product is below 0. Each run of `samples` images in the batch is one unit;
     units never meet. Source: Olah, Mordvintsev and Schubert, "Feature Visualization", 2017.
-
-    Raises:
-        ValueError: when the score is made, a unit that lacks some.
     """
 
     def score(values: tf.Tensor) -> tf.Tensor:
         batch, *size, filters = values.shape
-        if batch % samples:
-            message = f"Diversity compares {samples} samples of each unit."
-            raise ValueError(f"{message} Received: a batch of {batch}.")
         positions = tf.reshape(tf.nn.relu(values), (batch, math.prod(size), filters))
         grams = tf.matmul(positions, positions, transpose_a=True)
         grams = tf.reshape(grams, (-1, samples, filters**2))
@@ -254,8 +248,9 @@ def length(values: tf.Tensor) -> tf.Tensor:
     return tf.where(some, tf.sqrt(tf.where(some, squares, 1.0)), 0.0)
 
 
-Reader = Callable[[tf.Tensor, tf.Tensor | None, tf.Tensor], dict[Reading, tf.Tensor]]
-"""Images, the reference images or None, the filter of each image -> what was to be read."""
+Reader = Callable[[Sequence[tf.Tensor], tf.Tensor], dict[Reading, tf.Tensor]]
+"""The images and, where they are read, the reference images; the filter of each image -> what was
+to be read."""
 
 
 def reader(network: Network, readings: Sequence[Reading]) -> Reader:
@@ -268,32 +263,25 @@ def reader(network: Network, readings: Sequence[Reading]) -> Reader:
         network: the network to look into.
         readings: what to read, without repetition.
     """
-    layers = list(dict.fromkeys(reading.layer for reading in readings))
-    graph = network.graph(layers)
-    found = {name: graph[name] for name in layers}
-    alone = {
-        name: layer
-        for name, layer in found.items()
-        if separable(layer) and not any(asked.whole for asked in readings if asked.layer == name)
-    }
-    tensors = {
-        name: layer.input if name in alone else preactivation(layer)
-        for name, layer in found.items()
-    }
-    model = look(network, tensors)
-    seconds = any(reading.reference for reading in readings)
+    whole = {reading.layer: False for reading in readings}
+    whole |= {reading.layer: True for reading in readings if reading.whole}
+    graph = network.graph(list(whole))
+    alone = {name for name, every in whole.items() if separable(graph[name]) and not every}
+    model = look(
+        network,
+        {
+            name: graph[name].input if name in alone else preactivation(graph[name])
+            for name in whole
+        },
+    )
 
-    def read(
-        images: tf.Tensor, references: tf.Tensor | None, filters: tf.Tensor
-    ) -> dict[Reading, tf.Tensor]:
-        answers = {False: model(images)}
-        if seconds:
-            answers[True] = model(references)
+    def read(seen: Sequence[tf.Tensor], filters: tf.Tensor) -> dict[Reading, tf.Tensor]:
+        answers = [model(images) for images in seen]
         values = {}
         for reading in readings:
             value = answers[reading.reference][reading.layer]
             if reading.layer in alone:
-                value = own_map(alone[reading.layer], value, filters)
+                value = own_map(graph[reading.layer], value, filters)
             elif not reading.whole:
                 value = own(value, filters)
             values[reading] = value

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from convscope.models.backend import tf
 
-Slots = tuple[tf.Tensor, ...]
-"""What an optimizer remembers, each like the free numbers."""
+Optimizer = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""Gradient, memory of the same shape that begins with zeros, steps done before -> direction of the
+step, memory. Samples, the first axis, do not touch each other."""
 
 Share = Callable[[tf.Tensor], tf.Tensor]
 """Squared gradient -> the same with numbers that take steps of one size averaged, same shape."""
@@ -21,20 +21,6 @@ Share = Callable[[tf.Tensor], tf.Tensor]
 # do on block4_conv3.
 SPREAD = 0.9
 EPSILON = 1e-8
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """How a gradient becomes a step.
-
-    Attributes:
-        slots: how many tensors it remembers; they begin with zeros.
-        step: gradient, slots, steps done before -> direction of the step, slots. Samples, the
-            first axis, do not touch each other.
-    """
-
-    slots: int
-    step: Callable[[tf.Tensor, Slots, tf.Tensor], tuple[tf.Tensor, Slots]]
 
 
 def rmsprop(share: Share) -> Optimizer:
@@ -49,16 +35,20 @@ def rmsprop(share: Share) -> Optimizer:
     Kingma and Ba, "Adam", 2015.
     """
 
-    def step(gradient: tf.Tensor, slots: Slots, count: tf.Tensor) -> tuple[tf.Tensor, Slots]:
-        second = SPREAD * slots[0] + (1 - SPREAD) * share(tf.square(gradient))
+    def step(
+        gradient: tf.Tensor, memory: tf.Tensor, count: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        second = SPREAD * memory + (1 - SPREAD) * share(tf.square(gradient))
         spread = second / (1 - SPREAD ** (tf.cast(count, tf.float32) + 1.0))
-        return gradient / (tf.sqrt(spread) + EPSILON), (second,)
+        return gradient / (tf.sqrt(spread) + EPSILON), second
 
-    return Optimizer(1, step)
+    return step
 
 
-def normalized() -> Optimizer:
-    """Return the gradient of each sample divided by its root mean square.
+def normalized(
+    gradient: tf.Tensor, memory: tf.Tensor, count: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the gradient of each sample divided by its root mean square; it remembers nothing.
 
     A learning rate is then the typical change of a free number in a step, whatever the canvas. A
     step of 10 along the gradient over its L2 norm, as courses write it, is one of
@@ -66,15 +56,11 @@ def normalized() -> Optimizer:
 
     Source: Chollet, "Deep Learning with Python", 2017.
     """
-
-    def step(gradient: tf.Tensor, slots: Slots, count: tf.Tensor) -> tuple[tf.Tensor, Slots]:
-        # First along the last axis: over all axes at once, the last bit depends on the batch.
-        squares = tf.reduce_mean(tf.square(gradient), -1, keepdims=True)
-        axes = list(range(1, gradient.shape.rank))
-        size = tf.sqrt(tf.reduce_mean(squares, axes, keepdims=True))
-        return gradient / (size + EPSILON), slots
-
-    return Optimizer(0, step)
+    # First along the last axis: over all axes at once, the last bit depends on the batch.
+    squares = tf.reduce_mean(tf.square(gradient), -1, keepdims=True)
+    axes = list(range(1, gradient.shape.rank))
+    size = tf.sqrt(tf.reduce_mean(squares, axes, keepdims=True))
+    return gradient / (size + EPSILON), memory
 
 
 Rate = Callable[[tf.Tensor], tf.Tensor]
@@ -93,6 +79,6 @@ def constant(rate: float) -> Rate:
 
 OPTIMIZERS: dict[str, Callable[[Share], Optimizer]] = {
     "rmsprop": rmsprop,
-    "normalized": lambda share: normalized(),
+    "normalized": lambda share: normalized,
 }
 SCHEDULES = {"cosine": cosine, "constant": constant}

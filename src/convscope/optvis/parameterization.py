@@ -38,15 +38,15 @@ class Parameterization:
         initial: seeds `(samples, 2)`, height, width -> free numbers `(samples, ...)`. A sample's
             start depends on its own seed alone.
         decode: free numbers, height, width -> images `(samples, height, width, 3)` in [0, 1].
-        encode: images `(samples, height, width, 3)` in [0, 1], height, width -> free numbers that
-            decode to these images, as nearly as the parameterization can.
+        encode: images `(samples, height, width, 3)` in [0, 1] -> free numbers that decode to these
+            images, as nearly as the parameterization can.
         share: a value for each free number, as its squared gradient -> the same with those averaged
             that an optimizer gives steps of one size; same shape.
     """
 
     initial: Callable[[tf.Tensor, int, int], tf.Tensor]
     decode: Callable[[tf.Tensor, int, int], tf.Tensor]
-    encode: Callable[[tf.Tensor, int, int], tf.Tensor]
+    encode: Callable[[tf.Tensor], tf.Tensor]
     share: Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -185,17 +185,16 @@ def fourier(decay: float = 1.0, deviation: float = 0.01) -> Parameterization:
         fall = np.maximum(frequencies(height, width), floor) ** decay
         return QUARTER * np.sqrt(height * width) / fall
 
-    def initial(seeds: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        return normal(seeds, (3, height, width // 2 + 1, 2), deviation)
-
     def decode(numbers: tf.Tensor, height: int, width: int) -> tf.Tensor:
         planes = synthesis(height, width)(_times(numbers, gain(height, width)))
         return squash(recorrelate(planes))
 
-    def encode(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        return _times(_pairs(decorrelate(images)), 1.0 / gain(height, width))
-
-    return Parameterization(initial, decode, encode, rings)
+    return Parameterization(
+        lambda seeds, height, width: normal(seeds, (3, height, width // 2 + 1, 2), deviation),
+        decode,
+        lambda images: _times(_pairs(decorrelate(images)), 1.0 / gain(*images.shape[1:3])),
+        rings,
+    )
 
 
 def pixel(deviation: float = 0.0) -> Parameterization:
@@ -207,17 +206,12 @@ def pixel(deviation: float = 0.0) -> Parameterization:
     Args:
         deviation: standard deviation of the offsets at the start; 0 starts from mid-grey.
     """
-
-    def initial(seeds: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        return normal(seeds, (height, width, 3), deviation)
-
-    def decode(numbers: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        return clip(numbers)
-
-    def encode(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
-        return images - 0.5
-
-    return Parameterization(initial, decode, encode, tf.identity)
+    return Parameterization(
+        lambda seeds, height, width: normal(seeds, (height, width, 3), deviation),
+        lambda numbers, height, width: clip(numbers),
+        lambda images: images - 0.5,
+        tf.identity,
+    )
 
 
 def maco(spectrum: Spectrum) -> Parameterization:
@@ -253,7 +247,7 @@ def maco(spectrum: Spectrum) -> Parameterization:
         planes = tf.signal.irfft2d(waves, [height, width])
         return steady(tf.sigmoid, recorrelate(standardize(planes)))
 
-    def encode(images: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    def encode(images: tf.Tensor) -> tf.Tensor:
         return tf.math.angle(tf.signal.rfft2d(decorrelate(images)))
 
     return Parameterization(initial, decode, encode, tf.identity)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,18 +15,10 @@ from convscope.models.network import Network
 from convscope.models.position import receptive_field
 from convscope.models.precision import resolve
 from convscope.models.receptive_field import LARGEST, SMALLEST, ReceptiveField
-from convscope.optvis import objectives
+from convscope.optvis import objectives, parameterization
 from convscope.optvis.ascent import Ascent, Goal
 from convscope.optvis.objectives import Objective
 from convscope.optvis.optimizers import OPTIMIZERS, SCHEDULES
-from convscope.optvis.parameterization import (
-    Parameterization,
-    Spectrum,
-    fourier,
-    maco,
-    natural,
-    pixel,
-)
 from convscope.optvis.penalties import Penalty, blur_decay, l1, l2, total_variation
 from convscope.optvis.transforms import Transform, affine, blur, crops, noise
 from convscope.settings import AscentSettings, MacoAscent, PixelAscent
@@ -40,7 +33,7 @@ def recipe(
     *,
     group: int = 1,
     reference: Path | None = None,
-    magnitudes: Spectrum = natural,
+    magnitudes: parameterization.Spectrum = parameterization.natural,
 ) -> Ascent:
     """Return the ascent that the settings describe.
 
@@ -57,10 +50,15 @@ def recipe(
         ValueError, OSError: the image to start from or to compare with cannot be read.
     """
     height, width = size
-    start: np.ndarray | str | None = None if settings.start == "noise" else "zero"
+    start = None if settings.start == "noise" else np.full((*size, 3), 0.5)
     if settings.picture:
         start = fitted(Path(settings.picture).expanduser(), size)
-    images_from = parameterization(settings, magnitudes)
+    if isinstance(settings, PixelAscent):
+        images_from = parameterization.pixel(settings.deviation)
+    elif isinstance(settings, MacoAscent):
+        images_from = parameterization.maco(magnitudes)
+    else:
+        images_from = parameterization.fourier(settings.decay, settings.deviation)
     return Ascent(
         network=network,
         objective=objective,
@@ -79,15 +77,6 @@ def recipe(
         chunk=settings.chunk,
         precision=resolve(settings.precision),
     )
-
-
-def parameterization(settings: AscentSettings, magnitudes: Spectrum) -> Parameterization:
-    """Return how free numbers become images."""
-    if isinstance(settings, PixelAscent):
-        return pixel(settings.deviation)
-    if isinstance(settings, MacoAscent):
-        return maco(magnitudes)
-    return fourier(settings.decay, settings.deviation)
 
 
 def transforms(settings: AscentSettings, size: tuple[int, int]) -> list[Transform]:
@@ -113,14 +102,10 @@ def penalties(settings: AscentSettings) -> list[tuple[float, Penalty]]:
 
 def canvas_size(settings: AscentSettings, network: Network, layer: str) -> tuple[int, int]:
     """Return rows and columns of the canvas for units of a layer."""
-    if settings.size == "auto":
-        if demanded := network.demands(layer):
-            return demanded
-        side = canvas(receptive_field(network, layer))
-        return side, side
-    if isinstance(settings.size, int):
-        return settings.size, settings.size
-    return settings.size[0], settings.size[1]
+    size: int | tuple[int, ...] | str = settings.size
+    if size == "auto":
+        size = network.demands(layer) or canvas(receptive_field(network, layer))
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
 def named(size: tuple[int, int]) -> str:
@@ -137,13 +122,15 @@ def seen(settings: AscentSettings, size: tuple[int, int]) -> int:
 def batch_size(
     settings: AscentSettings, network: Network, layers: Sequence[str], size: tuple[int, int]
 ) -> int:
-    """Return how many images ascend together."""
+    """Return how many images ascend together: `WORTH` of them, fewer where memory is short."""
     if settings.batch != "auto":
         return settings.batch
     deepest = max(layers, key=list(network.graph(layers)).index)
     height, width = (seen(settings, size),) * 2 if settings.crops else size
-    text = MEMINFO.read_text() if MEMINFO.exists() else ""
-    return batch(network, deepest, height, width, max(settings.crops, 1), text)
+    free = re.search(r"MemAvailable: +(\d+)", MEMINFO.read_text() if MEMINFO.exists() else "")
+    # Each of the views at a step counts like a sample.
+    each = COPIES * 4 * max(settings.crops, 1) * numbers(network, deepest, height, width)
+    return max(1, min(WORTH, int(SHARE * 1024 * int(free[1])) // each)) if free else WORTH
 
 
 def fitted(path: Path, size: tuple[int, int]) -> np.ndarray:
@@ -226,7 +213,7 @@ def filled(batch: Sequence[Goal], length: int) -> tuple[Goal, ...]:
     return tuple(batch[index % len(batch)] for index in range(length))
 
 
-MEMINFO = Path("/proc/meminfo")
+MEMINFO = Path("/proc/meminfo")  # of Linux; elsewhere nothing is limited
 
 # More gain nothing: on two cores of an AMD EPYC with AVX-512 BF16, VGG16 forward and back to the
 # image at 96 x 96 pixels took 29.9 ms a sample alone, 23.8 in fours, 22.2 in eights, 20.9 in
@@ -234,23 +221,6 @@ MEMINFO = Path("/proc/meminfo")
 WORTH = 16
 SHARE = 0.25  # of the free memory, for what a batch keeps on the way back
 COPIES = 3  # of every activation: itself, its gradient, and what a kernel rearranges
-
-
-def batch(network: Network, layer: str, height: int, width: int, views: int, meminfo: str) -> int:
-    """Return how many samples ascend together: `WORTH` of them, fewer where memory is short.
-
-    Args:
-        network: the network.
-        layer: the deepest layer it is computed to.
-        height: rows that the network sees.
-        width: columns that the network sees.
-        views: draws of the transforms at each step; each counts like a sample.
-        meminfo: the text of Linux's /proc/meminfo; "" elsewhere, which limits nothing.
-    """
-    words = meminfo.split()
-    free = int(words[words.index("MemAvailable:") + 1]) * 1024 if "MemAvailable:" in words else 0
-    each = COPIES * 4 * views * numbers(network, layer, height, width)
-    return WORTH if not free else max(1, min(WORTH, int(SHARE * free) // each))
 
 
 def numbers(network: Network, layer: str, height: int, width: int) -> int:

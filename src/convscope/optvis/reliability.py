@@ -100,6 +100,16 @@ class Reliability:
         same = f"its similarity to exemplars at {self.layers[-1]} is {number(last, digits=2)}"
         return f"It exceeds {share}, and {same}{'' if self.alike else f', below {SIMILARITY:g}'}."
 
+    @property
+    def row(self) -> dict[str, object]:
+        """The row of the table of optima as evidence; the similarity is at the layer below."""
+        last = float(self.similarity[-1]) if len(self.similarity) else None
+        return {
+            "layer": self.unit.layer, "filter": self.unit.filter, "activation": self.activation,
+            "below": self.below, "similarity": last, "verdict": self.verdict,
+            "reason": self.reason,
+        }  # fmt: skip
+
 
 def way(network: Network, layer: str) -> tuple[str, ...]:
     """Return the last `WAY` layers before a layer that make channels of their own, in order."""
@@ -185,26 +195,6 @@ def examine(
     found = [similarity(one[name][0], best[name], others[name]) for name in names]
     activation = float(peaks.values[0, unit.filter])
     return Reliability(unit, activation, below, names, np.array(found))
-
-
-COLUMNS = ("layer", "filter", "activation", "below", "similarity", "verdict", "reason")
-"""Of the table of optima as evidence."""
-
-
-def rows(reliabilities: Sequence[Reliability]) -> list[list[object]]:
-    """Return the rows of the table; the similarity is that at the layer below."""
-    return [
-        [
-            one.unit.layer,
-            one.unit.filter,
-            one.activation,
-            one.below,
-            float(one.similarity[-1]) if len(one.similarity) else None,
-            one.verdict,
-            one.reason,
-        ]
-        for one in reliabilities
-    ]
 
 
 def _feeding(ours: Axis, its: Axis, place: int, size: int) -> slice:

@@ -49,35 +49,30 @@ def affine(jitter: float = 6.0, scale: float = 0.1, rotate: float = 10.0) -> Tra
 
 @tf.custom_gradient
 def _warp(
-    images: tf.Tensor, cosine: tf.Tensor, sine: tf.Tensor, right: tf.Tensor, down: tf.Tensor
+    images: tf.Tensor, *move: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor | None, ...]]]:
     """Return images turned, zoomed and shifted about their centre, by numbers `(samples,)`.
 
-    An output pixel at x, y from the centre reads the input at cosine * x - sine * y + right,
-    sine * x + cosine * y + down. The gradient is the way back of the upstream one, by the inverse
-    move; where the image is spread over more pixels, each of its own gathers as many more pulls.
+    The numbers are cosine, sine, right and down. An output pixel at x, y from the centre reads the
+    input at cosine * x - sine * y + right, sine * x + cosine * y + down. The gradient is the way
+    back of the upstream one, by the inverse move; where the image is spread over more pixels, each
+    of its own gathers as many more pulls.
     """
+    cosine, sine, right, down = move
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
         area = cosine * cosine + sine * sine
         back, turn = cosine / area, -sine / area
         across, up = turn * down - back * right, -turn * right - back * down
-        pulls = _read(upstream, back, turn, across, up, fill=0.0)
+        pulls = _read(upstream, (back, turn, across, up), fill=0.0)
         return pulls / area[:, None, None, None], None, None, None, None
 
-    return _read(images, cosine, sine, right, down, fill=GREY), gradient
+    return _read(images, move, fill=GREY), gradient
 
 
-def _read(
-    images: tf.Tensor,
-    cosine: tf.Tensor,
-    sine: tf.Tensor,
-    right: tf.Tensor,
-    down: tf.Tensor,
-    fill: float,
-) -> tf.Tensor:
+def _read(images: tf.Tensor, move: tuple[tf.Tensor, ...], fill: float) -> tf.Tensor:
     """Return images read bilinearly at moved places, `fill` where those lie outside."""
-    height, width = images.shape[1], images.shape[2]
+    (height, width), (cosine, sine, right, down) = images.shape[1:3], move
     row, column = (height - 1) / 2.0, (width - 1) / 2.0
     c = column + right - cosine * column + sine * row
     f = row + down - sine * column - cosine * row

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from convscope.data import dataset
 from convscope.models.precision import device, resolve
@@ -21,28 +21,16 @@ if TYPE_CHECKING:
 USUAL = 224  # pixels of a side, for a network of which no other size is known
 
 
-class Asking(Protocol):
-    """The settings of a stage that shows photographs to a network."""
-
-    @property
-    def model(self) -> ModelSettings:
-        """The network."""
-
-    @property
-    def images(self) -> ImageSettings:
-        """The photographs."""
+Settings = TypeVar("Settings")  # of a stage that shows photographs, `images`, to a `model`
 
 
-Asked = TypeVar("Asked", bound=Asking)
-
-
-def settled(settings: Asked) -> Asked:
+def settled(settings: Settings) -> Settings:
     """Return the settings with a number for images.size=auto: what the network was trained on."""
-    if settings.images.size != "auto":
-        return settings
-    size = registry.outline(settings.model).size or USUAL
-    shown = replace(settings.images, size=size)
-    return replace(settings, images=shown)  # type: ignore[type-var]
+    found: Any = settings
+    if found.images.size == "auto":
+        size = registry.outline(found.model).size or USUAL
+        found = replace(found, images=replace(found.images, size=size))
+    return found
 
 
 def choose(model: ModelSettings, layer: str, choice: Choice) -> tuple[Unit, ...]:

@@ -192,7 +192,7 @@ class Job:
         stage, model = values["stage"]["name"], values["model"]["name"]
         more = {} if self.swept is None else {"sweep": self.swept}
         with contextlib.ExitStack() as stack:
-            with _refusing(own):
+            try:
                 self._top = Path(own.outputs).resolve()
                 self.folder = self._made(values)
                 with read_write(parts), open_dict(parts):
@@ -202,6 +202,11 @@ class Job:
                 for name, content in files.items():
                     text = OmegaConf.to_yaml(content)
                     (self.folder / ".hydra" / f"{name}.yaml").write_text(text)
+            except OSError as error:
+                raise Refusal(
+                    f"outputs={own.outputs} cannot hold the results: {error.strerror}. Give a"
+                    " folder that can be written to with outputs=PATH."
+                ) from error
             with in_one_line():
                 self.tracker = stack.enter_context(
                     track(
@@ -251,14 +256,12 @@ class Job:
         if isinstance(error, Refusal):
             complain(str(error))
             return "refused"
-        if (
-            self.tracker is None
-        ):  # so early, what is no refusal is a fault of the code: all is shown
+        if self.tracker is None:  # so early, it is a fault of the code: all is shown
             complain("Interrupted before the run had started." if stopped else "".join(trace))
             return "interrupted" if stopped else "failed"
         folder = self.tracker.directory
-        files = [str(path.relative_to(folder)) for path in self.tracker.written]
-        files = [n for n in files if n not in ("summary.json", "run.log")]
+        every = [str(path.relative_to(folder)) for path in self.tracker.written]
+        files = [name for name in every if name not in ("summary.json", "run.log")]
         more = f" and {len(files) - 5} more" if len(files) > 5 else ""
         named = ", ".join(files[:5]) or "nothing but the log"
         kept = f"Finished and kept in {os.path.relpath(folder)}: {named}{more}."
@@ -421,17 +424,6 @@ def _keep(folder: Path, *lines: str) -> None:
 def _unit(values: Mapping[str, Any], between: str) -> str:
     layer = values.get("layer")
     return label(layer, values.get("filter"), between) if layer is not None else ""
-
-
-@contextlib.contextmanager
-def _refusing(own: Own) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Refusal(
-            f"outputs={own.outputs} cannot hold the results: {error.strerror}. Give a folder that"
-            " can be written to with outputs=PATH."
-        ) from error
 
 
 def _overrides(texts: Iterable[str]) -> dict[str, Override]:
