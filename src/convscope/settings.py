@@ -398,12 +398,9 @@ def _kinds(hint: Any) -> dict[Any, Any]:
     options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     if not all(map(is_dataclass, options)):
         return {}
-    found = {}
-    for option in options:
-        first = get_type_hints(option)[fields(option)[0].name]
-        values = get_args(first) if get_origin(first) is Literal else ()
-        found[values[0] if len(values) == 1 else None] = option
-    return found
+    firsts = [get_args(get_type_hints(one)[fields(one)[0].name]) for one in options]
+    tags = [values[0] if len(values) == 1 else None for values in firsts]
+    return dict(zip(tags, options, strict=True))
 
 
 def _chosen(hint: Any, values: object) -> Any:

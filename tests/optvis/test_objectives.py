@@ -18,7 +18,6 @@ from convscope.optvis.objectives import (
     length,
     logit,
     neuron,
-    own,
     own_map,
     reader,
     relative,
@@ -101,11 +100,6 @@ def test_relative_costs_the_same_share_at_any_scale_and_leaves_its_gradient_to_t
     np.testing.assert_allclose(1000 * scores(made, small), scores(made, large), rtol=1e-4)
     # No gradient through |main|: the mean has its own slope, whatever the term is worth.
     np.testing.assert_allclose(slopes(made, SPATIAL, weights, OWN), 1 / 35, rtol=1e-6)
-
-
-def test_each_sample_is_read_by_its_own_filter():
-    np.testing.assert_array_equal(own(tf.constant(MAPS), CHOSEN.filters), MINE)
-    np.testing.assert_array_equal(own(tf.constant(MAPS[:, 2, 3]), CHOSEN.filters), MINE[:, 2, 3])
 
 
 def test_channel_is_the_mean_over_the_map():

@@ -169,13 +169,8 @@ class Ascent:
     @cached_property
     def _cut(self) -> Callable[[str], tuple[Objective, Reader]]:
         """What gives the objective of a layer and the network cut for it, each made once."""
-        network = cast(self.network, self.precision)
-
-        def cut(layer: str) -> tuple[Objective, Reader]:
-            objective = self.objective(layer)
-            return objective, reader(network, objective.readings)
-
-        return cache(cut)
+        network, make = cast(self.network, self.precision), self.objective
+        return cache(lambda layer: (made := make(layer), reader(network, made.readings)))
 
     @cached_property
     def _measuring(self) -> Callable[[Reading], Reader]:

@@ -81,14 +81,6 @@ def signed(objective: Objective) -> Objective:
     )
 
 
-def own(activations: tf.Tensor, filters: tf.Tensor) -> tf.Tensor:
-    """Return each sample's own map `(samples, height, width)` of `(samples, height, width, C)`.
-
-    A classifier's `(samples, C)` gives `(samples,)`.
-    """
-    return tf.gather(activations, filters, axis=-1, batch_dims=1)
-
-
 def _of(reading: Reading, formula: Callable[[tf.Tensor], tf.Tensor]) -> Objective:
     """Return the objective whose scores are a formula of the values of one reading."""
     return Objective((reading,), lambda readings, samples: formula(readings[reading]))
@@ -283,7 +275,7 @@ def reader(network: Network, readings: Sequence[Reading]) -> Reader:
             if reading.layer in alone:
                 value = own_map(graph[reading.layer], value, filters)
             elif not reading.whole:
-                value = own(value, filters)
+                value = tf.gather(value, filters, axis=-1, batch_dims=1)
             values[reading] = value
         return values
 

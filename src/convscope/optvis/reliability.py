@@ -34,6 +34,11 @@ SIMILARITY = 0.5
 """How alike it must be to exemplars at the layer below: 0 for any photograph, 1 for an exemplar."""
 
 
+EXEMPLARS, OTHERS = 20, 40  # photographs that an optimum is compared with, the best and any
+LEAST = 6  # of either: with fewer, likeness says nothing
+BATCH = 4  # images that pass through the network at a time
+
+
 @dataclass(frozen=True)
 class Patches:
     """What a unit saw: images, and the position of its map that counts in each.
@@ -118,14 +123,13 @@ def way(network: Network, layer: str) -> tuple[str, ...]:
     return tuple(name for name in spatial if name in own and name != layer)[-WAY:]
 
 
-def profiles(network: Network, layer: str, views: Patches, batch: int = 4) -> dict[str, np.ndarray]:
+def profiles(network: Network, layer: str, views: Patches) -> dict[str, np.ndarray]:
     """Return the mean activation of all channels within what a position of a layer is fed by.
 
     Args:
         network: the network, in float32.
         layer: the layer of the position.
         views: the images and positions.
-        batch: images that pass through the network at a time.
 
     Returns:
         {each layer on the way: `(n, channels)`}.
@@ -136,8 +140,8 @@ def profiles(network: Network, layer: str, views: Patches, batch: int = 4) -> di
     model, size = tap(network, names), views.pixels.shape[1:3]
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     fields = {name: receptive_field(network, name, (size[0], size[1])) for name in (*names, layer)}
-    for start in range(0, len(views.pixels), batch):
-        maps = model(views.pixels[start : start + batch])
+    for start in range(0, len(views.pixels), BATCH):
+        maps = model(views.pixels[start : start + BATCH])
         for name in names:
             values, ours, its = mapped(maps[name]).numpy(), fields[layer], fields[name]
             for one, (row, column) in zip(values, views.places[start:], strict=False):
@@ -214,10 +218,6 @@ def _ranked(values: np.ndarray) -> np.ndarray:
     return np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0)
 
 
-EXEMPLARS, OTHERS = 20, 40  # photographs that an optimum is compared with, the best and any
-LEAST = 6  # of either: with fewer, likeness says nothing
-
-
 def reliabilities(
     network: Network, recording: Recording, optima: Mapping[Unit, Optimum], seed: int
 ) -> dict[Unit, Reliability]:
@@ -231,8 +231,7 @@ def reliabilities(
     """
     found: dict[Unit, Reliability] = {}
     usual: dict[str, Mapping[str, np.ndarray]] = {}
-    count = len(recording.paths)
-    if count < 2 * LEAST:
+    if (count := len(recording.paths)) < 2 * LEAST:
         return found
     for unit, best in optima.items():
         layer, observed = unit.layer, recording.observation
