@@ -59,10 +59,10 @@ def test_a_network_of_which_nothing_is_kept_has_its_bias_alone():
 def test_a_kept_input_gets_its_own_kept_inputs_and_the_mean_of_the_others():
     made, found, values, means = prepared(2)
     z = reduced(found, values, means, [2], {(0, Unit("third", 2)): np.array([1, 3])})
-    given = np.array(values["0/third/0"])
+    given = np.array(values[found.hops[0].reads["third"][0]])
     given[..., [0, 2]] = given[..., [0, 2]].mean((0, 1, 2))
     alone = np.asarray(L.MaxPooling2D()(np.maximum(made.find("third")(given), 0)))
-    read = np.zeros_like(np.array(values["read"]))
+    read = np.zeros_like(np.array(values[found.read]))
     read[..., 2] = alone[..., 2]
     np.testing.assert_allclose(z, made.find("end")(read)[..., 1], rtol=1e-4, atol=1e-4)
 

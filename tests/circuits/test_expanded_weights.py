@@ -98,7 +98,7 @@ def test_the_patch_holds_all_that_the_unit_sees_through_branches(joint):
     values = found.body(RNG.random((1, 41, 54, 3)).astype(np.float32))
     expander = Expander(found, 41)
     expander.add(values, np.array([[0, 5, 6]]))
-    weights = np.zeros(found.answer(values["read"]).shape, np.float32)
+    weights = np.zeros(found.answer(values[found.read]).shape, np.float32)
     weights[0, 5, 6] = 1
     for name, slopes in jacobian(found, values, weights).items():
         whole = np.concatenate([np.abs(it).sum((0, 1, 2)) for it in slopes])

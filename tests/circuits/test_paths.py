@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from convscope.circuits.paths import contributions, upstream
+from convscope.circuits.paths import Contributions, upstream
 from convscope.models.backend import tf
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
@@ -42,8 +42,10 @@ def at(shape, photograph, row, column):
 
 
 def flows(made, unit, pixels, weights, depth=2):
-    found = upstream(made, unit, depth)
-    return contributions(found, found.body(pixels), weights)
+    behind = upstream(made, unit, depth)
+    found = Contributions(behind)
+    found.add(behind.body(pixels), weights)
+    return found
 
 
 def test_a_path_counts_while_its_gate_is_open_and_a_dead_path_adds_nothing():
@@ -110,7 +112,7 @@ def masked(made, pixels, weights, name, filter):
     """The gradient through one filter alone times the input."""
     found = upstream(made, Unit("end", 1), 2)
     values = found.body(pixels)
-    given = found.read(values, 0)[name][0]
+    given = values[found.hops[0].reads[name][0]]
     with tf.GradientTape() as tape:
         tape.watch(given)
         whole = made.find(name)(given)
@@ -197,9 +199,10 @@ def test_all_paths_of_the_real_network_are_its_preactivation_on_real_photographs
     batch = next(iter(dataset.batches(dataset.samples()[:3], 128, 3)))
     found = upstream(vgg16, Unit("block3_conv2", 100), 2)
     values = found.body(batch.pixels)
-    z = np.asarray(vgg16.find("block3_conv2")(values["read"]))[..., 100]
+    z = np.asarray(vgg16.find("block3_conv2")(values[found.read]))[..., 100]
     for photograph, row, column in ((0, 5, 7), (1, 16, 16), (2, 0, 31)):
-        one = contributions(found, values, at(z.shape, photograph, row, column))
+        one = Contributions(found)
+        one.add(values, at(z.shape, photograph, row, column))
         assert one.total == pytest.approx(z[photograph, row, column], rel=1e-4, abs=1e-4)
         size = np.abs(z).max()
         assert abs(one.remainder(0)) < 1e-4 * size

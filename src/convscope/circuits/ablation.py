@@ -6,23 +6,25 @@ own inputs but a few held at theirs.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from convscope.circuits.paths import Upstream, single
 from convscope.models.backend import keras, tf
 from convscope.models.linear import linear
-from convscope.models.network import Network, look, preactivation
+from convscope.models.network import Network, look, mapped, preactivation
 from convscope.stats import bootstrap
 from convscope.unit import Unit
 
 Kept = Mapping[tuple[int, Unit], np.ndarray]
 """Which channels each unit keeps of what its layer is given, by hop."""
 
-Means = Sequence[Mapping[str, np.ndarray]]
-"""For each hop {maker: the mean of each of its input channels `(channels,)`}."""
+Means = Mapping[str, np.ndarray]
+"""{maker: the mean of each of its input channels `(channels,)`}."""
 
 
 @dataclass
@@ -31,26 +33,19 @@ class InputMeans:
 
     upstream: Upstream
     photographs: int = 0
-
-    def __post_init__(self) -> None:
-        """Begin with nothing summed up."""
-        self._sums: list[dict[str, np.ndarray]] = [{} for _ in self.upstream.hops]
+    sums: dict[str, Any] = field(default_factory=lambda: defaultdict(float))
 
     def add(self, values: Mapping[str, tf.Tensor]) -> None:
         """Take in what `upstream.body` gives for some photographs."""
-        self.photographs += len(values["read"])
-        for at, known in enumerate(self._sums):
-            for name, tensors in self.upstream.read(values, at).items():
-                each = [tf.reduce_mean(it, list(range(1, len(it.shape) - 1))) for it in tensors]
-                total = [it.numpy().astype(np.float64).sum(axis=0) for it in each]
-                known[name] = known.get(name, 0.0) + np.concatenate(total)
+        self.photographs += len(values[self.upstream.read])
+        reads = {name: its for hop in self.upstream.hops for name, its in hop.reads.items()}
+        for name, sources in reads.items():
+            each = [tf.reduce_mean(mapped(values[source]), (1, 2)) for source in sources]
+            self.sums[name] += np.concatenate([it.numpy().sum(0, np.float64) for it in each])
 
     def means(self) -> Means:
         """Return the means."""
-        return [
-            {name: total / self.photographs for name, total in known.items()}
-            for known in self._sums
-        ]
+        return {name: total / self.photographs for name, total in self.sums.items()}
 
 
 def reduced(
@@ -71,28 +66,25 @@ def reduced(
         inputs: the channels of the unit's layer's input that are kept.
         kept: which channels each unit behind them keeps; one that is not named is left as it is.
     """
-    deeper: list[tf.Tensor] = []
-    for at in reversed(range(len(upstream.hops))):
-        hop, made, read = upstream.hops[at], upstream.made(values, at), upstream.read(values, at)
-        if deeper:  # what the hop behind it gives instead
-            targets = upstream.hops[at + 1].targets
-            known = {id(it): new for it, new in zip(targets, deeper, strict=True)}
-            read = {name: [known[id(it)] for it in its] for name, its in hop.reads.items()}
+    read = dict(values)  # what is read where the hops behind it are reduced
+    for at, hop in reversed(list(enumerate(upstream.hops))):
+        made = dict(values)
         for maker in hop.makers:
             alike = {
                 unit.filter: channels
                 for (level, unit), channels in kept.items()
-                if (level, unit.layer) == (at, maker.name) and maker.name in read
+                if (level, unit.layer) == (at, maker.name)
             }
             if not alike:
                 continue
             output = made[maker.name].numpy().copy()
+            whole = [read[name] for name in hop.reads[maker.name]]
             for filter, channels in alike.items():
-                given = _held(read[maker.name], means[at][maker.name], channels)
+                given = _held(whole, means[maker.name], channels)
                 output[..., filter] = single(maker, filter, given).numpy()[..., 0]
             made[maker.name] = tf.constant(output)
-        deeper = hop.onward(made)
-    (last,) = deeper or [values["read"]]
+        read = dict(zip(hop.targets, hop.onward(made), strict=True))
+    last = read[upstream.read]
     (given,) = _held([last], np.zeros(last.shape[-1]), np.asarray(inputs, int))
     answer: np.ndarray = upstream.answer(given).numpy()
     return answer
@@ -100,15 +92,12 @@ def reduced(
 
 def _held(tensors: Sequence[tf.Tensor], means: np.ndarray, kept: np.ndarray) -> list[tf.Tensor]:
     """Return tensors with all channels but some at their mean, counted over all the tensors."""
-    found, start = [], 0
-    for tensor in tensors:
-        stay = np.zeros(tensor.shape[-1], np.float32)
-        own = kept[(kept >= start) & (kept < start + len(stay))] - start
-        stay[own] = 1
-        mean = means[start : start + len(stay)].astype(np.float32)
-        found.append(tensor * stay + mean * (1 - stay))
-        start += len(stay)
-    return found
+    stay = np.isin(np.arange(len(means)), kept).astype(np.float32)
+    ends = np.cumsum([tensor.shape[-1] for tensor in tensors])[:-1]
+    parts = np.split(stay, ends), np.split(means.astype(np.float32), ends)
+    return [
+        tensor * own + mean * (1 - own) for tensor, own, mean in zip(tensors, *parts, strict=True)
+    ]
 
 
 @dataclass
@@ -117,24 +106,24 @@ class Reduction:
 
     Attributes:
         base: the mean preactivation of the whole one on the photographs that are measured.
+        strong: of each photograph the summed preactivation at strong responses of both networks,
+            and how many there are.
+        error: squared differences, and squares around the base.
+        silent: silent positions, and those at which the reduced one fires.
     """
 
     base: float
-
-    def __post_init__(self) -> None:
-        """Begin with no photograph."""
-        # The summed preactivation at strong responses of both networks, and how many there are.
-        self._strong: list[tuple[float, float, int]] = []
-        self._error = np.zeros(2)  # squared differences, and squares around the base
-        self._silent = np.zeros(2)  # silent positions, and those at which the reduced one fires
+    strong: list[tuple[float, float, int]] = field(default_factory=list)
+    error: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    silent: np.ndarray = field(default_factory=lambda: np.zeros(2))
 
     def add(self, whole: np.ndarray, found: np.ndarray, threshold: float) -> None:
         """Take in photographs: preactivations `(photographs, positions)` of both networks."""
         for z, other in zip(whole.astype(np.float64), found.astype(np.float64), strict=True):
             top, silent = z >= threshold, z <= 0
-            self._strong.append((z[top].sum(), other[top].sum(), int(top.sum())))
-            self._error += ((z - other) ** 2).sum(), ((z - self.base) ** 2).sum()
-            self._silent += silent.sum(), (other[silent] > 0).sum()
+            self.strong.append((z[top].sum(), other[top].sum(), int(top.sum())))
+            self.error += ((z - other) ** 2).sum(), ((z - self.base) ** 2).sum()
+            self.silent += silent.sum(), (other[silent] > 0).sum()
 
     def recovery(self, weights: np.ndarray) -> tuple[float, float, float]:
         """Return what the reduced one rises by at strong responses over what the whole one does.
@@ -146,7 +135,7 @@ class Reduction:
             The share and its 95 % interval; both rise from the whole one's mean, so that a network
             of which nothing is left recovers nothing.
         """
-        strong = np.array(self._strong)
+        strong = np.array(self.strong)
 
         def share(sums: np.ndarray) -> np.ndarray:
             base = self.base * sums[..., 2]
@@ -159,13 +148,13 @@ class Reduction:
     @property
     def r2(self) -> float:
         """Explained variance over all positions."""
-        apart, size = self._error
+        apart, size = self.error
         return float(1 - apart / size) if size else float("nan")
 
     @property
     def false_fire(self) -> float:
         """The share of silent positions at which the reduced one fires."""
-        silent, fires = self._silent
+        silent, fires = self.silent
         return float(fires / silent) if silent else float("nan")
 
 

@@ -8,13 +8,16 @@ the next, so it stands beside the mean Jacobian at strong responses. After "Visu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from convscope.circuits.paths import ZERO, Upstream, called
 from convscope.models.backend import tf
+from convscope.models.network import mapped
 from convscope.models.position import receptive_field
 
 CANCELS = 0.5
@@ -33,9 +36,9 @@ class Patch:
         extents: positions of a patch.
     """
 
-    starts: tuple[int, int]
-    strides: tuple[int, int]
-    extents: tuple[int, int]
+    starts: Sequence[int]
+    strides: Sequence[int]
+    extents: Sequence[int]
 
     def of(self, maps: np.ndarray, row: int, column: int) -> np.ndarray:
         """Return the patch of a map `(rows, columns, channels)`, zero beyond its edge."""
@@ -95,18 +98,19 @@ class Expander:
         upstream: the unit with the hops behind it.
         side: height and width of the photographs' views in pixels.
         count: strong responses so far.
+        patches: {maker: what the unit sees of each operation that it reads}.
+        static: {maker: the Jacobian of the linearised network}.
+        sums: {maker: the sum of Jacobians, and of their magnitudes over a patch}; float64.
     """
 
     upstream: Upstream
     side: int
     count: int = 0
-
-    def __post_init__(self) -> None:
-        """Begin with nothing summed up."""
-        self._mean: dict[str, list[np.ndarray]] = {}
-        self._size: dict[str, list[np.ndarray]] = {}
-        self._patches: dict[str, list[Patch]] = {}
-        self._static: dict[str, list[np.ndarray]] = {}
+    patches: dict[str, list[Patch]] = field(default_factory=dict)
+    static: dict[str, np.ndarray] = field(default_factory=dict)
+    sums: dict[str, list[Any]] = field(
+        default_factory=lambda: defaultdict(lambda: [np.float64(), np.float64()])
+    )
 
     def add(self, values: Mapping[str, tf.Tensor], places: np.ndarray) -> None:
         """Take in strong responses.
@@ -116,49 +120,48 @@ class Expander:
             places: photograph, row and column of each response `(n, 3)`.
         """
         chosen = {name: tf.gather(value, places[:, 0]) for name, value in values.items()}
-        shape = self.upstream.answer(values["read"]).shape
-        if not self._patches:
-            self._begin(values, (shape[1], shape[2]))
+        shape = self.upstream.answer(values[self.upstream.read]).shape
+        if not self.patches:
+            self._begin(values, shape[1:])
         weights = np.zeros((len(places), *shape[1:]), np.float32)
         weights[np.arange(len(places)), places[:, 1], places[:, 2]] = 1
         self.count += len(places)
         for name, slopes in jacobian(self.upstream, chosen, weights).items():
-            for at, slope in enumerate(slopes):
-                patch, maps = self._patches[name][at], _maps(slope)
-                for one, (_, row, column) in zip(maps, places.tolist(), strict=True):
-                    seen = patch.of(one, row, column)
-                    self._mean[name][at] += seen
-                    self._size[name][at] += np.abs(seen).sum(axis=(0, 1))
+            for at, (_, row, column) in enumerate(places.tolist()):
+                seen = self._seen(name, [slope[at] for slope in slopes], row, column)
+                self.sums[name][0] += seen
+                self.sums[name][1] += np.abs(seen).sum(axis=(0, 1))
 
     def found(self) -> dict[str, Expansion]:
         """Return the kernels over all that each maker reads, none without strong responses."""
         return {
-            name: Expansion(
-                _joined(self._static[name]),
-                _joined(self._mean[name]) / self.count,
-                np.concatenate(self._size[name]) / self.count,
-            )
-            for name in self._mean
+            name: Expansion(self.static[name], mean / self.count, size / self.count)
+            for name, (mean, size) in self.sums.items()
         }
 
-    def _begin(self, values: Mapping[str, tf.Tensor], size: tuple[int, int]) -> None:
+    def _begin(self, values: Mapping[str, tf.Tensor], size: Sequence[int]) -> None:
         """Find the patches, and the static kernels at the middle of the maps."""
-        read = self.upstream.read(values, 0)
         middle = size[0] // 2, size[1] // 2
         weights = np.zeros((1, *size), np.float32)
         weights[0, *middle] = 1
         one = {name: value[:1] for name, value in values.items()}
-        static = jacobian(self.upstream, one, weights, linearised=True)
-        for name, tensors in read.items():
-            symbols = self.upstream.hops[0].reads[name]
-            self._patches[name] = [
-                _patch(self.upstream, symbol._keras_history.operation.name, self.side, _maps(it))
-                for symbol, it in zip(symbols, tensors, strict=True)
+        for name, slopes in jacobian(self.upstream, one, weights, linearised=True).items():
+            self.patches[name] = [
+                _patch(self.upstream, read, self.side, slope.shape[1:3])
+                for read, slope in zip(self.upstream.hops[0].reads[name], slopes, strict=True)
             ]
-            pairs = list(zip(self._patches[name], static[name], strict=True))
-            self._static[name] = [patch.of(_maps(it)[0], *middle) for patch, it in pairs]
-            self._mean[name] = [np.zeros(it.shape) for it in self._static[name]]
-            self._size[name] = [np.zeros(it.shape[-1]) for it in self._static[name]]
+            self.static[name] = self._seen(name, [slope[0] for slope in slopes], *middle)
+
+    def _seen(self, name: str, maps: Sequence[np.ndarray], row: int, column: int) -> np.ndarray:
+        """Return what a position sees of maps that a maker reads, the smaller ones amid zeros."""
+        pairs = zip(self.patches[name], maps, strict=True)
+        parts, padded = [patch.of(one, row, column) for patch, one in pairs], []
+        extents = np.max([part.shape[:2] for part in parts], axis=0)
+        for part in parts:
+            before = (extents - part.shape[:2]) // 2
+            after = extents - part.shape[:2] - before
+            padded.append(np.pad(part, [*zip(before, after, strict=True), (0, 0)]))
+        return np.concatenate(padded, axis=-1)
 
 
 def jacobian(
@@ -168,7 +171,7 @@ def jacobian(
     *,
     linearised: bool = False,
 ) -> dict[str, list[np.ndarray]]:
-    """Return the gradient of the unit for what the makers of the first hop read, by their names.
+    """Return the gradient of the unit for the maps that each maker of the first hop reads.
 
     Args:
         upstream: the unit with the hops behind it.
@@ -177,50 +180,30 @@ def jacobian(
         linearised: activations pass on what they get, and max-pools take the mean, so that the
             values count for nothing.
     """
-    hop, made = upstream.hops[0], upstream.made(values, 0)
+    hop = upstream.hops[0]
     # One tensor may be read twice.
-    given = {
-        name: [tf.identity(it) for it in its] for name, its in upstream.read(values, 0).items()
-    }
+    given = {name: [tf.identity(values[it]) for it in its] for name, its in hop.reads.items()}
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(given)
-        made |= {it.name: called(it, given[it.name]) for it in hop.makers if it.name in given}
-        (read,) = hop.onward(made, linearised=linearised)
+        made = {it.name: called(it, given[it.name]) for it in hop.makers if it.name in given}
+        (read,) = hop.onward({**values, **made}, linearised=linearised)
         total = tf.reduce_sum(upstream.answer(read) * weights)
     slopes = tape.gradient(total, given, unconnected_gradients=ZERO)
-    return {name: [it.numpy() for it in found] for name, found in slopes.items()}
+    return {name: [mapped(it).numpy() for it in found] for name, found in slopes.items()}
 
 
-def _maps(values: tf.Tensor | np.ndarray) -> np.ndarray:
-    """Return values `(samples, rows, columns, channels)`, a row of numbers as one position."""
-    found = np.asarray(values)
-    return found[:, None, None] if found.ndim == 2 else found
-
-
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
-    """Return the kernels of several branches side by side, the smaller ones amid zeros."""
-    extents = np.max([part.shape[:2] for part in parts], axis=0)
-    padded = []
-    for part in parts:
-        before = (extents - part.shape[:2]) // 2
-        after = extents - part.shape[:2] - before
-        padded.append(np.pad(part, [*zip(before, after, strict=True), (0, 0)]))
-    return np.concatenate(padded, axis=-1)
-
-
-def _patch(upstream: Upstream, name: str, side: int, maps: np.ndarray) -> Patch:
-    """Return which positions of an operation's output the unit's positions see."""
+def _patch(upstream: Upstream, name: str, side: int, extents: Sequence[int]) -> Patch:
+    """Return which positions of an operation's output, of this size, the unit's positions see."""
     network, size = upstream.network, (side, side)
     ours = receptive_field(network, upstream.unit.layer, size)
     its = receptive_field(network, name, size)
-    whole = Patch((0, 0), (0, 0), (maps.shape[1], maps.shape[2]))
     if ours is None or its is None or ours.whole or its.whole:
-        return whole
-    starts, strides, extents = [], [], []
-    for one, other in ((ours.rows, its.rows), (ours.columns, its.columns)):
-        if one.stride % other.stride:
-            return whole
-        starts.append(-((one.padding - other.padding) // other.stride))
-        strides.append(one.stride // other.stride)
-        extents.append(-(-(one.size - other.size) // other.stride) + 1)
-    return Patch((starts[0], starts[1]), (strides[0], strides[1]), (extents[0], extents[1]))
+        return Patch((0, 0), (0, 0), extents)
+    axes = [(ours.rows, its.rows), (ours.columns, its.columns)]
+    if any(one.stride % other.stride for one, other in axes):
+        return Patch((0, 0), (0, 0), extents)
+    return Patch(
+        starts=[-((one.padding - other.padding) // other.stride) for one, other in axes],
+        strides=[one.stride // other.stride for one, other in axes],
+        extents=[-(-(one.size - other.size) // other.stride) + 1 for one, other in axes],
+    )

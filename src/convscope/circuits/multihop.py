@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path as File
 
 import numpy as np
@@ -12,7 +12,7 @@ from convscope.circuits.ablation import InputMeans, Kept, Means, Reduction, redu
 from convscope.circuits.attribution import Part
 from convscope.circuits.edges import CircuitAnalysis, plain
 from convscope.circuits.expanded_weights import AGREES, CANCELS, Expander, Expansion
-from convscope.circuits.paths import Contributions, Upstream, contributions, upstream
+from convscope.circuits.paths import Contributions, Upstream, upstream
 from convscope.circuits.weights import Downstream, downstream
 from convscope.data import dataset
 from convscope.models.backend import tf
@@ -182,8 +182,8 @@ def analyze(
 class _Flows:
     """Mean contributions of one half: at strong responses and at all positions."""
 
-    top: Contributions = field(default_factory=Contributions)
-    all: Contributions = field(default_factory=Contributions)
+    top: Contributions
+    all: Contributions
 
     def shift(self, at: int, name: str) -> np.ndarray:
         """Return how much more flows at strong responses `(channels, filters)`."""
@@ -207,18 +207,21 @@ class _Walk:
         sample, found = self.analysis.sample, []
         halves = [sample.discovery, sample.confirmation] if sample.apart else [sample.confirmation]
         for part in halves:
-            strong, flows = part.z >= part.threshold, _Flows()
-            chosen = self._drawn(strong)
+            strong = part.z >= part.threshold
+            flows = _Flows(Contributions(self.upstream), Contributions(self.upstream))
+            drawn = self._drawn(strong)
             for which, values in self._seen(part):
                 for kept, into in ((strong, flows.top), (np.ones_like(strong), flows.all)):
                     weights = self._weights(kept[which] / kept.sum(), values)
                     if weights.any():
-                        into.add(contributions(self.upstream, values, weights))
+                        into.add(values, weights)
                 if part is halves[0]:
                     averager.add(values)
                 if part is halves[-1]:
-                    for places in self._places(chosen[which]):
-                        expander.add(values, places)
+                    photographs, places = drawn[np.isin(drawn[:, 0], which)].T
+                    seen = [np.searchsorted(which, photographs), *sample.inside.at(places)]
+                    for start in range(0, len(places), TOGETHER):
+                        expander.add(values, np.stack(seen, axis=1)[start : start + TOGETHER])
             found.append(flows)
         return found[0], found[-1], averager.means(), expander.found()
 
@@ -261,7 +264,7 @@ class _Walk:
         draw = np.random.default_rng(self.seed)
         random = [
             {
-                (at, unit): draw.choice(len(means[at][unit.layer]), len(channels), replace=False)
+                (at, unit): draw.choice(len(means[unit.layer]), len(channels), replace=False)
                 for (at, unit), channels in kept.items()
             }
             for _ in range(RANDOM)
@@ -297,26 +300,17 @@ class _Walk:
     def _weights(self, values: np.ndarray, seen: Mapping[str, tf.Tensor]) -> np.ndarray:
         """Return weights `(photographs, positions)` as maps of the unit's layer."""
         inside = self.analysis.sample.inside
-        found = np.zeros(self.upstream.answer(seen["read"]).shape, np.float32)
+        found = np.zeros(self.upstream.answer(seen[self.upstream.read]).shape, np.float32)
         rows, columns = inside.at(np.arange(inside.count))
         found[:, rows, columns] = values
         return found
 
     def _drawn(self, strong: np.ndarray) -> np.ndarray:
-        """Return some of the strong responses, the same array with the others taken out."""
+        """Return photograph and place of some of the strong responses `(n, 2)`, in order."""
         places = np.argwhere(strong)
         count = min(RESPONSES, len(places))
         some = np.random.default_rng(self.seed).choice(len(places), count, replace=False)
-        found = np.zeros_like(strong)
-        found[tuple(places[some].T)] = True
-        return found
-
-    def _places(self, chosen: np.ndarray) -> Iterator[np.ndarray]:
-        """Yield photograph, row and column of responses `(n, 3)`, a few at a time."""
-        which, places = np.nonzero(chosen)
-        found = np.stack([which, *self.analysis.sample.inside.at(places)], axis=1)
-        for start in range(0, len(found), TOGETHER):
-            yield found[start : start + TOGETHER]
+        return places[np.sort(some)]
 
 
 def kept_of(paths: Sequence[CircuitPath]) -> dict[tuple[int, Unit], np.ndarray]:

@@ -8,6 +8,7 @@ of a weight times the gradient of z for that weight, since z is linear in the we
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,15 +21,15 @@ from convscope.models.backend import keras, tf
 from convscope.models.graph import (
     ELEMENTWISE,
     Applied,
+    before,
     behind,
     concatenates,
-    inputs,
     keeps,
     kind_of,
     sums,
 )
 from convscope.models.linear import Linear, linear, obstacle
-from convscope.models.network import Network, inputs_of, look
+from convscope.models.network import Network, inputs_of, look, mapped
 from convscope.unit import Unit
 
 L = keras.layers
@@ -40,6 +41,7 @@ class Contributions:
     """Contributions summed over positions, each with a weight.
 
     Attributes:
+        upstream: the unit with the hops behind it.
         edges: for each hop {maker: what each of its input channels adds through each of its
             filters, float64 `(channels, filters)`}.
         biases: for each hop what the biases of its makers add.
@@ -47,21 +49,47 @@ class Contributions:
         own: the part of it that is the unit's own bias.
     """
 
-    edges: list[dict[str, np.ndarray]] = field(default_factory=list)
-    biases: list[float] = field(default_factory=list)
+    upstream: Upstream
+    edges: tuple[dict[str, Any], ...] = field(init=False)
+    biases: list[float] = field(init=False)
     total: float = 0.0
     own: float = 0.0
 
-    def add(self, other: Contributions) -> None:
-        """Take in the sums over further positions."""
-        if not self.edges:
-            self.edges = [{name: 0.0 * it for name, it in hop.items()} for hop in other.edges]
-            self.biases = [0.0] * len(other.biases)
-        for ours, its in zip(self.edges, other.edges, strict=True):
-            for name, values in its.items():
-                ours[name] += values
-        self.biases = [one + more for one, more in zip(self.biases, other.biases, strict=True)]
-        self.total, self.own = self.total + other.total, self.own + other.own
+    def __post_init__(self) -> None:
+        """Begin with no position."""
+        self.edges = tuple(defaultdict(float) for _ in self.upstream.hops)
+        self.biases = [0.0 for _ in self.upstream.hops]
+
+    def add(self, values: Mapping[str, tf.Tensor], weights: np.ndarray) -> None:
+        """Take in what flows along each edge of each hop at further positions.
+
+        Args:
+            values: what `upstream.body` gives for some photographs.
+            weights: of each position of the unit's map `(photographs, rows, columns)`.
+        """
+        hops = self.upstream.hops
+        self.own += self.upstream.linear.bias * float(weights.sum(dtype=np.float64))
+        wanted: list[tf.Tensor] = []
+        for at, hop in enumerate(hops):
+            made = {maker.name: values[maker.name] for maker in hop.makers}
+            with tf.GradientTape() as tape:
+                tape.watch(made)
+                ends = hop.onward(made)
+                if not at:
+                    ends = [tf.reduce_sum(self.upstream.answer(ends[0]) * weights)]
+                    self.total += float(ends[0])
+            gradients = tape.gradient(ends, made, wanted or None, ZERO)
+            pulled: dict[str, tf.Tensor] = {}
+            deeper = hops[at + 1 : at + 2]
+            for maker in filter(readable, hop.makers):
+                reads, gradient = hop.reads[maker.name], gradients[maker.name]
+                given = [values[name] for name in reads]
+                flows, bias, slopes = _edges(maker, given, gradient, deeper=bool(deeper))
+                self.edges[at][maker.name] += flows
+                self.biases[at] += bias
+                for name, slope in zip(reads, slopes, strict=False):  # none at the last hop
+                    pulled[name] = pulled[name] + slope if name in pulled else slope
+            wanted = [pulled[name] for behind in deeper for name in behind.targets]
 
     def rest(self, at: int) -> float:
         """Return what remains beside the contributions of a hop: the biases from there on."""
@@ -74,43 +102,6 @@ class Contributions:
         on the way, and what comes through a maker that is not linear in its inputs.
         """
         return self.rest(at) - self.own - sum(self.biases[: at + 1])
-
-
-def contributions(
-    upstream: Upstream, values: Mapping[str, tf.Tensor], weights: np.ndarray
-) -> Contributions:
-    """Return what flows along each edge of each hop, summed over positions.
-
-    Args:
-        upstream: the unit with the hops behind it.
-        values: what `upstream.body` gives for some photographs.
-        weights: of each position of the unit's map `(photographs, rows, columns)`.
-    """
-    found = Contributions(own=upstream.linear.bias * float(weights.sum(dtype=np.float64)))
-    wanted: list[tf.Tensor] = []
-    for at, hop in enumerate(upstream.hops):
-        made, read = upstream.made(values, at), upstream.read(values, at)
-        with tf.GradientTape() as tape:
-            tape.watch(made)
-            ends = hop.onward(made)
-            if not at:
-                ends = [tf.reduce_sum(upstream.answer(ends[0]) * weights)]
-                found.total = float(ends[0])
-        gradients = tape.gradient(ends, made, wanted or None, ZERO)
-        edges, biases, deeper = {}, 0.0, at + 1 < len(upstream.hops)
-        wanted_by: dict[int, tf.Tensor] = {}
-        for name, tensors in hop.reads.items():
-            maker = next(it for it in hop.makers if it.name == name)
-            edges[name], bias, pulled = _edges(maker, read[name], gradients[name], deeper=deeper)
-            biases += bias
-            for tensor, it in zip(tensors, pulled, strict=False):  # no gradients at the last hop
-                already = wanted_by.get(id(tensor))
-                wanted_by[id(tensor)] = it if already is None else already + it
-        found.edges.append(edges)
-        found.biases.append(biases)
-        if deeper:
-            wanted = [wanted_by[id(target)] for target in upstream.hops[at + 1].targets]
-    return found
 
 
 def _edges(
@@ -162,22 +153,25 @@ BENDS = (L.Activation, L.ReLU, L.LeakyReLU, L.PReLU, L.ELU)
 
 @dataclass(frozen=True)
 class Hop:
-    """What lies between the layers that make channels and the tensors that are read.
+    """What lies between the operations that make channels and those that are read.
 
     Attributes:
-        targets: the tensors that are read.
+        targets: the names of the operations whose outputs are read.
         between: the operations on the way, which keep channels apart, each after its inputs.
         makers: the operations that make the channels; the network's input may be among them.
     """
 
-    targets: tuple[keras.KerasTensor, ...]
+    targets: tuple[str, ...]
     between: tuple[Any, ...]
     makers: tuple[Any, ...]
 
     @cached_property
-    def reads(self) -> dict[str, list[keras.KerasTensor]]:
-        """The input tensors of each maker that is linear in them, by its name."""
-        return {maker.name: inputs(maker) for maker in self.makers if readable(maker)}
+    def reads(self) -> dict[str, list[str]]:
+        """The operations that each maker reads that is linear in them; all by name."""
+        return {
+            maker.name: [source.name for source in before(maker)]
+            for maker in filter(readable, self.makers)
+        }
 
     def onward(
         self, given: Mapping[str, tf.Tensor], *, linearised: bool = False
@@ -185,15 +179,14 @@ class Hop:
         """Return the targets that follow from what the makers give.
 
         Args:
-            given: {maker: its output}.
+            given: {maker: its output}; more is passed over.
             linearised: activations pass on what they get, and max-pools take the mean.
         """
         values = dict(given)
         for operation in self.between:
-            sources = [values[it._keras_history.operation.name] for it in inputs(operation)]
-            values[operation.name] = called(_straight(operation) if linearised else operation,
-                                            sources)  # fmt: skip
-        return [values[target._keras_history.operation.name] for target in self.targets]
+            how = _straight(operation) if linearised else operation
+            values[operation.name] = called(how, [values[it.name] for it in before(operation)])
+        return [values[target] for target in self.targets]
 
 
 @dataclass(frozen=True)
@@ -219,25 +212,18 @@ class Upstream:
 
     @cached_property
     def body(self) -> keras.Model:
-        """A model from images in [0, 1] to all that is made and read, see `made` and `read`."""
-        tensors = {"read": inputs(self.network.find(self.unit.layer))[0]}
-        for at, hop in enumerate(self.hops):
-            tensors |= {f"{at}/{maker.name}": maker.output for maker in hop.makers}
-            for name, reads in hop.reads.items():
-                tensors |= {f"{at}/{name}/{place}": it for place, it in enumerate(reads)}
+        """A model from images in [0, 1] to what makers give and read, by the operations' names."""
+        tensors = {it.name: it.output for it in before(self.network.find(self.unit.layer))}
+        for hop in self.hops:
+            tensors |= {maker.name: maker.output for maker in hop.makers}
+            for maker in filter(readable, hop.makers):
+                tensors |= {source.name: source.output for source in before(maker)}
         return look(self.network, tensors)
 
-    def made(self, values: Mapping[str, tf.Tensor], at: int) -> dict[str, tf.Tensor]:
-        """Return what the makers of a hop give, by their names."""
-        return {maker.name: values[f"{at}/{maker.name}"] for maker in self.hops[at].makers}
-
-    def read(self, values: Mapping[str, tf.Tensor], at: int) -> dict[str, list[tf.Tensor]]:
-        """Return what the makers of a hop are given, by their names."""
-        reads = self.hops[at].reads
-        return {
-            name: [values[f"{at}/{name}/{place}"] for place in range(len(tensors))]
-            for name, tensors in reads.items()
-        }
+    @property
+    def read(self) -> str:
+        """The name of the operation that the unit's layer reads."""
+        return self.hops[0].targets[0]
 
     def answer(self, given: tf.Tensor) -> tf.Tensor:
         """Return the unit's preactivation `(samples, rows, columns)` on its layer's input."""
@@ -252,11 +238,11 @@ def upstream(network: Network, unit: Unit, depth: int) -> Upstream:
     """
     layer = network.find(unit.layer)
     found = linear(layer, unit.filter)
-    hops, targets = [], tuple(inputs(layer))
+    hops, targets = [], before(layer)
     for _ in range(depth - 1):
         hops.append(_hop(targets))
-        reads = hops[-1].reads.values()
-        targets = tuple({id(it): it for every in reads for it in every}.values())
+        makers = filter(readable, hops[-1].makers)
+        targets = list(dict.fromkeys(source for maker in makers for source in before(maker)))
     return Upstream(network, unit, found, tuple(hops))
 
 
@@ -280,11 +266,12 @@ def called(operation: Any, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
 
 def filtered(given: tf.Tensor, one: Linear) -> tf.Tensor:
     """Return one filter's preactivation `(samples, rows, columns, 1)` on its layer's input."""
-    given = given[:, None, None, :] if len(given.shape) == 2 else given
+    given, window = mapped(given), one.window
     if len(one.channels) < given.shape[-1]:
         given = tf.gather(given, one.channels, axis=-1)
     kernel = tf.constant(one.kernel[..., None], tf.float32)
-    return _convolved(given, kernel, one.window) + one.bias
+    padding = str(window.padding).upper()
+    return tf.nn.conv2d(given, kernel, window.strides, padding, dilations=window.rates) + one.bias
 
 
 def single(maker: Any, filter: int, given: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -295,26 +282,17 @@ def single(maker: Any, filter: int, given: Sequence[tf.Tensor]) -> tf.Tensor:
     return found if len(maker.output.shape) == 4 else found[:, 0, 0]
 
 
-def _hop(targets: Sequence[keras.KerasTensor]) -> Hop:
-    """Return the hop that ends at some tensors."""
-    between, makers = set(), set()
-    ends = [target._keras_history.operation for target in targets]
-    waiting = list(ends)
-    while waiting:
-        operation = waiting.pop()
-        if operation.name in between or operation.name in makers:
-            continue
-        if inputs(operation) and (keeps(operation) or concatenates(operation)):
-            between.add(operation.name)
-            waiting += [it._keras_history.operation for it in inputs(operation)]
-        else:
-            makers.add(operation.name)
-    order = behind(ends)
-    return Hop(
-        tuple(targets),
-        tuple(operation for name, operation in order.items() if name in between),
-        tuple(operation for name, operation in order.items() if name in makers),
-    )
+def _hop(targets: Sequence[Any]) -> Hop:
+    """Return the hop that ends at some operations."""
+    reached = {target.name for target in targets}
+    between: list[Any] = []
+    makers: list[Any] = []
+    for name, operation in reversed(behind(targets).items()):
+        if name in reached:
+            passes = before(operation) and (keeps(operation) or concatenates(operation))
+            (between if passes else makers).append(operation)
+            reached |= {source.name for source in before(operation) if passes}
+    return Hop(tuple(it.name for it in targets), tuple(between[::-1]), tuple(makers[::-1]))
 
 
 def _straight(operation: Any) -> Any:
@@ -338,11 +316,3 @@ def _grouped(layer: Any, given: tf.Tensor) -> tf.Tensor:
            "dilations": layer.dilation_rate}  # fmt: skip
     found = tf.concat([tf.nn.conv2d(part, own, **how) for part, own in parts], -1)
     return found + layer.bias if layer.use_bias else found
-
-
-def _convolved(given: tf.Tensor, kernel: tf.Tensor, window: Any) -> tf.Tensor:
-    if isinstance(window.padding, str):
-        padding: Any = window.padding.upper()
-    else:
-        padding = [[0, 0], *window.padding, [0, 0]]
-    return tf.nn.conv2d(given, kernel, window.strides, padding, dilations=window.rates)
