@@ -54,18 +54,18 @@ def test_the_example_has_a_claim_of_each_kind_and_none_has_none() -> None:
 @pytest.mark.parametrize(
     ("claim", "message"),
     [
-        (DOGS | {"sesoi": 0.5}, r"claims\[0\].sesoi=0.5 does not fit. It lies between 0.5 and 1."),
+        (DOGS | {"sesoi": 0.5}, r"claims\[0\].sesoi=0.5 is too small. Above 0.5."),
         (DOGS | {"synsets": []}, r"claims\[0\].synsets=\[\] names nothing"),
         (DOGS | {"synsets": ["dog"]}, "'dog' is no synset .* Did you mean 'n02084071'"),
         (DOGS | {"synsets": ["n0208407"]}, "no synset .* Did you mean 'n"),
-        (DOGS | {"synsets": ["n02084071"] * 2}, "names a synset twice"),
+        (DOGS | {"synsets": ["n02084071"] * 2}, "names one twice. Keep one of them"),
         (DOGS | {"synsets": ["n00001740"]}, "holds all classes: nothing is left to compare"),
         (DOGS | {"sesio": 0.7}, r"no setting 'hypothesis.claims\[0\].sesio'.* Did you mean"),
         ({"type": "group_selective", "synsets": ["n02084071"]}, r"claims\[0\].sesoi is missing"),
         ({"type": "group_selektive"}, "type='group_selektive' .* Did you mean 'group_selective'"),
         ({"synsets": []}, "type=null does not fit. It takes group_selective, invariant, .* edit"),
         ({"type": "invariant", "transform": " ", "sesoi": 0.7}, "transform=' ' names nothing"),
-        ({"type": "tuned", "feature": "hue", "sesoi": 1.5}, "sesoi=1.5 does not fit"),
+        ({"type": "tuned", "feature": "hue", "sesoi": 1.5}, "sesoi=1.5 is too large. Below 1."),
         (
             {"type": "input_sign", "channel": -1, "sign": "inhibitory", "sesoi": 0.1},
             "channel=-1 is too small",
@@ -80,7 +80,7 @@ def test_the_example_has_a_claim_of_each_kind_and_none_has_none() -> None:
         ),
         (
             {"type": "edit", "silence": [3, 3], "among": "top", "rises_by": 1.0},
-            r"silence=\[3, 3\] names a channel twice",
+            r"silence=\[3, 3\] names one twice",
         ),
         ({"type": "edit", "silence": [3], "among": "top", "rises_by": 0.0}, "rises_by=0 predicts"),
         (
@@ -172,7 +172,7 @@ def test_the_hash_is_of_everything_that_is_claimed() -> None:
 def test_a_hypothesis_without_a_word_is_refused() -> None:
     with pytest.raises(ValueError, match=r"hypothesis.text=' ' says nothing"):
         made(text=" ")
-    with pytest.raises(ValueError, match=r"hypothesis.alpha=0.7 does not fit"):
+    with pytest.raises(ValueError, match=r"hypothesis.alpha=0.7 is too large. Below 0.5."):
         made(alpha=0.7)
 
 

@@ -38,3 +38,12 @@ def test_the_orientation_of_a_filter_is_drawn_anew_by_phases():
     np.testing.assert_allclose(found.draws, 1.0)
     assert p < 0.1
     assert measurements.tunings(tuned, 1) == {}
+
+
+def test_the_change_is_that_of_a_plain_loop():
+    u = np.array([[1.0, -2.0, 0.5], [3.0, -1.0, 0.0]])
+    z, mean = np.array([-0.5, 2.0]), np.array([0.5, -3.0, 0.0])
+    given = measurements.Positions(u, z, np.arange(2), 0.0, mean)
+    assert given.changed([1]).tolist() == [0.0, -2.0]
+    assert given.changed([0, 2]).tolist() == [0.0, -2.0]
+    assert given.changed([]).tolist() == [0.0, 0.0]

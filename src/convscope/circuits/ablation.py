@@ -16,7 +16,7 @@ import numpy as np
 from convscope.circuits.paths import Upstream, single
 from convscope.models.backend import keras, tf
 from convscope.models.linear import linear
-from convscope.models.network import Network, look, mapped, preactivation
+from convscope.models.network import Network, look, mapped
 from convscope.stats import bootstrap
 from convscope.unit import Unit
 
@@ -158,21 +158,6 @@ class Reduction:
         return float(fires / silent) if silent else float("nan")
 
 
-def change(
-    u: np.ndarray, z: np.ndarray, mean: np.ndarray, channels: Sequence[int] | np.ndarray
-) -> np.ndarray:
-    """Return how much the activation changes at each position `(n,)`, exactly, by algebra.
-
-    Args:
-        u: contributions of all inputs `(n, C)`.
-        z: preactivations `(n,)`.
-        mean: each input's mean contribution `(C,)`.
-        channels: the inputs that are held at it.
-    """
-    held = np.sum(mean[channels] - u[:, channels], axis=1, dtype=np.float64)
-    return np.maximum(z + held, 0) - np.maximum(z, 0)
-
-
 def masked(
     network: Network, layer: str, filter: int, mean: np.ndarray, channels: Sequence[int]
 ) -> Callable[[np.ndarray], np.ndarray]:
@@ -211,7 +196,7 @@ def masked(
     kernel[..., held, filter] = 0
     bias[filter] = found.bias + np.sum(mean[held])
     copy.set_weights([kernel, bias])
-    model = look(network, {"masked": output, "whole": preactivation(original)})
+    model = look(network, {"masked": output})
 
     def run(pixels: np.ndarray) -> np.ndarray:
         values: np.ndarray = model(pixels)["masked"].numpy()[..., filter]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -102,6 +102,7 @@ def sizes(inputs: int, count: int) -> np.ndarray:
     return np.array(sorted({0, inputs, count} | {size for size in grid if size < inputs}))
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def faithfulness(
     part: Part,
     orders: Mapping[str, np.ndarray],
@@ -126,31 +127,29 @@ def faithfulness(
     drawn = np.argsort(generator.random((SUBSETS, inputs)), axis=1)
     ranked = np.concatenate([np.stack(list(orders.values())), drawn])
     table = _measured(part, ranked, grid)
-    ones = np.ones((1, part.photographs))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rise = shifts(part, np.concatenate([ones, weights]))
-        rise /= rise.sum(axis=1, keepdims=True)
-    areas = {name: _area(rise, order, grid) for name, order in orders.items()}
+    rise = shifts(part, np.concatenate([np.ones((1, part.photographs)), weights]))
+    rise /= rise.sum(axis=1, keepdims=True)
+    across = np.log2(grid + 1) / np.log2(grid[-1] + 1)
+    recovered = {name: np.cumsum(rise[:, order], axis=1) for name, order in orders.items()}
+    areas = {
+        name: np.trapezoid(np.pad(values, ((0, 0), (1, 0)))[:, grid], across, axis=1)
+        for name, values in recovered.items()
+    }
     # On average k of C random inputs recover k / C.
-    chance = float(np.trapezoid(grid / grid[-1], _across(grid)))
+    chance = float(np.trapezoid(grid / grid[-1], across))
     curves = {}
     for at, (name, order) in enumerate(orders.items()):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            normalized = (areas[name] - chance) / (areas[BEST] - chance)
-        low, high = _ends(_drawn(part, order, grid, weights))
+        enough = recovered[name] >= HALF
         curves[name] = Curve(
             **{key: found[at] for key, found in table.items()},
-            low=low,
-            high=high,
-            half=_half(rise, order),
-            normalized=_estimate(normalized),
+            **_ends(_drawn(part, order, grid, weights)),
+            half=_estimate(np.where(enough.any(axis=1), 1.0 + enough.argmax(axis=1), np.nan)),
+            normalized=_estimate((areas[name] - chance) / (areas[BEST] - chance)),
         )
     random = {key: found[len(orders) :] for key, found in table.items()}
-    low, high = _ends(random)
     curves[RANDOM] = Curve(
         **{name: found.mean(axis=0) for name, found in random.items()},
-        low=low,
-        high=high,
+        **_ends(random),
         half=Estimate(float(np.ceil(inputs * HALF))),
         normalized=Estimate(0.0),
     )
@@ -174,7 +173,6 @@ def _measured(part: Part, ranked: np.ndarray, grid: np.ndarray) -> dict[str, np.
     apart = (part.u - center.astype(np.float32), part.top - center.astype(np.float32))
     z, strong = part.sampled, part.strong
     base = part.bias + center.sum()
-    below = z < part.threshold
     rise = strong.mean() - base
     fires = np.maximum(strong, 0).mean()
     found = {name: np.empty((len(ranked), len(grid))) for name in MEASURES}
@@ -184,14 +182,13 @@ def _measured(part: Part, ranked: np.ndarray, grid: np.ndarray) -> dict[str, np.
         mask[added, np.arange(len(ranked))[:, None]] = 1
         kept, top = apart[0] @ mask, apart[1] @ mask
         zero = kept - (center.sum() - center @ mask)  # the others at zero
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found["recovery"][:, column] = top.mean(axis=0, dtype=np.float64) / rise
-            found["r2"][:, column] = 1 - _error(z - base, kept) / z.var()
-            found["zero_r2"][:, column] = 1 - _error(z - base, zero) / z.var()
-            left = np.maximum(strong[:, None] - top, 0).mean(axis=0)
-            found["necessity"][:, column] = 1 - left / fires
-            found["false_fire"][:, column] = (kept[z <= 0] > -base).sum(axis=0) / (z <= 0).sum()
-        found["auroc"][:, column] = _auroc(top, kept[below])
+        found["recovery"][:, column] = top.mean(axis=0, dtype=np.float64) / rise
+        found["r2"][:, column] = 1 - _error(z - base, kept) / z.var()
+        found["zero_r2"][:, column] = 1 - _error(z - base, zero) / z.var()
+        left = np.maximum(strong[:, None] - top, 0).mean(axis=0)
+        found["necessity"][:, column] = 1 - left / fires
+        found["false_fire"][:, column] = (kept[z <= 0] > -base).sum(axis=0) / (z <= 0).sum()
+        found["auroc"][:, column] = _auroc(top, kept[z < part.threshold])
     return found
 
 
@@ -212,33 +209,16 @@ def _auroc(top: np.ndarray, rest: np.ndarray) -> np.ndarray:
     return found
 
 
-def _area(rise: np.ndarray, order: np.ndarray, grid: np.ndarray) -> np.ndarray:
-    """Return the mean recovery over sizes on a log scale, for each draw."""
-    summed = np.cumsum(rise[:, order], axis=1)
-    values = np.concatenate([np.zeros((len(rise), 1)), summed], axis=1)[:, grid]
-    areas: np.ndarray = np.asarray(np.trapezoid(values, _across(grid), axis=1))
-    return areas
-
-
-def _across(grid: np.ndarray) -> np.ndarray:
-    return np.log2(grid + 1) / np.log2(grid[-1] + 1)
-
-
-def _half(rise: np.ndarray, order: np.ndarray) -> Estimate:
-    """Return how many inputs recover half of a strong response."""
-    enough = np.cumsum(rise[:, order], axis=1) >= HALF
-    return _estimate(np.where(enough.any(axis=1), 1.0 + enough.argmax(axis=1), np.nan))
-
-
 def _estimate(values: np.ndarray) -> Estimate:
     """Return the first of the values with the interval of the others, which are draws."""
     return Estimate(float(values[0]), *map(float, bootstrap.interval(values[1:])))
 
 
-def _ends(values: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+def _ends(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return where the intervals of `INTERVALS` begin and where they end, over draws or sets."""
     ends = {name: bootstrap.interval(values[name]) for name in INTERVALS}
-    return [{name: end[side] for name, end in ends.items()} for side in (0, 1)]
+    sides = enumerate(("low", "high"))
+    return {side: {name: end[at] for name, end in ends.items()} for at, side in sides}
 
 
 def _drawn(
@@ -246,9 +226,7 @@ def _drawn(
 ) -> dict[str, np.ndarray]:
     """Return the measures of `INTERVALS` for each draw `(draws, K)`."""
     photographs, center = part.photographs, part.center
-    mask = np.zeros((len(order), len(grid)), np.float32)
-    for column, size in enumerate(grid):
-        mask[order[:size], column] = 1
+    mask = (np.argsort(order)[:, None] < grid).astype(np.float32)
     apart = (part.u - center.astype(np.float32)) @ mask
     top = (part.top - center.astype(np.float32)) @ mask
     z, strong = part.sampled, part.strong
@@ -261,14 +239,13 @@ def _drawn(
     moved = weights @ ((part.mean - center) @ mask) / photographs
     shift = weights @ (part.mean - center).sum(axis=1) / photographs
     count = drawn(np.ones((len(strong), 1)), part.top_of)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        recovery = drawn(top, part.top_of) / count - moved
-        whole = drawn((strong - part.bias - center.sum())[:, None], part.top_of) / count
-        recovery = recovery / (whole - shift[:, None])
-        fires = drawn(np.maximum(strong, 0)[:, None], part.top_of)
-        left = drawn(np.maximum(strong[:, None] - top, 0), part.top_of)
-        number = drawn(np.ones((len(z), 1)), part.of)
-        variance = drawn(wanted[:, None] ** 2, part.of) / number
-        variance -= (drawn(wanted[:, None], part.of) / number) ** 2
-        error = drawn((wanted[:, None] - apart) ** 2, part.of) / number
-        return {"recovery": recovery, "r2": 1 - error / variance, "necessity": 1 - left / fires}
+    recovery = drawn(top, part.top_of) / count - moved
+    whole = drawn((strong - part.bias - center.sum())[:, None], part.top_of) / count
+    recovery = recovery / (whole - shift[:, None])
+    fires = drawn(np.maximum(strong, 0)[:, None], part.top_of)
+    left = drawn(np.maximum(strong[:, None] - top, 0), part.top_of)
+    number = drawn(np.ones((len(z), 1)), part.of)
+    variance = drawn(wanted[:, None] ** 2, part.of) / number
+    variance -= (drawn(wanted[:, None], part.of) / number) ** 2
+    error = drawn((wanted[:, None] - apart) ** 2, part.of) / number
+    return {"recovery": recovery, "r2": 1 - error / variance, "necessity": 1 - left / fires}

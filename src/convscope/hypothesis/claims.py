@@ -7,10 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from convscope.data.wordnet import taxonomy
+from convscope.settings import Count, Range
 from convscope.text import closest
+
+Area = Annotated[float, Range(gt=0.5, lt=1)]
+"""The smallest AUROC that counts."""
+Fraction = Annotated[float, Range(gt=0, lt=1)]
+"""The smallest effect that counts."""
+Channel = Annotated[int, Range(ge=0)]
+"""One of a filter's inputs."""
+
+GIVE = {
+    "synsets": "synsets, like [n02084071] for dogs",
+    "among": "top, or synsets, like [n02084071] for dogs",
+    "silence": "inhibitory, or channels, like [17,42]",
+}
+"""What a field takes that names nothing."""
 
 
 class _Kind:
@@ -21,29 +36,25 @@ class _Kind:
         REFUTER: what would refute it, with fields and `alpha` in braces.
         SUBJECT: the fields that say what it is about: only one claim may be about the same.
         ARGUMENT: which of Zoom In's seven arguments it belongs to; None: to none of them.
-        NULL: the effect's value where there is no effect.
     """
 
     WORDS: ClassVar[str]
     REFUTER: ClassVar[str]
     SUBJECT: ClassVar[tuple[str, ...]]
     ARGUMENT: ClassVar[str | None] = "feature implementation"
-    NULL: ClassVar[float] = 0
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a field that names nothing, or lies outside its range."""
+        """Raise ValueError for a field that names nothing, or the same twice."""
         for name, value in vars(self).items():
-            if name in ("synsets", "among") and not isinstance(value, str):
-                _check_synsets(name, value)
-            elif name in ("channel", "silence") and not isinstance(value, str):
-                _check_channels(name, value if isinstance(value, tuple) else (value,))
-            elif name in ("transform", "feature", "tuning", "by") and not value.strip():
-                raise ValueError(f"{name}={value!r} names nothing. Give its name.")
-            elif name == "count" and value < 1:
-                raise ValueError(f"count={value} is too small. It must be at least 1.")
-            elif name == "sesoi":
-                between(self.NULL, 1, sesoi=value)
-            elif name == "rises_by" and not value:
+            if value == () or (isinstance(value, str) and not value.strip()):
+                named = repr(value) if value else "[]"
+                raise ValueError(f"{name}={named} names nothing. Give {GIVE.get(name, 'a name')}.")
+            if isinstance(value, tuple):
+                if len(set(value)) < len(value):
+                    raise ValueError(f"{name}={list(value)} names one twice. Keep one of them.")
+                if name in ("synsets", "among"):
+                    _check_synsets(name, value)
+            if name == "rises_by" and not value:
                 raise ValueError("rises_by=0 predicts nothing. Above 0 it rises, below 0 it falls.")
 
     def check_inputs(self, count: int) -> None:
@@ -52,12 +63,12 @@ class _Kind:
             if name == "count" and value > count:
                 raise ValueError(f"count={value} is too large. The filter has {count} inputs.")
             if name in ("channel", "silence") and not isinstance(value, str):
-                for channel in value if isinstance(value, tuple) else (value,):
-                    if channel >= count:
-                        raise ValueError(
-                            f"{name}={channel} does not exist. The filter has {count} inputs, 0 to"
-                            f" {count - 1}."
-                        )
+                last = max(value) if isinstance(value, tuple) else value
+                if last >= count:
+                    raise ValueError(
+                        f"{name}={last} does not exist. The filter has {count} inputs, 0 to"
+                        f" {count - 1}."
+                    )
 
     @property
     def words(self) -> str:
@@ -91,13 +102,12 @@ class GroupSelective(_Kind):
 
     type: Literal["group_selective"]
     synsets: tuple[str, ...]
-    sesoi: float
+    sesoi: Area
 
     WORDS = "fires for {named}"
     REFUTER = "an AUROC whose 95 % interval lies below {sesoi:g}"
     SUBJECT = ("synsets",)
     ARGUMENT = "dataset examples"
-    NULL = 0.5
 
     def _values(self) -> Mapping[str, object]:
         return {**vars(self), "named": named(self.synsets)}
@@ -109,7 +119,7 @@ class Invariant(_Kind):
 
     type: Literal["invariant"]
     transform: str
-    sesoi: float
+    sesoi: Fraction
 
     WORDS = "keeps its activation under {transform}"
     REFUTER = (
@@ -126,7 +136,7 @@ class Tuned(_Kind):
 
     type: Literal["tuned"]
     feature: str
-    sesoi: float
+    sesoi: Fraction
 
     WORDS = "is tuned to {feature}"
     REFUTER = "a selectivity index whose 95 % interval lies below {sesoi:g}"
@@ -139,9 +149,9 @@ class InputSign(_Kind):
     """One input excites or inhibits it, and makes this share of the shift to a strong response."""
 
     type: Literal["input_sign"]
-    channel: int
+    channel: Channel
     sign: Literal["excitatory", "inhibitory"]
-    sesoi: float
+    sesoi: Fraction
 
     WORDS = "input {channel} is {sign}"
     REFUTER = "an input that {other}, or makes less than {sesoi:g} of the shift (95 % interval)"
@@ -156,9 +166,9 @@ class InputSelective(_Kind):
     """One input is itself tuned to a feature of synthetic stimuli."""
 
     type: Literal["input_selective"]
-    channel: int
+    channel: Channel
     tuning: str
-    sesoi: float
+    sesoi: Fraction
 
     WORDS = "input {channel} is tuned to {tuning}"
     REFUTER = Tuned.REFUTER
@@ -170,9 +180,9 @@ class CircuitSufficient(_Kind):
     """The first inputs of a ranking alone recover this share of a strong response."""
 
     type: Literal["circuit_sufficient"]
-    count: int
+    count: Count
     by: str
-    sesoi: float
+    sesoi: Fraction
 
     WORDS = "its first {count} inputs by {by} suffice"
     REFUTER = "a recovery whose 95 % interval lies below {sesoi:g}"
@@ -199,7 +209,7 @@ class Edit(_Kind):
     """
 
     type: Literal["edit"]
-    silence: Literal["inhibitory"] | tuple[int, ...]
+    silence: Literal["inhibitory"] | tuple[Channel, ...]
     among: Literal["top"] | tuple[str, ...]
     rises_by: float
 
@@ -245,8 +255,6 @@ def named(synsets: Sequence[str]) -> str:
 
 def _check_synsets(name: str, synsets: Sequence[str]) -> None:
     known = taxonomy()
-    if not synsets:
-        raise ValueError(f"{name}=[] names nothing. Give synsets, like [n02084071] for dogs.")
     for synset in synsets:
         if synset not in known.words:
             near = closest(synset, list(known.words)) if synset[1:].isdigit() else None
@@ -255,23 +263,5 @@ def _check_synsets(name: str, synsets: Sequence[str]) -> None:
                 f"{name}={synset!r} is no synset above or among ImageNet's classes, like n02084071"
                 f" for dogs." + (f" Did you mean '{hint}'?" if hint else "")
             )
-    if len(set(synsets)) < len(synsets):
-        raise ValueError(f"{name}={list(synsets)} names a synset twice. Keep one of them.")
     if frozenset(known.classes) <= frozenset().union(*map(known.leaves, synsets)):
         raise ValueError(f"{name}={list(synsets)} holds all classes: nothing is left to compare.")
-
-
-def _check_channels(name: str, channels: Sequence[int]) -> None:
-    if not channels:
-        raise ValueError(f"{name}=[] names no input. Give channels, like [17,42].")
-    if min(channels) < 0:
-        raise ValueError(f"{name}={min(channels)} is too small. Channels count from 0.")
-    if len(set(channels)) < len(channels):
-        raise ValueError(f"{name}={list(channels)} names a channel twice. Keep one of them.")
-
-
-def between(least: float, most: float, **values: float) -> None:
-    """Raise ValueError for a value that does not lie between two others."""
-    for name, value in values.items():
-        if not least < value < most:
-            raise ValueError(f"{name}={value} does not fit. It lies between {least} and {most}.")

@@ -142,13 +142,13 @@ def chosen(
 def edited(claim: Edit, measured: Measurements) -> dict[str, object]:
     """Return what the discovery half foretells of an edit, and what the edited network does."""
     network, unit, sample = measured.network, measured.unit, measured.findings.sample
-    top, first = claim.among == "top", measured.strong_of(sample.discovery)
+    top = claim.among == "top"
     rest = measured.strong if top else measured.positions
-    channels = testing.silenced(claim, rest.mean)
+    first, channels = measured.strong_of(sample.discovery), testing.silenced(claim, rest.mean)
     record: dict[str, object] = {
         "claim": claim.words,
         "channels": channels.tolist(),
-        "foretold": testing.predicted(claim, first) if top else None,
+        "foretold": float(first.changed(channels).mean()) if top else None,
         "done": None,
         "photographs": 0,
     }

@@ -92,6 +92,14 @@ class Positions:
         """How each input differs where the response is strong `(rows, C)`."""
         return self.means(self.u, self.top, self.counts) - self.typical
 
+    def changed(self, channels: np.ndarray) -> np.ndarray:
+        """Return how much the activation changes `(n,)` where inputs are held at their mean.
+
+        It is exact, by algebra.
+        """
+        held = np.sum(self.mean[channels] - self.u[:, channels], axis=1, dtype=np.float64)
+        return np.maximum(self.z + held, 0) - np.maximum(self.z, 0)
+
 
 Tuning = tuple[bootstrap.Bootstrap, float]
 """How selective something is for a feature of synthetic stimuli, from 0 to 1, where independent

@@ -8,9 +8,11 @@ import re
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
+from typing import Annotated
 
 from convscope.data.wordnet import taxonomy
-from convscope.hypothesis.claims import Claim, GroupSelective, between
+from convscope.hypothesis.claims import Area, Claim, GroupSelective
+from convscope.settings import Range
 
 
 @dataclass(frozen=True)
@@ -27,16 +29,14 @@ class HypothesisSettings:
 
     name: str
     text: str | None
-    alpha: float
-    sesoi: float
+    alpha: Annotated[float, Range(gt=0, lt=0.5)]
+    sesoi: Area
     claims: tuple[Claim, ...]
 
     def __post_init__(self) -> None:
-        """Raise ValueError for values outside their ranges, and claims that cannot both be true."""
+        """Raise ValueError for empty words, and for claims that cannot both be true."""
         if self.text is not None and not self.text.strip():
             raise ValueError(f"text={self.text!r} says nothing. Give a sentence, or leave it out.")
-        between(0, 0.5, alpha=self.alpha)
-        between(0.5, 1, sesoi=self.sesoi)
         seen: dict[Hashable, int] = {}
         for at, claim in enumerate(self.claims):
             first = seen.setdefault(claim.subject, at)

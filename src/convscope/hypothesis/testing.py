@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from convscope.circuits.ablation import change
 from convscope.data.wordnet import taxonomy
 from convscope.hypothesis.claims import (
     CircuitSufficient,
@@ -28,7 +27,6 @@ from convscope.hypothesis.measurements import Measurements, Positions
 from convscope.stats import bootstrap, roc
 from convscope.stats.inference import holm
 from convscope.text import number
-from convscope.units.polysemanticity import Split
 
 LEAST = 3  # photographs on either side of a comparison, as in panel.py
 EXEMPLARS = 10  # photographs with strong responses, or exemplars, that a bootstrap can draw from
@@ -54,9 +52,12 @@ def effect(claim: Claim, given: Measurements) -> Effect | str:
                 return f"The tuning of input {channel} to {name} was not measured."
             return _found(*found, claim.sesoi)
         case Monosemantic():
-            if given.character is None or given.character.split is None:
+            split = given.character.split if given.character else None
+            if split is None:
                 return "Whether its exemplars fall into kinds was not tested."
-            return _one_kind(given.character.split)
+            # Its p can only refute: no effect speaks for one kind.
+            nan = math.nan
+            return Effect(nan, nan, nan, 1.0, len(split.groups), 0.0, 1.0, split.p)
         case CircuitSufficient(by=name) if name not in given.circuit.orders:
             return _absent(name, given.circuit.orders)
         case Edit(among=among) if among != "top":
@@ -93,18 +94,6 @@ def concerned(claim: Edit, positions: Positions) -> np.ndarray:
     return np.isin(positions.images, inside)
 
 
-def predicted(claim: Edit, discovery: Positions) -> float | None:
-    """Return by how much the activation will change, from the discovery half; None: no photograph.
-
-    It is said before the photographs that confirm are looked at, and before anything is edited.
-    """
-    channels, chosen = silenced(claim, discovery.mean), concerned(claim, discovery)
-    if not chosen.any():
-        return None
-    moved = change(discovery.u, discovery.z, discovery.mean, channels)
-    return float(moved[chosen].mean())
-
-
 def _absent(name: str, known: Mapping[str, object]) -> str:
     measured = ", ".join(known) or "nothing of the kind"
     return f"{name} was not measured. Measured: {measured}."
@@ -139,10 +128,8 @@ def _selective(
     else:
         area = roc.by_class(ranks, codes, inside[None])
         p = _permuted(ranks, codes, inside, float(area.auroc[0]))
-    low, high = roc.interval(area)
-    return Effect(
-        float(area.auroc[0]), float(low[0]), float(high[0]), float(p), len(good), claim.sesoi, 0.5
-    )
+    value, low, high = (float(values[0]) for values in (area.auroc, *roc.interval(area)))
+    return Effect(value, low, high, float(p), len(good), claim.sesoi, 0.5)
 
 
 def _permuted(order: roc.Ranking, codes: np.ndarray, inside: np.ndarray, found: float) -> float:
@@ -162,7 +149,7 @@ def _kept(claim: Invariant, kept: np.ndarray) -> Effect | str:
 
     The claim is an equivalence: at each step two one-sided tests, at least `sesoi` and at most its
     inverse, all of which must reject (intersection-union). For the upper end the steps share the
-    error, since one of them is enough to refute.
+    error, since one of them is enough to refute. What doubles has changed as much as what halves.
     """
     images, steps = kept.shape
     if images < EXEMPLARS:
@@ -171,25 +158,11 @@ def _kept(claim: Invariant, kept: np.ndarray) -> Effect | str:
     means = drawn @ kept / drawn.sum(axis=1, keepdims=True)
     least = bootstrap.resampled(means, images)
     p = np.maximum(least.above(claim.sesoi), least.below(1 / claim.sesoi))
-    folded = bootstrap.resampled(_folded(means), images)
-    low, high = folded.interval(EQUIVALENCE, steps)
-    return Effect(
-        float(folded.value.min()), float(low.min()), float(high.min()), float(p.max()), images,
-        claim.sesoi,
-    )  # fmt: skip
-
-
-def _folded(kept: np.ndarray) -> np.ndarray:
-    """Return the inverse of what is above 1: what doubles has changed as much as what halves."""
-    kept = np.maximum(kept, 0)
-    folded: np.ndarray = np.where(kept > 1, 1 / np.maximum(kept, 1), kept)
-    return folded
-
-
-def _one_kind(split: Split) -> Effect:
-    """Return the p of a split, which can only refute: no effect speaks for one kind."""
-    nan = float("nan")
-    return Effect(nan, nan, nan, 1.0, len(split.groups), 0.0, 1.0, split.p)
+    level = np.maximum(means, 0)
+    folded = bootstrap.resampled(np.minimum(level, 1 / np.maximum(level, 1)), images)
+    ends = folded.interval(EQUIVALENCE, steps)
+    value, low, high = (float(values.min()) for values in (folded.value, *ends))
+    return Effect(value, low, high, float(p.max()), images, claim.sesoi)
 
 
 def _signed(claim: InputSign, positions: Positions) -> Effect:
@@ -232,7 +205,7 @@ def _edited(claim: Edit, positions: Positions) -> Effect | str:
         return f"{images} photographs that it is about are too few. It takes {LEAST}."
     if not len(channels):
         return "No input is inhibitory on average."
-    moved = change(positions.u, positions.z, positions.mean, channels)
+    moved = positions.changed(channels)
     values = positions.means(moved[:, None], chosen, positions.counts)[:, 0]
     found = bootstrap.resampled(values, images)
     p = float(found.above(0) if claim.rises_by > 0 else found.below(0))
