@@ -10,7 +10,7 @@ from PIL import Image
 
 from convscope.circuits import edges
 from convscope.circuits.attribution import observe, read_by
-from convscope.circuits.multihop import CircuitPath, analyze, kept_of
+from convscope.circuits.multihop import CircuitPath, analyze
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.settings import FolderImages, InputSettings
@@ -122,13 +122,6 @@ def test_what_cancels_or_disagrees_misleads():
     assert path.misleads == "its weights correlate by +0.50 with what they do"
     path = CircuitPath(2, Unit("a", 0), Unit("b", 0), 0, 1, 1.0, 0.0, 1.0, 1.0, 1.0, 0.1, 0.9)
     assert path.misleads == ""
-
-
-def test_kept_channels_are_those_of_each_filter_and_hop():
-    paths = [CircuitPath(depth, Unit("a", at), Unit("b", 0), at, 1, 1, 0, 1)
-             for depth, at in ((2, 4), (2, 1), (3, 2))]  # fmt: skip
-    kept = kept_of(paths)
-    assert kept[0, Unit("b", 0)].tolist() == [4, 1] and kept[1, Unit("b", 0)].tolist() == [2]
 
 
 def test_where_the_inputs_are_the_image_there_is_no_path_to_show(found):

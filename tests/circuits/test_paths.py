@@ -60,7 +60,6 @@ def test_a_path_counts_while_its_gate_is_open_and_a_dead_path_adds_nothing():
     np.testing.assert_allclose(found.edges[0]["middle"], [[3, 0], [-0.75, 0], [0, 0]])
     assert found.total == pytest.approx(3 - 0.75 + 3 + 7)
     assert (found.own, found.biases[0]) == (7, 3)
-    assert found.rest(0) == pytest.approx(10)
     assert found.remainder(0) == pytest.approx(0, abs=1e-6)
 
 

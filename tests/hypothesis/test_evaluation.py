@@ -61,7 +61,7 @@ def speaking(*tested: tuple[Claim, Effect | str], **others: object) -> dict[str,
 def test_without_evidence_all_seven_are_empty() -> None:
     found = arguments()
     assert [one.name for one in found][:2] == ["feature visualization", "dataset examples"]
-    assert not any(one.filled for one in found)
+    assert {one.speaks for one in found} == {"absent"}
     assert {one.sentence for one in found} == {"Not measured."}
 
 

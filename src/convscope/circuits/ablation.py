@@ -20,7 +20,7 @@ from convscope.models.network import Network, look, mapped
 from convscope.stats import bootstrap
 from convscope.unit import Unit
 
-Kept = Mapping[tuple[int, Unit], np.ndarray]
+Kept = Mapping[tuple[int, Unit], Sequence[int] | np.ndarray]
 """Which channels each unit keeps of what its layer is given, by hop."""
 
 Means = Mapping[str, np.ndarray]
@@ -85,12 +85,14 @@ def reduced(
             made[maker.name] = tf.constant(output)
         read = dict(zip(hop.targets, hop.onward(made), strict=True))
     last = read[upstream.read]
-    (given,) = _held([last], np.zeros(last.shape[-1]), np.asarray(inputs, int))
+    (given,) = _held([last], np.zeros(last.shape[-1]), inputs)
     answer: np.ndarray = upstream.answer(given).numpy()
     return answer
 
 
-def _held(tensors: Sequence[tf.Tensor], means: np.ndarray, kept: np.ndarray) -> list[tf.Tensor]:
+def _held(
+    tensors: Sequence[tf.Tensor], means: np.ndarray, kept: Sequence[int] | np.ndarray
+) -> list[tf.Tensor]:
     """Return tensors with all channels but some at their mean, counted over all the tensors."""
     stay = np.isin(np.arange(len(means)), kept).astype(np.float32)
     ends = np.cumsum([tensor.shape[-1] for tensor in tensors])[:-1]
@@ -159,7 +161,7 @@ class Reduction:
 
 
 def masked(
-    network: Network, layer: str, filter: int, mean: np.ndarray, channels: Sequence[int]
+    network: Network, layer: str, filter: int, mean: np.ndarray, channels: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return a function from photographs to a filter's map in a network with masked weights.
 
@@ -179,27 +181,19 @@ def masked(
     Raises:
         ValueError: the layer's weights are shared between filters.
     """
-    original, held = network.find(layer), np.asarray(channels, int)
+    original = network.find(layer)
     found = linear(original, filter)
     if type(original) not in (keras.layers.Conv2D, keras.layers.Dense):
         raise ValueError(
             f"{layer} ({type(original).__name__}) shares its weights between filters, so that none"
             " can be masked for one. Ask for a Conv2D or Dense layer."
         )
-    options = original.get_config() | {"use_bias": True, "name": f"{layer}_masked"}
-    copy = type(original).from_config(options | {"activation": "linear"})
-    output = copy(original.input)
+    changed = {"use_bias": True, "name": f"{layer}_masked", "activation": "linear"}
+    copy = type(original).from_config(original.get_config() | changed)
+    model = look(network, {"masked": copy(original.input)})
     kernel = np.asarray(original.kernel).copy()
-    bias = np.zeros(kernel.shape[-1], np.float32)
-    if original.use_bias:
-        bias += np.asarray(original.bias)
-    kernel[..., held, filter] = 0
-    bias[filter] = found.bias + np.sum(mean[held])
+    kernel[..., channels, filter] = 0
+    bias = np.zeros(kernel.shape[-1], np.float32)  # the other filters are not looked at
+    bias[filter] = found.bias + np.sum(mean[channels])
     copy.set_weights([kernel, bias])
-    model = look(network, {"masked": output})
-
-    def run(pixels: np.ndarray) -> np.ndarray:
-        values: np.ndarray = model(pixels)["masked"].numpy()[..., filter]
-        return values
-
-    return run
+    return lambda pixels: model(pixels)["masked"].numpy()[..., filter]

@@ -108,6 +108,7 @@ def _lost(z: np.ndarray, u: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return np.maximum(z, 0).mean() - without
 
 
+@np.errstate(divide="ignore", invalid="ignore")
 def shifts(part: Part, weights: np.ndarray, which: slice = slice(None)) -> np.ndarray:
     """Return the top shift of inputs for each draw of photographs `(draws, inputs)`.
 
@@ -119,9 +120,8 @@ def shifts(part: Part, weights: np.ndarray, which: slice = slice(None)) -> np.nd
     photographs = part.photographs
     strong = bootstrap.sums(part.top[:, which], part.top_of, photographs)
     count = np.bincount(part.top_of, minlength=photographs)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        means: np.ndarray = (weights @ strong) / (weights @ count)[:, None]
-        return means - weights @ part.mean[:, which] / photographs
+    means: np.ndarray = (weights @ strong) / (weights @ count)[:, None]
+    return means - weights @ part.mean[:, which] / photographs
 
 
 L2, TOP_SHIFT, COVARIANCE, ABLATION = "l2", "top_shift", "covariance", "ablation"

@@ -173,7 +173,7 @@ def analyze(
         remainder=tuple(
             rest.top.remainder(at) - rest.all.remainder(at) for at in range(settings.depth - 1)
         ),
-        reach=walk.run(kept_of(paths), means) if paths else None,
+        reach=walk.run(paths, means) if paths else None,
         photographs=analysis.sample.confirmation.photographs,
     )
 
@@ -250,7 +250,7 @@ class _Walk:
                     )  # fmt: skip
             through = list(dict.fromkeys(reached))
 
-    def run(self, kept: Kept, means: Means) -> dict[str, float]:
+    def run(self, paths: Sequence[CircuitPath], means: Means) -> dict[str, float]:
         """Return what the network with some paths alone gives on the confirmation half.
 
         A filter whose inputs are at their mean gives less than its own mean where its activation
@@ -260,7 +260,10 @@ class _Walk:
         shown = [edge.channel for edge in self.analysis.circuit.edges]
         inputs = self.upstream.linear.channels[shown].tolist()
         others = float(np.delete(part.center, shown).sum())
-        none = {key: np.array([], int) for key in kept}
+        kept: dict[tuple[int, Unit], list[int]] = {}
+        for path in paths:
+            kept.setdefault((path.depth - 2, path.through), []).append(path.channel)
+        none: Kept = {key: [] for key in kept}
         draw = np.random.default_rng(self.seed)
         random = [
             {
@@ -311,11 +314,3 @@ class _Walk:
         count = min(RESPONSES, len(places))
         some = np.random.default_rng(self.seed).choice(len(places), count, replace=False)
         return places[np.sort(some)]
-
-
-def kept_of(paths: Sequence[CircuitPath]) -> dict[tuple[int, Unit], np.ndarray]:
-    """Return which channels each filter keeps, by hop."""
-    found: dict[tuple[int, Unit], list[int]] = {}
-    for path in paths:
-        found.setdefault((path.depth - 2, path.through), []).append(path.channel)
-    return {key: np.array(channels) for key, channels in found.items()}

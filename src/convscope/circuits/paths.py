@@ -91,17 +91,14 @@ class Contributions:
                     pulled[name] = pulled[name] + slope if name in pulled else slope
             wanted = [pulled[name] for behind in deeper for name in behind.targets]
 
-    def rest(self, at: int) -> float:
-        """Return what remains beside the contributions of a hop: the biases from there on."""
-        return self.total - sum(float(values.sum()) for values in self.edges[at].values())
-
     def remainder(self, at: int) -> float:
         """Return what neither contributions nor biases explain; 0 where a network is affine.
 
         It holds the bends of activations that are not piecewise linear, the offsets of a BatchNorm
         on the way, and what comes through a maker that is not linear in its inputs.
         """
-        return self.rest(at) - self.own - sum(self.biases[: at + 1])
+        rest = self.total - sum(float(values.sum()) for values in self.edges[at].values())
+        return rest - self.own - sum(self.biases[: at + 1])
 
 
 def _edges(

@@ -235,7 +235,8 @@ def downstream(network: Network, unit: Unit, mixed: float, negligible: float) ->
                         DownstreamFilter(
                             Unit(reader.name, int(filter)), channel, via, kernel[..., at],
                             float(table.l2[at]), float(table.sum[at]), float(table.sign_index[at]),
-                            str(table.label[at]), float((slices[..., at] ** 2).sum() / whole[at]),
+                            str(table.label[at]),
+                            float((slices[..., at] ** 2).sum() / (whole[at] or 1)),
                         )
                         for at, filter in enumerate(filters)
                         if slices[..., at].any()
@@ -287,7 +288,7 @@ def over(layer: Any, channel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         slices = np.einsum("hwm,mf->hwf", depthwise[:, :, channel], pointwise[channel])
         gram = np.einsum("hwcm,hwcn->cmn", depthwise, depthwise)
         whole = np.einsum("cmf,cmn,cnf->f", pointwise, gram, pointwise)
-        return np.arange(slices.shape[-1]), slices, _some(whole)
+        return np.arange(slices.shape[-1]), slices, whole
     kernel = np.asarray(layer.kernel)
     if by_channel := isinstance(layer, L.DepthwiseConv2D):  # a group for each channel
         kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
@@ -296,9 +297,4 @@ def over(layer: Any, channel: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     each = layer.depth_multiplier if by_channel else kernel.shape[3] // getattr(layer, "groups", 1)
     filters = group * each + np.arange(each)
     kernel = kernel[..., filters]
-    return filters, kernel[:, :, place], _some((kernel**2).sum((0, 1, 2)))
-
-
-def _some(whole: np.ndarray) -> np.ndarray:
-    """Return sums of squares with 1 in the place of 0, by which nothing can be divided."""
-    return np.where(whole > 0, whole, 1.0)
+    return filters, kernel[:, :, place], (kernel**2).sum((0, 1, 2))

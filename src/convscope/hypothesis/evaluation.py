@@ -57,11 +57,6 @@ class Argument:
         """What it asks."""
         return QUESTIONS[self.name]
 
-    @property
-    def filled(self) -> bool:
-        """Whether it is an argument, for or against."""
-        return self.speaks in ("for", "against")
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -155,8 +150,10 @@ def edited(claim: Edit, measured: Measurements) -> dict[str, object]:
     where = testing.concerned(claim, rest)
     paths = [measured.findings.paths[place] for place in np.unique(rest.images[where]).tolist()]
     try:
-        masked = ablation.masked(network, unit.layer, unit.filter, rest.mean, channels.tolist())
-        plain = ablation.masked(network, unit.layer, unit.filter, rest.mean, [])
+        plain, masked = (
+            ablation.masked(network, unit.layer, unit.filter, rest.mean, held)
+            for held in (channels[:0], channels)
+        )
     except ValueError as error:
         return record | {"reason": str(error)}
     changes: list[np.ndarray] = []

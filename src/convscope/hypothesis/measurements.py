@@ -58,18 +58,17 @@ class Positions:
     def _codes(self) -> np.ndarray:
         return np.unique(self.images, return_inverse=True)[1]
 
-    def means(self, values: np.ndarray, chosen: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    def means(self, values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         """Return means over chosen positions when photographs count as often as `counts` says.
 
         Args:
             values: `(n, K)`.
             chosen: bool `(n,)`.
-            counts: `(rows, photographs)`.
 
         Returns:
             `(rows, K)`; NaN where none of the positions is left.
         """
-        own = self._codes[chosen]
+        own, counts = self._codes[chosen], self.counts
         place = (own, np.arange(len(own)))
         size = counts.shape[1], len(own)
         sums = sparse.csr_array((np.ones(len(own)), place), size) @ values[chosen]
@@ -85,12 +84,12 @@ class Positions:
     @cached_property
     def typical(self) -> np.ndarray:
         """Each input's mean contribution, for each row of `counts` `(rows, C)`."""
-        return self.means(self.u, np.ones(len(self.u), bool), self.counts)
+        return self.means(self.u, np.ones(len(self.u), bool))
 
     @cached_property
     def shift(self) -> np.ndarray:
         """How each input differs where the response is strong `(rows, C)`."""
-        return self.means(self.u, self.top, self.counts) - self.typical
+        return self.means(self.u, self.top) - self.typical
 
     def changed(self, channels: np.ndarray) -> np.ndarray:
         """Return how much the activation changes `(n,)` where inputs are held at their mean.

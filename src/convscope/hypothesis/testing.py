@@ -206,7 +206,7 @@ def _edited(claim: Edit, positions: Positions) -> Effect | str:
     if not len(channels):
         return "No input is inhibitory on average."
     moved = positions.changed(channels)
-    values = positions.means(moved[:, None], chosen, positions.counts)[:, 0]
+    values = positions.means(moved[:, None], chosen)[:, 0]
     found = bootstrap.resampled(values, images)
     p = float(found.above(0) if claim.rises_by > 0 else found.below(0))
     return _found(found, p, claim.rises_by)

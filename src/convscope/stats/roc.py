@@ -168,8 +168,8 @@ def by_class(order: Ranking, codes: np.ndarray, members: np.ndarray) -> Area:
     counts = np.bincount(codes).astype(np.float64)
     starts = np.searchsorted(codes, np.arange(len(counts)))
     ranks = np.add.reduceat(order.placed[order.levels], starts)
-    found = np.zeros((len(members), 3))
-    for row, own in zip(found, members, strict=True):
+    found = []
+    for own in members:
         sizes = np.bincount(order.levels[own[codes]], minlength=len(order.sizes))
         # For each class: how many images of the group lie below its images, all together.
         below = np.add.reduceat((np.cumsum(sizes) - sizes / 2)[order.levels], starts)
@@ -177,15 +177,12 @@ def by_class(order: Ranking, codes: np.ndarray, members: np.ndarray) -> Area:
         won = (ranks - below)[own] / rest
         lost = counts[~own] - below[~own] / count
         auroc = won.sum() / count
-        row[:] = (
-            auroc,
-            _cluster_variance(won - counts[own] * auroc, count),
-            _cluster_variance(lost - counts[~own] * auroc, rest),
-        )
+        within = _cluster_variance(won - counts[own] * auroc, count)
+        found.append((auroc, within, _cluster_variance(lost - counts[~own] * auroc, rest)))
     units, images = members.sum(axis=1), members @ counts
-    inside, outside = found[:, 1], found[:, 2]
+    auroc, inside, outside = np.reshape(found, (-1, 3)).T
     others, rest = len(counts) - units, len(codes) - images
-    return Area(found[:, 0], inside, outside, units, others, images, rest)
+    return Area(auroc, inside, outside, units, others, images, rest)
 
 
 def interval(area: Area) -> tuple[np.ndarray, np.ndarray]:
