@@ -108,24 +108,21 @@ class Reduction:
 
     Attributes:
         base: the mean preactivation of the whole one on the photographs that are measured.
-        strong: of each photograph the summed preactivation at strong responses of both networks,
-            and how many there are.
-        error: squared differences, and squares around the base.
-        silent: silent positions, and those at which the reduced one fires.
+        sums: of each photograph the summed preactivation of both networks at strong responses and
+            how many there are; squared differences, and squares around the base; silent positions,
+            and those at which the reduced one fires.
     """
 
     base: float
-    strong: list[tuple[float, float, int]] = field(default_factory=list)
-    error: np.ndarray = field(default_factory=lambda: np.zeros(2))
-    silent: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    sums: list[tuple[float, ...]] = field(default_factory=list)
 
     def add(self, whole: np.ndarray, found: np.ndarray, threshold: float) -> None:
         """Take in photographs: preactivations `(photographs, positions)` of both networks."""
         for z, other in zip(whole.astype(np.float64), found.astype(np.float64), strict=True):
             top, silent = z >= threshold, z <= 0
-            self.strong.append((z[top].sum(), other[top].sum(), int(top.sum())))
-            self.error += ((z - other) ** 2).sum(), ((z - self.base) ** 2).sum()
-            self.silent += silent.sum(), (other[silent] > 0).sum()
+            errors = ((z - other) ** 2).sum(), ((z - self.base) ** 2).sum()
+            fires = silent.sum(), (other[silent] > 0).sum()
+            self.sums.append((z[top].sum(), other[top].sum(), top.sum(), *errors, *fires))
 
     def recovery(self, weights: np.ndarray) -> tuple[float, float, float]:
         """Return what the reduced one rises by at strong responses over what the whole one does.
@@ -137,7 +134,7 @@ class Reduction:
             The share and its 95 % interval; both rise from the whole one's mean, so that a network
             of which nothing is left recovers nothing.
         """
-        strong = np.array(self.strong)
+        strong = np.array(self.sums)[:, :3]
 
         def share(sums: np.ndarray) -> np.ndarray:
             base = self.base * sums[..., 2]
@@ -150,13 +147,13 @@ class Reduction:
     @property
     def r2(self) -> float:
         """Explained variance over all positions."""
-        apart, size = self.error
+        apart, size = np.sum(self.sums, axis=0)[3:5]
         return float(1 - apart / size) if size else float("nan")
 
     @property
     def false_fire(self) -> float:
         """The share of silent positions at which the reduced one fires."""
-        silent, fires = self.silent
+        silent, fires = np.sum(self.sums, axis=0)[5:]
         return float(fires / silent) if silent else float("nan")
 
 

@@ -201,10 +201,9 @@ def greedy(gram: np.ndarray, count: int) -> np.ndarray:
     inputs left out. The first `count` are then exchanged for others, one pair at a time, until no
     exchange lowers it.
     """
-    count = min(count, len(gram))
-    first = _exchanged(gram, _forward(gram, [])[:count])
-    start = _forward(gram, [], first)
-    return np.array(_forward(gram, start))
+    every = np.arange(len(gram))
+    first = _exchanged(gram, _forward(gram, [], every)[:count])
+    return np.array(_forward(gram, _forward(gram, [], first), every))
 
 
 def agreements(orders: Mapping[str, np.ndarray], count: int) -> tuple[Agreement, ...]:
@@ -223,15 +222,10 @@ def _descending(values: np.ndarray) -> np.ndarray:
     return np.argsort(-values, kind="stable")
 
 
-def _forward(
-    gram: np.ndarray, start: Sequence[int], among: Sequence[int] | None = None
-) -> list[int]:
-    """Return `start` and then further inputs, `among` these or all, each by its gain."""
-    size = len(gram)
+def _forward(gram: np.ndarray, start: Sequence[int], among: np.ndarray) -> list[int]:
+    """Return `start` and then the inputs `among` that are not in it, each by its gain."""
     chosen = list(start)
-    free = np.zeros(size, bool)
-    free[range(size) if among is None else list(among)] = True
-    free[chosen] = False
+    free = np.isin(np.arange(len(gram)), np.setdiff1d(among, chosen))
     left = gram.sum(axis=1) - gram[:, chosen].sum(axis=1)
     diagonal = gram.diagonal()
     for _ in range(int(free.sum())):
@@ -243,7 +237,7 @@ def _forward(
     return chosen
 
 
-def _exchanged(gram: np.ndarray, chosen: Sequence[int]) -> list[int]:
+def _exchanged(gram: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
     """Return a set no exchange of one member for one other improves."""
     inside = np.zeros(len(gram), bool)
     inside[list(chosen)] = True
@@ -260,7 +254,7 @@ def _exchanged(gram: np.ndarray, chosen: Sequence[int]) -> list[int]:
         if change[out, to] >= -least:
             break
         inside[members[out]], inside[others[to]] = False, True
-    return np.flatnonzero(inside).tolist()
+    return np.flatnonzero(inside)
 
 
 ACTIVE = 0.01  # the share of positions at which an input inhibits most

@@ -57,19 +57,6 @@ class _Kind:
             if name == "rises_by" and not value:
                 raise ValueError("rises_by=0 predicts nothing. Above 0 it rises, below 0 it falls.")
 
-    def check_inputs(self, count: int) -> None:
-        """Raise ValueError for an input that a filter with so many inputs does not have."""
-        for name, value in vars(self).items():
-            if name == "count" and value > count:
-                raise ValueError(f"count={value} is too large. The filter has {count} inputs.")
-            if name in ("channel", "silence") and not isinstance(value, str):
-                last = max(value) if isinstance(value, tuple) else value
-                if last >= count:
-                    raise ValueError(
-                        f"{name}={last} does not exist. The filter has {count} inputs, 0 to"
-                        f" {count - 1}."
-                    )
-
     @property
     def words(self) -> str:
         """What is claimed, in words."""
@@ -88,8 +75,8 @@ class _Kind:
     @property
     def bound(self) -> float | None:
         """The smallest effect that counts; None: its measurement has one."""
-        found: float | None = getattr(self, "sesoi", None)
-        return found
+        values = vars(self)
+        return values.get("sesoi", values.get("rises_by"))
 
     def _values(self) -> Mapping[str, object]:
         """Return what its sentences are filled with."""
@@ -216,11 +203,6 @@ class Edit(_Kind):
     WORDS = "without {inputs} it {moves} {where}"
     REFUTER = "a change whose 95 % interval lies {side} {rises_by:g}"
     SUBJECT = ("silence", "among")
-
-    @property
-    def bound(self) -> float:
-        """The smallest change that counts."""
-        return self.rises_by
 
     def _values(self) -> Mapping[str, object]:
         inputs = "all inhibitory inputs"

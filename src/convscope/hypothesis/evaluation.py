@@ -185,9 +185,9 @@ def stimulated(character: Profile) -> dict[str, str]:
     return found
 
 
-def used(clients: Sequence[DownstreamFilter]) -> dict[str, str]:
+def used(readers: Sequence[DownstreamFilter]) -> dict[str, str]:
     """Return {argument: what the filters that read a unit say of its use, the strongest first}."""
-    some = ", ".join(f"{client.unit} ({client.label})" for client in clients[:3])
+    some = ", ".join(f"{one.unit} ({one.label})" for one in readers[:3])
     return {"feature use": f"It is read most by {some}."} if some else {}
 
 

@@ -110,10 +110,15 @@ class Preregistration:
 def check(hypothesis: HypothesisSettings, inputs: int) -> None:
     """Raise ValueError for a claim on an input that a filter with so many does not have."""
     for at, claim in enumerate(hypothesis.claims):
-        try:
-            claim.check_inputs(inputs)
-        except ValueError as error:
-            raise ValueError(f"hypothesis.claims[{at}].{error}") from None
+        for name, value in vars(claim).items():
+            place = f"hypothesis.claims[{at}].{name}"
+            if name == "count" and value > inputs:
+                raise ValueError(f"{place}={value} is too large. The filter has {inputs} inputs.")
+            if name in ("channel", "silence") and not isinstance(value, str):
+                last = max(value) if isinstance(value, tuple) else value
+                if last >= inputs:
+                    has = f"The filter has {inputs} inputs, 0 to {inputs - 1}."
+                    raise ValueError(f"{place}={last} does not exist. {has}")
 
 
 SHARE = 0.4

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from convscope.circuits.edges import plain
 from convscope.data.wordnet import taxonomy
 from convscope.hypothesis.claims import (
     CircuitSufficient,
@@ -343,24 +344,19 @@ def _verdict(effect: Effect, p: float, alpha: float) -> tuple[str, str]:
 
 def rows(results: Sequence[ClaimResult]) -> list[dict[str, object]]:
     """Return the rows of the table of claims, the one that decides first."""
-    found: list[dict[str, object]] = []
+    found = []
     for one in results:
-        effect = one.effect
-        values = (effect.value, effect.low, effect.high, effect.p) if effect else [math.nan] * 4
-        value, low, high, p = (None if math.isnan(value) else value for value in values)
-        found.append(
-            {
-                "claim": one.claim.words,
-                "effect": value,
-                "low": low,
-                "high": high,
-                "p": p,
-                "p_holm": one.p_holm,
-                "sesoi": effect.sesoi if effect else one.claim.bound,
-                "verdict": one.verdict,
-                "images": effect.images if effect else None,
-                "needed": one.needed,
-                "refuted_by": one.refuted_by,
-            }
-        )
+        known = vars(one.effect) if one.effect else {"sesoi": one.claim.bound}
+        row = {
+            "claim": one.claim.words,
+            "effect": known.get("value"),
+            **{name: known.get(name) for name in ("low", "high", "p")},
+            "p_holm": one.p_holm,
+            "sesoi": known["sesoi"],
+            "verdict": one.verdict,
+            "images": known.get("images"),
+            "needed": one.needed,
+            "refuted_by": one.refuted_by,
+        }
+        found.append(plain(row))
     return found
