@@ -39,9 +39,11 @@ def test_the_first_group_claimed_guesses_the_stronger_of_two_photographs():
 
 def test_the_strongest_readers_speak_of_a_units_use_without_deciding():
     readers = [SimpleNamespace(unit=Unit("next", n), label="excitatory") for n in range(5)]
-    said = evaluation.used(readers)["feature use"]
+    hops = SimpleNamespace(downstream=SimpleNamespace(filters=readers))
+    said = evaluation.beside(SimpleNamespace(character=None, hops=hops))["feature use"]
     assert said.endswith("next:0 (excitatory), next:1 (excitatory), next:2 (excitatory).")
-    assert evaluation.used([]) == {}
+    hops.downstream.filters = ()
+    assert evaluation.beside(SimpleNamespace(character=None, hops=hops)) == {}
 
 
 DOGS = GroupSelective("group_selective", ("n02084071",), 0.7)
@@ -53,13 +55,14 @@ BAD = Effect(0.2, 0.1, 0.3, 0.2, 60, 0.5)
 
 def speaking(*tested: tuple[Claim, Effect | str], **others: object) -> dict[str, str]:
     claims, effects = zip(*tested, strict=True) if tested else ((), ())
-    found = arguments(decide(claims, effects, 0.05), **others)  # type: ignore[arg-type]
+    given = {"optimum": None, "others": {}} | others
+    found = arguments(decide(claims, effects, 0.05), **given)  # type: ignore[arg-type]
     assert len(found) == 7
     return {one.name: one.speaks for one in found if one.speaks != "absent"}
 
 
 def test_without_evidence_all_seven_are_empty() -> None:
-    found = arguments()
+    found = arguments([], None, {})
     assert [one.name for one in found][:2] == ["feature visualization", "dataset examples"]
     assert {one.speaks for one in found} == {"absent"}
     assert {one.sentence for one in found} == {"Not measured."}
@@ -81,7 +84,9 @@ def test_of_several_claims_the_one_that_refutes_counts() -> None:
 
 
 def test_a_finding_is_one_sentence_with_its_numbers() -> None:
-    found = {one.name: one for one in arguments(decide([DOGS, CIRCUIT], [GOOD, BAD], 0.05))}
+    found = {
+        one.name: one for one in arguments(decide([DOGS, CIRCUIT], [GOOD, BAD], 0.05), None, {})
+    }
     assert found["dataset examples"].sentence == (
         "It fires for dog: supported (0.840, 0.760 to 0.900)."
     )
@@ -95,9 +100,9 @@ def test_a_finding_is_one_sentence_with_its_numbers() -> None:
     [(1.0, 0.9, "for"), (0.99, 0.9, "undecided"), (1.0, 0.2, "undecided")],
 )
 def test_an_optimum_counts_only_as_evidence(below: float, similarity: float, speaks: str) -> None:
-    witness = Reliability(Unit("top", 3), 17.0, below, ("low",), np.array([similarity]))
-    assert speaking(witness=witness) == {"feature visualization": speaks}
-    assert witness.reason in arguments(witness=witness)[0].sentence
+    optimum = Reliability(Unit("top", 3), 17.0, below, ("low",), np.array([similarity]))
+    assert speaking(optimum=optimum) == {"feature visualization": speaks}
+    assert optimum.reason in arguments([], optimum, {})[0].sentence
 
 
 def test_findings_from_elsewhere_fill_what_no_claim_does() -> None:
@@ -106,7 +111,7 @@ def test_findings_from_elsewhere_fill_what_no_claim_does() -> None:
         "dataset examples": "for",
         "feature use": "undecided",
     }
-    assert arguments(others={"feature use": use})[5].sentence == f"No claim was made. {use}"
+    assert arguments([], None, {"feature use": use})[5].sentence == f"No claim was made. {use}"
 
 
 @pytest.fixture(scope="module")

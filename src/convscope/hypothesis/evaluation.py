@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from convscope.circuits import ablation
-from convscope.circuits.weights import DownstreamFilter
 from convscope.data.dataset import pixels_of
 from convscope.data.wordnet import taxonomy
 from convscope.hypothesis import testing
@@ -19,7 +18,6 @@ from convscope.hypothesis.testing import ClaimResult
 from convscope.optvis.reliability import Reliability
 from convscope.stats.inference import ForcedChoice, forced_choice
 from convscope.text import number
-from convscope.units.profile import Profile
 
 FEWEST = 20  # labelled photographs: with fewer there is hardly a pair to guess
 
@@ -34,8 +32,8 @@ QUESTIONS: Mapping[str, str] = {
 }
 """The seven arguments of Zoom In (Olah et al., 2020), and what each asks."""
 
-SPEAKS = {"supported": "for", "refuted": "against", "inconclusive": "undecided"}
-"""What the verdict of a claim says of the argument that it belongs to."""
+SPEAKS = {"refuted": "against", "supported": "for", "inconclusive": "undecided"}
+"""What the verdict of a claim says of the argument that it belongs to; the first one counts."""
 
 
 @dataclass(frozen=True)
@@ -114,9 +112,7 @@ def evaluate(registered: Preregistration, measured: Measurements) -> Evaluation:
     effects = [testing.effect(claim, measured) for claim in claims]
     results = testing.decide(claims, effects, registered.hypothesis.alpha)
     edits = tuple(edited(claim, measured) for claim in claims if isinstance(claim, Edit))
-    others = stimulated(measured.character) if measured.character else {}
-    others |= used(measured.hops.downstream.filters) if measured.hops else {}
-    said = arguments(results, measured.reliability.get(measured.unit), others)
+    said = arguments(results, measured.reliability.get(measured.unit), beside(measured))
     choice = chosen(claims, measured.scores, measured.labels)
     return Evaluation(registered, results, edits, said, choice)
 
@@ -168,55 +164,47 @@ def edited(claim: Edit, measured: Measurements) -> dict[str, object]:
     return record | {"done": done, "photographs": len(paths)}
 
 
-def stimulated(character: Profile) -> dict[str, str]:
-    """Return {argument: what drawn stimuli and moved exemplars say, whatever was claimed}."""
-    found = {}
-    if held := [trait for trait in character.properties if trait.holds]:
-        words = "; ".join(f"{trait.word} ({trait.numbers})" for trait in held[:2])
+def beside(measured: Measurements) -> dict[str, str]:
+    """Return {argument: what stimuli, moved exemplars and readers say, whatever was claimed}."""
+    found, profile = {}, measured.character
+    if profile and (held := [one for one in profile.properties if one.holds]):
+        words = "; ".join(f"{one.word} ({one.numbers})" for one in held[:2])
         found["synthetic examples"] = f"It is {words}."
-    if character.invariance is not None:
-        scores = character.invariance.scores
-        kept = ", ".join(
-            f"{kind} {100 * scores[kind].mean:.0f} %"
-            for kind in ("mirror", "rotation", "scale")
-            if kind in scores
-        )
+    if profile and profile.invariance:
+        scores = profile.invariance.scores
+        kinds = [kind for kind in ("mirror", "rotation", "scale") if kind in scores]
+        kept = ", ".join(f"{kind} {100 * scores[kind].mean:.0f} %" for kind in kinds)
         found["joint tuning"] = f"Of its response to exemplars is left: {kept}."
+    readers = measured.hops.downstream.filters[:3] if measured.hops else ()
+    if some := ", ".join(f"{one.unit} ({one.label})" for one in readers):
+        found["feature use"] = f"It is read most by {some}."
     return found
 
 
-def used(readers: Sequence[DownstreamFilter]) -> dict[str, str]:
-    """Return {argument: what the filters that read a unit say of its use, the strongest first}."""
-    some = ", ".join(f"{one.unit} ({one.label})" for one in readers[:3])
-    return {"feature use": f"It is read most by {some}."} if some else {}
-
-
 def arguments(
-    results: Sequence[ClaimResult] = (),
-    witness: Reliability | None = None,
-    others: Mapping[str, str] | None = None,
+    results: Sequence[ClaimResult], optimum: Reliability | None, others: Mapping[str, str]
 ) -> tuple[Argument, ...]:
     """Return the seven arguments, in Zoom In's order.
 
     Args:
         results: claims and what became of them; of several that belong to one argument, the one
             that refutes counts, or else the first that is decided.
-        witness: the filter's optimum and whether it is evidence; None: there is none.
+        optimum: the filter's optimum and whether it is evidence; None: there is none.
         others: {argument: what was found beside all claims}; they count where no claim does.
     """
-    found: dict[str, Argument] = {}
-    if witness is not None:  # an optimum that is no evidence is kept out of the argument
-        speaks = "for" if witness.evidence else "undecided"
-        words = "evidence of what it does" if witness.evidence else "no evidence"
-        sentence = f"Its optimum is {words}. {witness.reason}"
-        found["feature visualization"] = Argument("feature visualization", speaks, sentence)
-    for verdict in ("refuted", "supported", "inconclusive"):
-        for one in results:
-            if one.verdict == verdict and (name := one.claim.ARGUMENT):
-                found.setdefault(name, Argument(name, SPEAKS[verdict], _told(one)))
-    for name, words in (others or {}).items():
-        found.setdefault(name, Argument(name, "undecided", f"No claim was made. {words}"))
-    return tuple(found.get(name, Argument(name)) for name in QUESTIONS)
+    found = []
+    if optimum is not None:  # one that is no evidence is kept out of the argument
+        speaks = "for" if optimum.evidence else "undecided"
+        words = "evidence of what it does" if optimum.evidence else "no evidence"
+        sentence = f"Its optimum is {words}. {optimum.reason}"
+        found.append(Argument("feature visualization", speaks, sentence))
+    for verdict, speaks in SPEAKS.items():
+        decided = [one for one in results if one.verdict == verdict and one.claim.ARGUMENT]
+        found += [Argument(str(one.claim.ARGUMENT), speaks, _told(one)) for one in decided]
+    for name, words in others.items():
+        found.append(Argument(name, "undecided", f"No claim was made. {words}"))
+    first = {one.name: one for one in reversed(found)}
+    return tuple(first.get(name, Argument(name)) for name in QUESTIONS)
 
 
 def _told(one: ClaimResult) -> str:
