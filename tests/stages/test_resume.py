@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from convscope.stages.resume import JOURNAL, differences, read, siblings, status, unfinished
+from convscope.stages.resume import JOURNAL, differences, read, unfinished
 
 REQUEST = {"layer": "a", "ascent": {"steps": 96, "size": "auto"}}
 
@@ -50,18 +50,18 @@ def test_the_interrupted_run_that_has_most_is_taken_up(tmp_path):
     most = run(tmp_path, "2026-01-03", 5, "interrupted")
     run(tmp_path, "2026-01-04", 2)
     mine = run(tmp_path, "2026-01-05", 0)
-    assert unfinished(REQUEST, siblings(tmp_path, mine)) == (most, "")
+    assert unfinished(REQUEST, mine) == (most, "")
 
 
 def test_after_a_run_that_ended_well_nothing_is_taken_up(tmp_path):
     run(tmp_path, "1", 4)
     run(tmp_path, "2", 4, "done")
-    assert unfinished(REQUEST, siblings(tmp_path, tmp_path / "3")) == (None, "")
+    assert unfinished(REQUEST, tmp_path / "3") == (None, "")
 
 
 def test_an_interrupted_run_of_another_request_is_left_and_the_difference_said(tmp_path):
     run(tmp_path, "1", 4, request={"layer": "a", "ascent": {"steps": 48, "size": "auto"}})
-    found, why = unfinished(REQUEST, siblings(tmp_path, tmp_path / "3"))
+    found, why = unfinished(REQUEST, tmp_path / "3")
     assert found is None
     assert why == ("1 was interrupted but is not taken up: ascent.steps is 48 there and 96 here.")
 
@@ -69,14 +69,7 @@ def test_an_interrupted_run_of_another_request_is_left_and_the_difference_said(t
 def test_a_damaged_neighbour_is_passed_over(tmp_path):
     good = run(tmp_path, "1", 4)
     (run(tmp_path, "2", 4) / JOURNAL).write_text("x\n")
-    assert unfinished(REQUEST, siblings(tmp_path, tmp_path / "3")) == (good, "")
-
-
-def test_the_status_of_a_killed_run_is_none(tmp_path):
-    assert status(run(tmp_path, "1", 1)) is None
-    assert status(run(tmp_path, "2", 1, "failed")) == "failed"
-    (tmp_path / "2" / "summary.json").write_text("{")
-    assert status(tmp_path / "2") is None
+    assert unfinished(REQUEST, tmp_path / "3") == (good, "")
 
 
 def test_differences_are_named_by_the_settings_they_are_of():

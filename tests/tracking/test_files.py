@@ -79,7 +79,7 @@ from indices import begun, write
 index = begun(Path(sys.argv[2]), 16 * 60, filters=200)
 print("ready", flush=True)
 for number in index.missing():
-    if not index.has(number):
+    if not index.path(number).exists():
         write(index, number)
 """
 
@@ -96,7 +96,7 @@ def marks(index):
     return {
         str(path): (path.stat().st_ino, path.stat().st_mtime_ns)
         for number in range(index.shards)
-        if index.has(number)
+        if index.path(number).exists()
         for path in (index.path(number), *index.path(number).iterdir())
     }
 

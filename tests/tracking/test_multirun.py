@@ -12,6 +12,7 @@ from convscope.tracking.multirun import (
     activation,
     grid,
     note,
+    outcome,
     read,
     rows,
     spelled,
@@ -277,3 +278,11 @@ def test_a_single_job_without_swept_settings_is_listed(tmp_path: Path) -> None:
 )
 def test_a_value_is_spelled_as_on_the_command_line(value: object, text: str) -> None:
     assert spelled(value) == text
+
+
+def test_a_run_that_was_killed_has_no_outcome(tmp_path: Path) -> None:
+    assert outcome(tmp_path) == {}
+    (tmp_path / "summary.json").write_text(json.dumps({"status": "failed"}))
+    assert outcome(tmp_path) == {"status": "failed"}
+    (tmp_path / "summary.json").write_text("{")
+    assert outcome(tmp_path) == {}

@@ -82,7 +82,7 @@ def command(job: Callable[[], object], conf: Path, stages: Collection[str]) -> i
     """Let Hydra run the jobs that the command line asks for, and return the exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # no letter is worth a run's failure
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # For the processes of a launcher: they find the job by the name of its file.
     places = [str(conf.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     os.environ["PYTHONPATH"] = os.pathsep.join(places)
@@ -240,11 +240,8 @@ class Job:
         """Remove the folder of a job that has not started, and the empty ones above it."""
         if self.folder and self._top:
             shutil.rmtree(self.folder, ignore_errors=True)
-            above = self.folder.parents if self._top in self.folder.parents else ()
             with contextlib.suppress(OSError):
-                for parent in above:
-                    if parent == self._top:
-                        break
+                for parent in (one for one in self.folder.parents if self._top in one.parents):
                     parent.rmdir()
         elif self.header:
             with contextlib.suppress(OSError):  # Hydra made it; it stays if it is not empty
@@ -259,9 +256,9 @@ class Job:
         if self.tracker is None:  # so early, it is a fault of the code: all is shown
             complain("Interrupted before the run had started." if stopped else "".join(trace))
             return "interrupted" if stopped else "failed"
-        folder = self.tracker.directory
-        every = [str(path.relative_to(folder)) for path in self.tracker.written]
-        files = [name for name in every if name not in ("summary.json", "run.log")]
+        folder, logs = self.tracker.directory, {"summary.json", "run.log"}
+        written = [str(path.relative_to(folder)) for path in self.tracker.written]
+        files = [name for name in written if name not in logs]
         more = f" and {len(files) - 5} more" if len(files) > 5 else ""
         named = ", ".join(files[:5]) or "nothing but the log"
         kept = f"Finished and kept in {os.path.relpath(folder)}: {named}{more}."
@@ -430,7 +427,3 @@ def _overrides(texts: Iterable[str]) -> dict[str, Override]:
     """Return overrides by their key, without the sign in front of it."""
     parsed = OverridesParser.create().parse_overrides(list(texts))
     return {override.get_key_element().lstrip("+~"): override for override in parsed}
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

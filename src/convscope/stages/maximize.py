@@ -252,10 +252,10 @@ def earlier(settings: Settings, tracker: Tracker) -> Path | None:
         return None
     if settings.stage.resume != "auto":
         return Path(settings.stage.resume).expanduser()
-    home = tracker.directory.parent
     # The jobs of a multirun lie side by side too, but none is an earlier one of another.
-    others = [] if (home / JOBS).exists() else resume.siblings(home, tracker.directory)
-    folder, why = resume.unfinished(settings.request, others)
+    if (tracker.directory.parent / JOBS).exists():
+        return None
+    folder, why = resume.unfinished(settings.request, tracker.directory)
     if why:
         tracker.say(why)
     return folder

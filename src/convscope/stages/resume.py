@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from convscope.models.zoo import registry
 from convscope.settings import ModelSettings
+from convscope.tracking.multirun import outcome
 from convscope.unit import Unit
 
 JOURNAL = "optima.jsonl"
@@ -38,35 +39,25 @@ def read(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return request, optima
 
 
-def siblings(parent: Path, but: Path) -> Iterator[Path]:
-    """Yield the folders in `parent` of runs that began to write optima, newest first.
-
-    Args:
-        parent: where runs of the same filters lie side by side.
-        but: the folder of the run that asks.
-    """
-    for path in sorted(parent.glob(f"*/{JOURNAL}"), reverse=True):
-        if path.parent != but:
-            yield path.parent
-
-
-def unfinished(request: Mapping[str, Any], folders: Iterable[Path]) -> tuple[Path | None, str]:
+def unfinished(request: Mapping[str, Any], own: Path) -> tuple[Path | None, str]:
     """Return the run to go on with, or None and why a run that was interrupted is not taken up.
 
-    Of the runs with the same request since the last one that ended well, it is the one that has
-    finished most.
+    Of the runs beside it with the same request, since the last one that ended well, it is the one
+    that has finished most.
 
     Args:
         request: what is asked for now.
-        folders: where to look, newest first.
+        own: the folder of the run that asks. Runs of the same filters lie side by side.
     """
     best, most, why = None, -1, ""
-    for folder in folders:
+    for path in sorted(own.parent.glob(f"*/{JOURNAL}"), reverse=True):
+        if (folder := path.parent) == own:
+            continue
         try:
             then, optima = read(folder)
         except ValueError:
             continue
-        ended = status(folder) == "done"
+        ended = outcome(folder).get("status") == "done"
         if other := differences(then, request):
             if not ended and not why:
                 why = f"{folder.name} was interrupted but is not taken up: {'; '.join(other)}."
@@ -75,14 +66,6 @@ def unfinished(request: Mapping[str, Any], folders: Iterable[Path]) -> tuple[Pat
         elif len(optima) > most:
             best, most = folder, len(optima)
     return best, "" if best else why
-
-
-def status(folder: Path) -> str | None:
-    """Return how a run ended; None if it was killed, or still goes on."""
-    try:
-        return str(json.loads((folder / "summary.json").read_text())["status"])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any], place: str = "") -> list[str]:

@@ -46,10 +46,8 @@ class Folder:
 
     def line(self, name: str, text: str) -> None:
         """Add one line to a text file; it is on the disk when this returns."""
-        path = self.directory / name
-        with _room_for(self.directory), path.open("a", encoding="utf-8") as file:
+        with self._writing(self.directory / name) as path, path.open("a", encoding="utf-8") as file:
             file.write(text + "\n")
-        self._remember(path)
 
     def image(self, name: str, image: np.ndarray, text: Mapping[str, str] | None = None) -> Path:
         """Write `images/<name>.png` from a uint8 image `(height, width, 3)`.
@@ -126,17 +124,27 @@ class Folder:
     def _write(self, name: str, content: bytes) -> Path:
         path = self.directory / (Path(name).name if self._flat else name)
         partial = path.with_name(f".{path.name}.partial")
-        with _room_for(self.directory):
+        with self._writing(path):
             path.parent.mkdir(exist_ok=True)
             try:
                 partial.write_bytes(content)
                 partial.replace(path)
             finally:
                 partial.unlink(missing_ok=True)
-        self._remember(path)
         return path
 
-    def _remember(self, path: Path) -> None:
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[Path]:
+        """Remember a file that is written inside; say what to do where that fills the disk."""
+        try:
+            yield path
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OSError(
+                f"The disk of {relative(self.directory)} is full. Free some space, or give a folder"
+                " on another disk with outputs=PATH, and start again. What was finished is kept."
+            ) from error
         if path not in self.written:
             self.written.append(path)
 
@@ -188,19 +196,6 @@ def _checked(name: str) -> str:
     if not re.fullmatch(r"\w[\w.+:-]*", name):
         raise ValueError(f"{name!r} cannot name a file. It takes letters, digits and _ . + : -")
     return name
-
-
-@contextmanager
-def _room_for(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OSError(
-            f"The disk of {relative(folder)} is full. Free some space, or give a folder on"
-            " another disk with outputs=PATH, and start again. What was finished is kept."
-        ) from error
 
 
 ABANDONED = 86_400.0  # seconds after which a half-written folder of another machine is cleared
@@ -259,10 +254,8 @@ def _abandoned(path: Path, here: bool, process: int) -> bool:
         if not here:
             return time.time() - path.stat().st_mtime > ABANDONED
         os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    except OSError:  # it lives under another user, or the folder is gone already
-        return False
+    except OSError as error:  # another: it lives under another user, or the folder is gone already
+        return isinstance(error, ProcessLookupError)
     return False
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -119,29 +118,23 @@ class Sweep:
     @cached_property
     def ranked(self) -> tuple[Job, ...]:
         """The jobs, highest activation first; those without one follow by number."""
-        return tuple(
-            sorted(
-                self.jobs,
-                key=lambda job: (
-                    job.activation is None,
-                    -(job.activation or 0.0),
-                    job.status != "done",
-                    job.number,
-                ),
-            )
-        )
+
+        def key(job: Job) -> tuple[float, bool, int]:
+            reached = -math.inf if job.activation is None else job.activation
+            return -reached, job.status != "done", job.number
+
+        return tuple(sorted(self.jobs, key=key))
 
     @property
     def best(self) -> Job | None:
         """The job with the highest activation."""
-        first = self.ranked[0] if self.jobs else None
-        return first if first and first.activation is not None else None
+        return next((job for job in self.ranked if job.activation is not None), None)
 
     @property
     def counts(self) -> dict[str, int]:
         """How many jobs ended in which way."""
-        found = Counter(job.status for job in self.jobs)
-        return {end: found[end] for end in ENDS if found[end]}
+        ended = [job.status for job in self.jobs]
+        return {end: ended.count(end) for end in ENDS if end in ended}
 
 
 def read(folder: Path) -> Sweep:
@@ -168,7 +161,18 @@ def read(folder: Path) -> Sweep:
 
 def activation(folder: Path) -> float | None:
     """Return what the unit reached in a run, or None where its stage measures nothing such."""
-    return _activation(_summary(folder))
+    values = outcome(folder)
+    value = values.get(f"{values.get('stage')}/activation")
+    return float(value) if value is not None and numbers([value]) else None
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """Return the summary of a run; nothing where it was killed, or still goes on."""
+    try:
+        found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def rows(sweep: Sweep) -> tuple[list[str], list[list[object]]]:
@@ -186,16 +190,14 @@ def rows(sweep: Sweep) -> tuple[list[str], list[list[object]]]:
 
 def summary(sweep: Sweep) -> dict[str, object]:
     """Return what is to be said of the whole multirun."""
-    best = sweep.best
-    counts = {f"sweep/{end}": sweep.counts.get(end, 0) for end in ENDS}
     found: dict[str, object] = {
         "stage": "sweep",
         "overrides": list(sweep.asked),
         "swept": {key: list(values) for key, values in sweep.values.items()},
         "sweep/jobs": len(sweep.jobs),
-        **counts,
+        **{f"sweep/{end}": sweep.counts.get(end, 0) for end in ENDS},
     }
-    if best:
+    if best := sweep.best:
         found |= {"sweep/best": best.number, "sweep/activation": best.activation}
         found |= {f"best/{key}": value for key, value in best.swept.items()}
     return found
@@ -207,33 +209,36 @@ def grid(sweep: Sweep) -> Grid:
     The last swept setting goes across and the one before it down; each combination of the others
     is a block. Jobs that fill less than half of that, or that share their values, are only listed.
     """
-    keys = sweep.keys
-    *others, down, across = ["", "", *keys][-max(2, len(keys)) :]
-    cells = {_place(job, keys): job for job in sweep.jobs}
-    outer = list(dict.fromkeys(place[: len(others)] for place in cells))
-    rows = [json.dumps(value) for value in sweep.values[down]] if down else [""]
-    columns = [json.dumps(value) for value in sweep.values[across]] if across else []
+    keys = ["", "", *sweep.keys][-max(2, len(sweep.keys)) :]
+    *others, down, across = keys
+    # As text, which tells 1 from "1" and can be a key.
+    cells = {tuple(json.dumps(job.swept.get(key)) for key in keys): job for job in sweep.jobs}
+    outer = list(dict.fromkeys(place[:-2] for place in cells))
+    rows, columns = (sweep.values.get(key, (None,)) for key in (down, across))
     room = len(outer) * len(rows) * len(columns)
     if not across or len(cells) < len(sweep.jobs) or len(sweep.jobs) < COMPARABLE * room:
-        return Grid("", "", tuple(_lines(sweep.jobs)))
-    blocks = []
-    for place in outer:
-        named = zip(others, map(json.loads, place), strict=True)
-        titles = tuple(f"{key} = {spelled(value)}" for key, value in named)
-        for first in range(0, len(columns), len(columns) if down else ACROSS):
-            part = columns[first:] if down else columns[first : first + ACROSS]
-            ends = [((row, column) if down else (column,)) for row in rows for column in part]
-            found = [cells.get((*place, *end)) for end in ends]
-            blocks.append(
-                Block(
-                    titles,
-                    tuple(_spelled(row) for row in rows),
-                    tuple(_spelled(column) for column in part),
-                    tuple(
-                        tuple(found[at : at + len(part)]) for at in range(0, len(found), len(part))
-                    ),
-                )
-            )
+        lines = [sweep.jobs[at : at + ACROSS] for at in range(0, len(sweep.jobs), ACROSS)]
+        blocks = [
+            Block((), ("",), tuple(f"job {job.number}" for job in line), (line,)) for line in lines
+        ]
+        return Grid("", "", tuple(blocks))
+    most = len(columns) if down else ACROSS
+    blocks = [
+        Block(
+            tuple(
+                f"{key} = {spelled(json.loads(one))}"
+                for key, one in zip(others, place, strict=True)
+            ),
+            tuple(map(spelled, rows)) if down else ("",),
+            tuple(map(spelled, part)),
+            tuple(
+                tuple(cells.get((*place, *map(json.dumps, (row, one)))) for one in part)
+                for row in rows
+            ),
+        )
+        for place in outer
+        for part in (columns[at : at + most] for at in range(0, len(columns), most))
+    ]
     return Grid(down, across, tuple(blocks))
 
 
@@ -260,35 +265,21 @@ def numbers(values: Sequence[object]) -> bool:
 
 def _job(folder: Path, number: int, entry: Mapping[str, Any]) -> Job:
     name = entry.get("folder") or str(number)
-    summary = _summary(folder / name)
-    status = summary.get("status") or entry.get("status") or "interrupted"
+    values = outcome(folder / name)
+    status = values.get("status") or entry.get("status") or "interrupted"
     done = status == "done"
-    stage = summary.get("stage")
-    picture = summary.get(f"{stage}/picture") if done else None
+    picture = values.get(f"{values.get('stage')}/picture") if done else None
     return Job(
         number=number,
         swept=entry.get("swept", {}),
         status=status,
         why=entry.get("why", ""),
-        activation=_activation(summary) if done else None,
-        seconds=summary.get("seconds", {}).get("total"),
+        activation=activation(folder / name) if done else None,
+        seconds=values.get("seconds", {}).get("total"),
         folder=name if (folder / name).is_dir() else None,
         picture=_inside(folder, name, picture) if isinstance(picture, str) else None,
         report=_inside(folder, name, "report.html"),
     )
-
-
-def _summary(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _activation(summary: Mapping[str, Any]) -> float | None:
-    value = summary.get(f"{summary.get('stage')}/activation")
-    return float(value) if value is not None and numbers([value]) else None
 
 
 def _inside(folder: Path, job: str, name: str) -> str | None:
@@ -304,20 +295,6 @@ def _alike(values: list[object]) -> list[object]:
     if numbers(given) or all(isinstance(value, bool) for value in given):
         return values
     return [value if value is None else spelled(value) for value in values]
-
-
-def _place(job: Job, keys: Sequence[str]) -> tuple[str, ...]:
-    """Return the job's values as text that tells 1 from "1", and that can be a key."""
-    return tuple(json.dumps(job.swept.get(key)) for key in keys)
-
-
-def _spelled(place: str) -> str:
-    return spelled(json.loads(place)) if place else ""
-
-
-def _lines(jobs: Sequence[Job]) -> list[Block]:
-    parts = [tuple(jobs[first : first + ACROSS]) for first in range(0, len(jobs), ACROSS)]
-    return [Block((), ("",), tuple(f"job {job.number}" for job in part), (part,)) for part in parts]
 
 
 def remove_empty(folder: Path) -> None:

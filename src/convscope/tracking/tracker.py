@@ -239,37 +239,27 @@ def track(
         FileExistsError: the folder already holds a run.
         ConnectionError: W&B did not start.
     """
-    for old in ("summary.json", "metrics.jsonl"):
-        if (directory / old).exists():
-            raise FileExistsError(
-                f"{relative(directory)} already holds a run. Give another folder."
-            )
+    if any((directory / old).exists() for old in ("summary.json", "metrics.jsonl")):
+        raise FileExistsError(f"{relative(directory)} already holds a run. Give another folder.")
     directory.mkdir(parents=True, exist_ok=True)
     with wandb_within(directory, settings) as start:
         run = start(config=dict(config), job_type=stage, name=name, group=group, tags=tags)
         tracker = Tracker(directory, run, flat)
-        code = 1
+        code = 0
         try:
             yield tracker
             tracker.close("done")
-            code = 0
         except BaseException as error:
-            stopped = isinstance(error, KeyboardInterrupt)
-            code = 130 if stopped else 1
+            code = 130 if isinstance(error, KeyboardInterrupt) else 1
             with suppress(OSError):  # a full disk must not hide the error itself
-                tracker.close("interrupted" if stopped else "failed")
+                tracker.close("interrupted" if code == 130 else "failed")
             raise
         finally:
             last = run.finish(code) if run else []
-        for line in (*closing_lines(directory), *last):
+        pages = [directory / name for name in ("report.html", "sweep.html")]
+        reports = [f"Report  {relative(page)}" for page in pages if page.exists()]
+        for line in (*reports, f"Folder  {relative(directory)}", *last):
             tracker.say(line)
-
-
-def closing_lines(directory: Path) -> list[str]:
-    """Return where the report and the folder of a run are, as seen from the current folder."""
-    pages = [directory / name for name in ("report.html", "sweep.html")]
-    lines = [f"Report  {relative(page)}" for page in pages if page.exists()]
-    return [*lines, f"Folder  {relative(directory)}"]
 
 
 def _duration(seconds: float) -> str:

@@ -109,13 +109,12 @@ def wandb_within(directory: Path, settings: TrackerSettings) -> Iterator[Callabl
     if isinstance(settings, FilesTracker) or settings.mode == "disabled":
         yield lambda **_: None
         return
-    mode = settings.mode
     home = directory.resolve() / "wandb"
     # Pictures of tables are staged in the data folder, by default in HOME, and uploaded from there.
     folders = {"WANDB_DATA_DIR": str(home / "data"), "WANDB_CACHE_DIR": str(home / "cache")}
     ours = {key: os.environ.get(key) or folder for key, folder in folders.items()}
     # Set here and not only as arguments, for the parts of W&B that read nothing else.
-    ours |= {"WANDB_MODE": mode, "WANDB_SILENT": "true"}
+    ours |= {"WANDB_MODE": settings.mode, "WANDB_SILENT": "true"}
     before = {key: os.environ.get(key) for key in ours}
     os.environ.update(ours)
     try:
@@ -124,37 +123,29 @@ def wandb_within(directory: Path, settings: TrackerSettings) -> Iterator[Callabl
         def start(*, group: str | None, tags: Sequence[str], **arguments: Any) -> Run:
             # Made anew for each run: the id of the run stays in it.
             quiet = wandb.Settings(
-                mode=mode,
+                mode=settings.mode,
                 silent=True,
                 console="off",
                 init_timeout=SECONDS_TO_CONNECT,
                 x_transaction_log_flush_interval=2,
             )
+            arguments |= {"project": settings.project, "group": settings.group or group}
+            short = [tag[:64] for tag in tags]  # it takes no longer ones
             try:
-                return Run(
-                    wandb.init(
-                        dir=directory,
-                        settings=quiet,
-                        project=settings.project,
-                        group=settings.group or group,
-                        tags=[
-                            *(tag[:64] for tag in tags),
-                            *settings.tags,
-                        ],  # it takes no longer ones
-                        **arguments,
-                    )
+                made = wandb.init(
+                    dir=directory, settings=quiet, tags=[*short, *settings.tags], **arguments
                 )
             except ValueError as error:  # of pydantic: some value is not to W&B's taste
                 details = [str(item["msg"]) for item in getattr(error, "errors", list)()]
-                raise ConnectionError(
-                    f"W&B did not start: {'; '.join(details) or error}"
-                ) from error
+                why = "; ".join(details) or str(error)
+                raise ConnectionError(f"W&B did not start: {why}") from error
             except (wandb.errors.Error, OSError) as error:
                 why = str(error).partition("\n")[0].rstrip(".")
                 way_out = ""
                 if isinstance(error, wandb.errors.CommError) or "API key" in why:
                     way_out = " Without its server: tracker.mode=offline, or tracker=files."
                 raise ConnectionError(f"W&B did not start: {why}.{way_out}") from error
+            return Run(made)
 
         yield start
     finally:
@@ -184,8 +175,7 @@ def has_exit_record(path: Path) -> bool:
 
     data, place, message = path.read_bytes(), 7, b""
     while place + 7 <= len(data):
-        room = 32768 - place % 32768
-        if room < 7:
+        if (room := 32768 - place % 32768) < 7:
             place += room
             continue
         _, size, kind = struct.unpack_from("<IHB", data, place)
@@ -194,8 +184,6 @@ def has_exit_record(path: Path) -> bool:
             return False
         place += 7 + size
         message = part if kind in (1, 2) else message + part
-        if kind in (1, 4):
-            record = wandb_internal_pb2.Record.FromString(message)
-            if record.HasField("exit"):
-                return True
+        if kind in (1, 4) and wandb_internal_pb2.Record.FromString(message).HasField("exit"):
+            return True
     return False
