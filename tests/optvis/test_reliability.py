@@ -13,7 +13,6 @@ from convscope.models.network import Network, build, tap
 from convscope.models.position import receptive_field
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.reliability import (
-    Patches,
     Reliability,
     examine,
     profiles,
@@ -78,14 +77,14 @@ def test_profiles_are_means_over_what_feeds_the_position() -> None:
     network = small()
     assert way(network, "c") == ("a", "b") and way(network, "a") == ()
     pixels = np.random.default_rng(0).random((2, 14, 18, 3), np.float32)
-    found = profiles(network, "c", Patches(pixels, np.array([[3, 4], [0, 8]])))
+    found = profiles(network, "c", pixels, np.array([[3, 4], [0, 8]]))
     maps = {name: value.numpy() for name, value in tap(network, ["a", "b"])(pixels).items()}
     assert receptive_field(network, "c").rows.size == 12
     assert np.allclose(found["b"][0], maps["b"][0, 2:5, 3:6].mean(axis=(0, 1)), atol=1e-6)
     assert np.allclose(found["b"][1], maps["b"][1, :2, 7:].mean(axis=(0, 1)), atol=1e-6)
     assert np.allclose(found["a"][0], maps["a"][0, 2:12, 4:14].mean(axis=(0, 1)), atol=1e-6)
     assert np.allclose(found["a"][1], maps["a"][1, :6, 12:].mean(axis=(0, 1)), atol=1e-6)
-    assert profiles(network, "a", Patches(pixels, np.array([[3, 4], [0, 8]]))) == {}
+    assert profiles(network, "a", pixels, np.array([[3, 4], [0, 8]])) == {}
 
 
 def examined(
@@ -97,7 +96,7 @@ def examined(
     parts = [summarize(batch) for batch in batches]
     peak, row, column = (
         np.concatenate([getattr(part, name) for part in parts])
-        for name in ("peak", "row", "column")
+        for name in ("values", "rows", "columns")
     )
     filters = [filter for filter, _ in optima]
     best = [
@@ -108,12 +107,12 @@ def examined(
     low, totals = zip(*(count(batch, np.array(best)) for batch in batches), strict=True)
     random = np.random.default_rng(0)
     some, places = random.permutation(len(pixels))[:40], random.integers(0, row.max() + 1, (40, 2))
-    others, found = profiles(network, layer, Patches(pixels[some], places)), []
+    others, found = profiles(network, layer, pixels[some], places), []
     for (filter, image), below in zip(optima, np.sum(low, axis=0) / sum(totals), strict=True):
         top = np.argsort(-peak[:, filter])[:20]
         where = np.stack([row[top, filter], column[top, filter]], axis=1)
-        best_views = Patches(pixels[top], where)
-        found.append(examine(network, Unit(layer, filter), image, best_views, others, float(below)))
+        best = profiles(network, layer, pixels[top], where)
+        found.append(examine(network, Unit(layer, filter), image, best, others, float(below)))
     return found
 
 

@@ -40,19 +40,6 @@ BATCH = 4  # images that pass through the network at a time
 
 
 @dataclass(frozen=True)
-class Patches:
-    """What a unit saw: images, and the position of its map that counts in each.
-
-    Attributes:
-        pixels: in [0, 1] `(n, height, width, 3)`.
-        places: (row, column) of the unit's map `(n, 2)`.
-    """
-
-    pixels: np.ndarray
-    places: np.ndarray
-
-
-@dataclass(frozen=True)
 class Reliability:
     """An optimum, and what speaks for and against it.
 
@@ -123,13 +110,16 @@ def way(network: Network, layer: str) -> tuple[str, ...]:
     return tuple(name for name in spatial if name in own and name != layer)[-WAY:]
 
 
-def profiles(network: Network, layer: str, views: Patches) -> dict[str, np.ndarray]:
+def profiles(
+    network: Network, layer: str, pixels: np.ndarray, places: np.ndarray
+) -> dict[str, np.ndarray]:
     """Return the mean activation of all channels within what a position of a layer is fed by.
 
     Args:
         network: the network, in float32.
         layer: the layer of the position.
-        views: the images and positions.
+        pixels: images in [0, 1] `(n, height, width, 3)`.
+        places: the position in each, (row, column) of the layer's map `(n, 2)`.
 
     Returns:
         {each layer on the way: `(n, channels)`}.
@@ -137,14 +127,14 @@ def profiles(network: Network, layer: str, views: Patches) -> dict[str, np.ndarr
     names = way(network, layer)
     if not names:
         return {}
-    model, size = tap(network, names), views.pixels.shape[1:3]
+    model, size = tap(network, names), pixels.shape[1:3]
     found: dict[str, list[np.ndarray]] = {name: [] for name in names}
     fields = {name: receptive_field(network, name, (size[0], size[1])) for name in (*names, layer)}
-    for start in range(0, len(views.pixels), BATCH):
-        maps = model(views.pixels[start : start + BATCH])
+    for start in range(0, len(pixels), BATCH):
+        maps = model(pixels[start : start + BATCH])
         for name in names:
             values, ours, its = mapped(maps[name]).numpy(), fields[layer], fields[name]
-            for one, (row, column) in zip(values, views.places[start:], strict=False):
+            for one, (row, column) in zip(values, places[start:], strict=False):
                 if ours and its:
                     rows = _feeding(ours.rows, its.rows, int(row), one.shape[0])
                     columns = _feeding(ours.columns, its.columns, int(column), one.shape[1])
@@ -177,7 +167,7 @@ def examine(
     network: Network,
     unit: Unit,
     image: np.ndarray,
-    exemplars: Patches,
+    exemplars: Mapping[str, np.ndarray],
     others: Mapping[str, np.ndarray],
     below: float,
 ) -> Reliability:
@@ -187,18 +177,17 @@ def examine(
         network: the network, in float32.
         unit: the unit.
         image: its optimum, uint8 `(height, width, 3)`.
-        exemplars: photographs that excite it most, and where.
-        others: the `profiles` of any photographs at any positions of its layer.
+        exemplars: the `profiles` of photographs that excite it most.
+        others: those of any photographs at any positions of its layer.
         below: the share of positions of photographs at which the unit is less active.
     """
     pixels = image[None].astype(np.float32) / 255
     peaks = summarizer(network, unit.layer)(pixels)
     place = (int(peaks.rows[0, unit.filter]), int(peaks.columns[0, unit.filter]))
-    one = profiles(network, unit.layer, Patches(pixels, np.array([place])))
-    best, names = profiles(network, unit.layer, exemplars), way(network, unit.layer)
-    found = [similarity(one[name][0], best[name], others[name]) for name in names]
+    own = profiles(network, unit.layer, pixels, np.array([place]))
+    found = [similarity(own[name][0], exemplars[name], others[name]) for name in own]
     activation = float(peaks.values[0, unit.filter])
-    return Reliability(unit, activation, below, names, np.array(found))
+    return Reliability(unit, activation, below, tuple(own), np.array(found))
 
 
 def _feeding(ours: Axis, its: Axis, place: int, size: int) -> slice:
@@ -243,30 +232,29 @@ def reliabilities(
             generator, some = np.random.default_rng(seed), min(OTHERS, count)
             chosen = generator.choice(count, some, replace=False)
             # The peaks of any filters lie where something is, as those of this one do.
-            filters = generator.integers(0, peaks.rows.shape[1], some)
-            places = peaks.positions(chosen, filters)
-            others = _patches(network, layer, recording, chosen, places, size)
-            usual[layer] = profiles(network, layer, others) if others else {}
+            places = peaks.positions(chosen, generator.integers(0, peaks.rows.shape[1], some))
+            usual[layer] = _profiles(network, layer, recording, chosen, places, size)
         chosen = peaks.strongest(unit.filter, min(EXEMPLARS, count // 2))
         places = peaks.positions(chosen, unit.filter)
-        exemplars = _patches(network, layer, recording, chosen, places, size)
+        exemplars = _profiles(network, layer, recording, chosen, places, size)
         if exemplars and usual[layer]:
             found[unit] = examine(network, unit, best.image, exemplars, usual[layer], below)
     return found
 
 
-def _patches(
+def _profiles(
     network: Network,
     layer: str,
     recording: Recording,
     chosen: np.ndarray,
     places: np.ndarray,
     size: Sequence[int],
-) -> Patches | None:
-    """Return photographs as an optimum is: on a canvas, the position that counts in the middle.
+) -> dict[str, np.ndarray]:
+    """Return the `profiles` of photographs seen as an optimum is: on a canvas, in its middle.
 
     They begin whole strides away from where the photograph does, so that their maps are those of
-    the photograph but for what lies beyond the part. None: a photograph is gone by now.
+    the photograph but for what lies beyond the part. Where a photograph is gone by now, there are
+    none.
 
     Args:
         network: the network.
@@ -279,12 +267,12 @@ def _patches(
     paths, side = [recording.paths[index] for index in chosen], recording.size
     (batch,) = dataset.batches(paths, side, len(paths), recording.fit)
     if len(batch.paths) < len(paths):
-        return None
+        return {}
     field = receptive_field(network, layer, (side, side))
     if field is None:
-        return Patches(batch.pixels, places)
+        return profiles(network, layer, batch.pixels, places)
     strides = np.array([field.rows.stride, field.columns.stride])
     middle = np.array(size) // strides // 2
     firsts = (strides * (places - middle)).tolist()
     pixels = [window(view, first, size) for view, first in zip(batch.pixels, firsts, strict=True)]
-    return Patches(np.stack(pixels), np.tile(middle, (len(pixels), 1)))
+    return profiles(network, layer, np.stack(pixels), np.tile(middle, (len(pixels), 1)))
