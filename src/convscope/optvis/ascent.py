@@ -361,11 +361,10 @@ def _attempt(
         first = np.where(broken.any(axis=0), done + 1 + broken.argmax(axis=0), 0)
         stopped = np.where(stopped > 0, stopped, first)
         last = stop == ascent.steps or bool(stopped.all())
-        step = Step(stop, attempt, goals, curve, (attempt - 1) * ascent.steps + stop, None, ())
+        optima: list[Optimum] = []
         if last or watch:
             numbers, good, _ = state
             images = ascent.pixels(_either(_finite(numbers) & (stopped == 0), numbers, good))
-            step = replace(step, images=images if watch else None)
         if last:
             values = np.stack([*ascent.measure(images, goals), start, curve[-1]], axis=1).tolist()
             found = zip(goals, images, values, stopped.tolist(), strict=True)
@@ -373,6 +372,7 @@ def _attempt(
                 Optimum(goal, image, peak, mean, begun, score, attempt, end or None)
                 for goal, image, (peak, mean, begun, score), end in found
             ]
-            yield replace(step, finished=tuple(optima))
+        total, shown = (attempt - 1) * ascent.steps + stop, images if watch else None
+        yield Step(stop, attempt, goals, curve, total, shown, tuple(optima))
+        if last:
             return
-        yield step

@@ -259,13 +259,10 @@ def reader(network: Network, readings: Sequence[Reading]) -> Reader:
     whole |= {reading.layer: True for reading in readings if reading.whole}
     graph = network.graph(list(whole))
     alone = {name for name, every in whole.items() if separable(graph[name]) and not every}
-    model = look(
-        network,
-        {
-            name: graph[name].input if name in alone else preactivation(graph[name])
-            for name in whole
-        },
-    )
+    taken = {
+        name: graph[name].input if name in alone else preactivation(graph[name]) for name in whole
+    }
+    model = look(network, taken)
 
     def read(seen: Sequence[tf.Tensor], filters: tf.Tensor) -> dict[Reading, tf.Tensor]:
         answers = [model(images) for images in seen]

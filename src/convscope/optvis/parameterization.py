@@ -338,13 +338,12 @@ def of_photographs(batches: Iterable[np.ndarray]) -> Spectrum:
     Raises:
         ValueError: there is no photograph.
     """
-    total, count, columns = np.zeros(()), 0, 0
+    total, count = np.zeros(()), 0
     for pixels in batches:
-        total = total + magnitudes(pixels).sum(0)
-        count, columns = count + len(pixels), pixels.shape[2]
+        total, count = total + magnitudes(pixels).sum(0), count + len(pixels)
     if not count:
         raise ValueError("There is no photograph to take the spectrum of. Give at least one.")
-    mean = total / count
+    mean, columns = total / count, pixels.shape[2]
     # The mean over the canvas says nothing about contrast; it was taken out, and would else draw
     # the lowest frequencies of a larger canvas down with it.
     mean[:, 0, 0] = np.max([mean[:, 1, 0], mean[:, 0, 1]], axis=0)
