@@ -1,11 +1,9 @@
-"""The files of one run. Each appears whole or not at all; logs grow line by line."""
+"""Values as files hold them, and files and folders that appear whole or not at all."""
 
 from __future__ import annotations
 
-import csv
 import errno
 import hashlib
-import io
 import json
 import math
 import os
@@ -14,7 +12,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,130 +21,6 @@ import numpy as np
 
 if TYPE_CHECKING:
     from PIL import Image
-
-HOLD = 1500  # milliseconds that an animation rests on its last frame
-
-
-class Folder:
-    """The files of one run, each written whole.
-
-    Attributes:
-        directory: where they lie.
-        written: those that are finished, in the order they were first written.
-    """
-
-    def __init__(self, directory: Path, flat: bool = False) -> None:
-        """Write into a folder that exists; `flat`: without folders for images and the like."""
-        self.directory, self._flat = directory, flat
-        self.written: list[Path] = []
-
-    def append(self, name: str, values: Mapping[str, object]) -> None:
-        """Add a line to the JSON lines file `name`; it is on the disk when this returns."""
-        self.line(name, json.dumps(plain(values)))
-
-    def line(self, name: str, text: str) -> None:
-        """Add one line to a text file; it is on the disk when this returns."""
-        with self._writing(self.directory / name) as path, path.open("a", encoding="utf-8") as file:
-            file.write(text + "\n")
-
-    def image(self, name: str, image: np.ndarray, text: Mapping[str, str] | None = None) -> Path:
-        """Write `images/<name>.png` from a uint8 image `(height, width, 3)`.
-
-        The entries of `text` are kept inside the file, as PNG's text chunks.
-        """
-        from PIL.PngImagePlugin import PngInfo  # here: a question to an index needs no pictures
-
-        buffer, info = io.BytesIO(), PngInfo()
-        for key, value in (text or {}).items():
-            # What the format asks of a keyword, without the few letters beyond ASCII.
-            if len(key) > 79 or not re.fullmatch(r"[!-~]+( [!-~]+)*", key):
-                raise ValueError(
-                    f"{key!r} cannot name a text in an image. It takes up to 79 ASCII characters,"
-                    " with single spaces between them."
-                )
-            info.add_text(key, value)
-        picture(name, image).save(buffer, "PNG", pnginfo=info)
-        return self._write(f"images/{_checked(name)}.png", buffer.getvalue())
-
-    def animation(self, name: str, frames: np.ndarray, milliseconds: int) -> Path:
-        """Write `images/<name>.webp`, which repeats for ever and rests on its last frame.
-
-        Args:
-            name: the file's name, without folder and ending.
-            frames: uint8 `(frames, height, width, 3)`.
-            milliseconds: how long each frame but the last is shown.
-        """
-        if frames.ndim != 4 or not len(frames) or milliseconds < 1:
-            raise ValueError(
-                f"Animation {name!r} has frames of shape {frames.shape}, {milliseconds} ms each. It"
-                " must be uint8 of shape (frames, height, width, 3), each at least 1 ms."
-            )
-        first, *others = [picture(name, frame) for frame in frames]
-        times = [milliseconds] * len(others) + [max(HOLD, milliseconds)]
-        buffer, how = io.BytesIO(), {"quality": 85, "method": 4}
-        first.save(
-            buffer, "WEBP", save_all=True, append_images=others, duration=times, loop=0, **how
-        )
-        return self._write(f"images/{_checked(name)}.webp", buffer.getvalue())
-
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
-        """Write `tables/<name>.csv`; None and numbers that are not finite are empty cells."""
-        for number, row in enumerate(rows):
-            if len(row) != len(columns):
-                raise ValueError(
-                    f"Row {number} of table {name!r} has {len(row)} cells. The header has"
-                    f" {len(columns)}."
-                )
-        text = io.StringIO(newline="")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([columns, *([_cell(cell) for cell in row] for row in rows)])
-        return self._write(f"tables/{_checked(name)}.csv", text.getvalue().encode())
-
-    def array(self, name: str, **arrays: np.ndarray) -> Path:
-        """Write `arrays/<name>.npz` and return its path."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-        return self._write(f"arrays/{_checked(name)}.npz", buffer.getvalue())
-
-    def document(self, name: str, content: object) -> Path:
-        """Write `<name>.json` and return its path; NaN and infinities are null."""
-        text = json.dumps(plain(content), indent=2, allow_nan=False, ensure_ascii=False)
-        return self._write(f"{_checked(name)}.json", f"{text}\n".encode())
-
-    def page(self, name: str, html: str) -> Path:
-        """Write `<name>.html` and return its path."""
-        return self._write(f"{_checked(name)}.html", html.encode())
-
-    def copy(self, name: str, source: Path) -> Path:
-        """Write the file `name`, like `images/a.webp`, with the content of another."""
-        return self._write(name, source.read_bytes())
-
-    def _write(self, name: str, content: bytes) -> Path:
-        path = self.directory / (Path(name).name if self._flat else name)
-        partial = path.with_name(f".{path.name}.partial")
-        with self._writing(path):
-            path.parent.mkdir(exist_ok=True)
-            try:
-                partial.write_bytes(content)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
-        return path
-
-    @contextmanager
-    def _writing(self, path: Path) -> Iterator[Path]:
-        """Remember a file that is written inside; say what to do where that fills the disk."""
-        try:
-            yield path
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise OSError(
-                f"The disk of {relative(self.directory)} is full. Free some space, or give a folder"
-                " on another disk with outputs=PATH, and start again. What was finished is kept."
-            ) from error
-        if path not in self.written:
-            self.written.append(path)
 
 
 def plain(value: Any) -> Any:
@@ -185,17 +59,6 @@ def picture(name: str, image: np.ndarray) -> Image.Image:
 def relative(path: Path) -> str:
     """Return a path as seen from the current folder."""
     return os.path.relpath(path)
-
-
-def _cell(value: object) -> object:
-    value = plain(value)
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else value
-
-
-def _checked(name: str) -> str:
-    if not re.fullmatch(r"\w[\w.+:-]*", name):
-        raise ValueError(f"{name!r} cannot name a file. It takes letters, digits and _ . + : -")
-    return name
 
 
 ABANDONED = 86_400.0  # seconds after which a half-written folder of another machine is cleared

@@ -5,7 +5,12 @@ The files are complete without W&B, and all that W&B writes lies inside the run'
 
 from __future__ import annotations
 
+import csv
+import errno
+import io
+import json
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,28 +25,43 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from convscope.settings import TrackerSettings
 from convscope.text import one_line
-from convscope.tracking.files import Folder, picture, plain, relative
+from convscope.tracking.files import picture, plain, relative
 from convscope.tracking.wandb import Run, wandb_within
 
+HOLD = 1500  # milliseconds that an animation rests on its last frame
 SECONDS_BETWEEN_LINES = 10.0  # of progress, where no terminal can show a bar
 
 
-class Tracker(Folder):
-    """The results of one run: written as files, then shown to W&B if it takes part.
+class Tracker:
+    """The results of one run: written as files, each whole, then shown to W&B if it takes part.
 
     Attributes:
+        directory: where the files lie.
+        written: those that are finished, in the order they were first written.
         resumes: whether the same command would go on from what is finished; a stage says so.
     """
 
     def __init__(self, directory: Path, run: Run | None = None, flat: bool = False) -> None:
-        """Write into `directory`, which must exist; `run` is that of W&B, if it takes part."""
-        super().__init__(directory, flat)
+        """Write into `directory`, which must exist; `run` is that of W&B, if it takes part.
+
+        Where it is `flat`, there are no folders for images and the like.
+        """
+        self.directory, self._flat, self._run = directory, flat, run
+        self.written: list[Path] = []
         self.resumes = False
-        self._run = run
         self._console = Console(highlight=False, markup=False)
         self._summary: dict[str, Any] = {}
         self._seconds: dict[str, float] = {}
         self._start = time.perf_counter()
+
+    def append(self, name: str, values: Mapping[str, object]) -> None:
+        """Add a line to the JSON lines file `name`; it is on the disk when this returns."""
+        self.line(name, json.dumps(plain(values)))
+
+    def line(self, name: str, text: str) -> None:
+        """Add one line to a text file; it is on the disk when this returns."""
+        with self._writing(self.directory / name) as path, path.open("a", encoding="utf-8") as file:
+            file.write(text + "\n")
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """Add a line to `metrics.jsonl`, and a point to each curve in W&B."""
@@ -64,14 +84,43 @@ class Tracker(Folder):
             text: what the file itself says about where it comes from, as PNG's text chunks.
             shown: whether W&B gets the image too. Hundreds of them are better shown as a table.
         """
-        path = super().image(name, image, text)
+        from PIL.PngImagePlugin import PngInfo  # here: a question to an index needs no pictures
+
+        buffer, info = io.BytesIO(), PngInfo()
+        for key, value in (text or {}).items():
+            # What the format asks of a keyword, without the few letters beyond ASCII.
+            if len(key) > 79 or not re.fullmatch(r"[!-~]+( [!-~]+)*", key):
+                raise ValueError(
+                    f"{key!r} cannot name a text in an image. It takes up to 79 ASCII characters,"
+                    " with single spaces between them."
+                )
+            info.add_text(key, value)
+        picture(name, image).save(buffer, "PNG", pnginfo=info)
+        path = self._write(f"images/{_checked(name)}.png", buffer.getvalue())
         if shown:
             self._show(lambda run: run.image(name, path))
         return path
 
     def animation(self, name: str, frames: np.ndarray, milliseconds: int) -> Path:
-        """Write `images/<name>.webp`, as `Folder.animation` does, and show it."""
-        path = super().animation(name, frames, milliseconds)
+        """Write `images/<name>.webp`, which repeats for ever and rests on its last frame.
+
+        Args:
+            name: the file's name, without folder and ending.
+            frames: uint8 `(frames, height, width, 3)`.
+            milliseconds: how long each frame but the last is shown.
+        """
+        if frames.ndim != 4 or not len(frames) or milliseconds < 1:
+            raise ValueError(
+                f"Animation {name!r} has frames of shape {frames.shape}, {milliseconds} ms each. It"
+                " must be uint8 of shape (frames, height, width, 3), each at least 1 ms."
+            )
+        first, *others = [picture(name, frame) for frame in frames]
+        times = [milliseconds] * len(others) + [max(HOLD, milliseconds)]
+        buffer, how = io.BytesIO(), {"quality": 85, "method": 4}
+        first.save(
+            buffer, "WEBP", save_all=True, append_images=others, duration=times, loop=0, **how
+        )
+        path = self._write(f"images/{_checked(name)}.webp", buffer.getvalue())
         self._show(lambda run: run.animation(name, path))
         return path
 
@@ -106,6 +155,12 @@ class Tracker(Folder):
         Raises:
             ValueError: a row is not as long as the header, or a column of pictures as the table.
         """
+        for number, row in enumerate(rows):
+            if len(row) != len(columns):
+                raise ValueError(
+                    f"Row {number} of table {name!r} has {len(row)} cells. The header has"
+                    f" {len(columns)}."
+                )
         drawn = {}
         for key, column in (pictures or {}).items():
             if len(column) != len(rows):
@@ -114,15 +169,33 @@ class Tracker(Folder):
                     f" table has {len(rows)} rows."
                 )
             drawn[key] = [picture(key, item) for item in column]
-        path = super().table(name, columns, rows)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([columns, *([_cell(cell) for cell in row] for row in rows)])
+        path = self._write(f"tables/{_checked(name)}.csv", text.getvalue().encode())
         self._show(lambda run: run.table(name, columns, [plain(row) for row in rows], drawn))
         return path
 
+    def array(self, name: str, **arrays: np.ndarray) -> Path:
+        """Write `arrays/<name>.npz` and return its path."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+        return self._write(f"arrays/{_checked(name)}.npz", buffer.getvalue())
+
+    def document(self, name: str, content: object) -> Path:
+        """Write `<name>.json` and return its path; NaN and infinities are null."""
+        text = json.dumps(plain(content), indent=2, allow_nan=False, ensure_ascii=False)
+        return self._write(f"{_checked(name)}.json", f"{text}\n".encode())
+
     def page(self, name: str, html: str) -> Path:
         """Write `<name>.html` and return its path."""
-        path = super().page(name, html)
+        path = self._write(f"{_checked(name)}.html", html.encode())
         self._show(lambda run: run.page(name, html))
         return path
+
+    def copy(self, name: str, source: Path) -> Path:
+        """Write the file `name`, like `images/a.webp`, with the content of another."""
+        return self._write(name, source.read_bytes())
 
     def reference(self, name: str, kind: str, place: Path, facts: Mapping[str, object]) -> None:
         """Name a file or folder outside the run to W&B, as an artifact that is not uploaded.
@@ -200,6 +273,33 @@ class Tracker(Folder):
         flat = {f"seconds/{name}": value for name, value in seconds.items()} | {"status": status}
         self._show(lambda run: run.summarize(flat))
 
+    def _write(self, name: str, content: bytes) -> Path:
+        path = self.directory / (Path(name).name if self._flat else name)
+        partial = path.with_name(f".{path.name}.partial")
+        with self._writing(path):
+            path.parent.mkdir(exist_ok=True)
+            try:
+                partial.write_bytes(content)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        return path
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[Path]:
+        """Remember a file that is written inside; say what to do where that fills the disk."""
+        try:
+            yield path
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OSError(
+                f"The disk of {relative(self.directory)} is full. Free some space, or give a folder"
+                " on another disk with outputs=PATH, and start again. What was finished is kept."
+            ) from error
+        if path not in self.written:
+            self.written.append(path)
+
     def _show(self, send: Callable[[Run], object]) -> None:
         """Show something to W&B. Its process may die; the run goes on without it."""
         if (run := self._run) is None:
@@ -274,3 +374,14 @@ def _versions() -> dict[str, str]:
     names = ("tensorflow", "keras", "numpy", "wandb")
     found = {"convscope": version("convscope"), "python": platform.python_version()}
     return found | {name: version(name) for name in names if name in sys.modules}
+
+
+def _cell(value: object) -> object:
+    value = plain(value)
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else value
+
+
+def _checked(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.+:-]*", name):
+        raise ValueError(f"{name!r} cannot name a file. It takes letters, digits and _ . + : -")
+    return name
