@@ -16,6 +16,7 @@ import hydra
 from omegaconf import DictConfig
 
 from convscope.stages import launch, refusals
+from convscope.tracking import multirun
 
 # Hydra hands its errors over as they are, so that they can be said in one line.
 os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -57,7 +58,7 @@ def job(cfg: DictConfig) -> float | None:
             stage.check(settings)
         with this.opened(values, own) as tracker:
             stage.run(settings, tracker)
-    return this.activation
+    return multirun.activation(tracker.directory)
 
 
 if __name__ == "__main__":

@@ -158,11 +158,6 @@ class Job:
         if parts.mode == RunMode.MULTIRUN:
             self.header = f"job {parts.job.num}: {' '.join(self.overrides)}"
 
-    @property
-    def activation(self) -> float | None:
-        """What the unit reached, where the stage measures such a thing."""
-        return multirun.activation(self.folder) if self.folder else None
-
     def note(self, **content: object) -> None:
         """Add a line on this job to those of its multirun, if it belongs to one."""
         if self.header:
@@ -220,7 +215,7 @@ class Job:
                     )
                 )
             if self.header:
-                _keep(self.folder, self.header)
+                self.tracker.line("run.log", self.header)
             yield self.tracker
 
     def _made(self, values: Mapping[str, Any]) -> Path:
@@ -268,7 +263,8 @@ class Job:
         else:
             line = f"failed: {one_line(error)} ({type(error).__name__}; more in run.log). {kept}"
         complain(line)
-        _keep(folder, line, "" if stopped else "".join(trace))
+        with contextlib.suppress(OSError):  # the disk may be full
+            self.tracker.line("run.log", line if stopped else f"{line}\n{''.join(trace)}")
         return "interrupted" if stopped else "failed"
 
 
@@ -410,12 +406,6 @@ def _new_folder(path: Path, first: int) -> Path:
     except FileExistsError:  # another run was faster
         return _new_folder(path, first + 1)
     return folder
-
-
-def _keep(folder: Path, *lines: str) -> None:
-    """Add lines to the run.log of a folder, if its disk lets it."""
-    with contextlib.suppress(OSError), (folder / "run.log").open("a", encoding="utf-8") as log:
-        log.writelines(f"{line}\n" for line in lines if line)
 
 
 def _unit(values: Mapping[str, Any], between: str) -> str:
