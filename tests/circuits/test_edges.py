@@ -17,10 +17,9 @@ from PIL import Image
 from scipy.signal import correlate2d
 
 from convscope.circuits import edges, weights
-from convscope.circuits import effects as effectss
 from convscope.circuits.attribution import Inputs, Sample, read_by
 from convscope.circuits.edges import Circuit
-from convscope.circuits.effects import Effects
+from convscope.circuits.effects import TITLES, Effects
 from convscope.data import dataset, photograph
 from convscope.models.linear import Linear
 from convscope.models.network import inputs_of, tap
@@ -50,7 +49,7 @@ def effects_of(mean):
 def traced(kernel, count, by="l2", mean=MEAN, table=TABLE, root=ROOT, sources=SOURCES):
     """A circuit whose other rankings are all the channels backwards."""
     channels = np.arange(len(sources))
-    orders = dict.fromkeys(effectss.TITLES, channels[::-1]) | {"l2": np.argsort(table.rank_l2)}
+    orders = dict.fromkeys(TITLES, channels[::-1]) | {"l2": np.argsort(table.rank_l2)}
     lowest = LOWEST if len(sources) == 4 else 0.0 * channels
     effects = effects_of(mean)
     return Circuit(root, kernel, 0.75, sources, table, effects, orders, lowest, by, count)
@@ -350,7 +349,7 @@ def test_the_tables_of_a_run_hold_what_they_must_sum_to(photographs, tmp_path):
     assert summary["circuit/apart"] is True and summary["circuit/exactness"] < 1e-5
     assert summary["circuit/discovery"] + summary["circuit/confirmation"] == len(photographs[::2])
     assert summary["circuit/random_10"] < summary["circuit/recovery_10"]
-    assert {row["ranking"] for row in rows} == set(effectss.TITLES)
+    assert {row["ranking"] for row in rows} == set(TITLES)
 
 
 def test_a_request_that_can_be_answered_passes_and_one_broken_file_does_not_stop_it(tmp_path):

@@ -29,7 +29,6 @@ from convscope.hypothesis.testing import (
     concerned,
     decide,
     effect,
-    rows,
     silenced,
 )
 from convscope.stats.bootstrap import Bootstrap
@@ -370,7 +369,7 @@ def test_what_would_refute_a_claim_is_said(claim: Claim, words: str) -> None:
 
 def test_the_table_has_a_row_for_each_claim_tested_or_not() -> None:
     results = decide([FIRES, FALLS], [held(0.8, 0.6, 0.95), "No contributions were sampled."], 0.05)
-    first, second = rows(results)
+    first, second = (one.row for one in results)
     assert first == {
         "claim": "fires for dog", "effect": 0.8, "low": 0.6, "high": 0.95, "p": 0.001,
         "p_holm": 0.001, "sesoi": 0.7, "verdict": "inconclusive", "images": 50, "needed": 200,

@@ -23,7 +23,7 @@ from convscope.models.position import receptive_field
 CANCELS = 0.5
 """Half of a channel's influence is lost in the mean: the sign changes with the photograph."""
 AGREES = 0.8
-"""Correlation of both kernels from which the static one is taken at its word (circuits.md 2.9)."""
+"""Correlation of both kernels from which the static one is taken at its word."""
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,9 @@ class _Walk:
         for part in halves:
             strong = part.z >= part.threshold
             flows = _Flows(Contributions(self.upstream), Contributions(self.upstream))
-            drawn = self._drawn(strong)
+            drawn = np.argwhere(strong)
+            count, random = min(RESPONSES, len(drawn)), np.random.default_rng(self.seed)
+            drawn = drawn[np.sort(random.choice(len(drawn), count, replace=False))]
             for which, values in self._seen(part):
                 for kept, into in ((strong, flows.top), (np.ones_like(strong), flows.all)):
                     weights = self._weights(kept[which] / kept.sum(), values)
@@ -307,10 +309,3 @@ class _Walk:
         rows, columns = inside.at(np.arange(inside.count))
         found[:, rows, columns] = values
         return found
-
-    def _drawn(self, strong: np.ndarray) -> np.ndarray:
-        """Return photograph and place of some of the strong responses `(n, 2)`, in order."""
-        places = np.argwhere(strong)
-        count = min(RESPONSES, len(places))
-        some = np.random.default_rng(self.seed).choice(len(places), count, replace=False)
-        return places[np.sort(some)]

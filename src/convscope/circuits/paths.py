@@ -245,8 +245,6 @@ def upstream(network: Network, unit: Unit, depth: int) -> Upstream:
 
 def readable(operation: Any) -> bool:
     """Return whether an operation is a linear sum of its inputs."""
-    if isinstance(operation, L.InputLayer):
-        return False
     return sums(operation) or not obstacle(operation)
 
 

@@ -29,7 +29,7 @@ from convscope.stats import bootstrap, roc
 from convscope.stats.inference import holm
 from convscope.text import number
 
-LEAST = 3  # photographs on either side of a comparison, as in panel.py
+LEAST = 3  # photographs on either side of a comparison, as in data/splits.py
 EXEMPLARS = 10  # photographs with strong responses, or exemplars, that a bootstrap can draw from
 PERMUTATIONS = 5000
 RANDOM_SETS = 1000  # of inputs, that a circuit is compared with
@@ -255,11 +255,6 @@ class Effect:
         return self.sign * (near - self.sesoi), self.sign * (far - self.sesoi)
 
     @property
-    def opposite(self) -> bool:
-        """Whether the whole interval lies on the other side of no effect."""
-        return self.high < self.null if self.sign > 0 else self.low > self.null
-
-    @property
     def needed(self) -> int | None:
         """The photographs at which the interval would just reach `sesoi` no more; None: no number.
 
@@ -298,6 +293,23 @@ class ClaimResult:
         """The photographs that would decide it; None: it is decided, or no number would."""
         return self.effect.needed if self.effect and self.verdict == "inconclusive" else None
 
+    @property
+    def row(self) -> dict[str, object]:
+        """Its row of the table of claims."""
+        known = vars(self.effect) if self.effect else {"sesoi": self.claim.bound}
+        found = {
+            "claim": self.claim.words,
+            "effect": known.get("value"),
+            **{name: known.get(name) for name in ("low", "high", "p")},
+            "p_holm": self.p_holm,
+            "sesoi": known["sesoi"],
+            "verdict": self.verdict,
+            "images": known.get("images"),
+            "needed": self.needed,
+            "refuted_by": self.refuted_by,
+        }
+        return plain(found)
+
 
 def decide(
     claims: Sequence[Claim], effects: Sequence[Effect | str], alpha: float
@@ -330,7 +342,7 @@ def _verdict(effect: Effect, p: float, alpha: float) -> tuple[str, str]:
     if near >= 0 and p < alpha:
         return "supported", f"All of the interval reaches {bound}."
     if far < 0:
-        if effect.opposite:
+        if effect.high < effect.null if effect.sign > 0 else effect.low > effect.null:
             return "refuted", "All of the interval lies on the other side of no effect."
         return "refuted", f"No part of the interval reaches {bound}."
     if effect.against is not None and effect.against < alpha:
@@ -340,23 +352,3 @@ def _verdict(effect: Effect, p: float, alpha: float) -> tuple[str, str]:
     if near >= 0:
         return "inconclusive", f"It is not significant among all claims, p = {number(p)}."
     return "inconclusive", f"The interval lies on both sides of {bound}."
-
-
-def rows(results: Sequence[ClaimResult]) -> list[dict[str, object]]:
-    """Return the rows of the table of claims, the one that decides first."""
-    found = []
-    for one in results:
-        known = vars(one.effect) if one.effect else {"sesoi": one.claim.bound}
-        row = {
-            "claim": one.claim.words,
-            "effect": known.get("value"),
-            **{name: known.get(name) for name in ("low", "high", "p")},
-            "p_holm": one.p_holm,
-            "sesoi": known["sesoi"],
-            "verdict": one.verdict,
-            "images": known.get("images"),
-            "needed": one.needed,
-            "refuted_by": one.refuted_by,
-        }
-        found.append(plain(row))
-    return found
