@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -39,6 +39,13 @@ def meant(name: str, known: Sequence[str]) -> str:
 def listed(words: Sequence[str], last: str = "and") -> str:
     """Return words as a sentence lists them: `a, b and c`."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def some(names: Iterable[str], most: int) -> str:
+    """Return the first of these names in a line, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - most:,} more" if len(every) > most else ""
+    return ", ".join(every[:most]) + more
 
 
 def number(value: float | None, *, signed: bool = False, digits: int = 3) -> str:

@@ -233,14 +233,14 @@ def test_a_layer_without_positions_sees_the_whole_square(tmp_path):
         assert example.box == (0, 0, *example.size)
 
 
-def test_a_quilt_has_the_photographs_of_each_bin_strongest_first(layer, paths):
-    quilt = layer.quilt(AVOIDS, 2)
-    assert [one.name for one, _ in quilt] == [
+def test_a_range_has_the_photographs_of_each_bin_strongest_first(layer, paths):
+    found = layer.binned(AVOIDS, 2)
+    assert [one.name for one, _ in found] == [
         "top 0.1 %", "around 90 %", "around 50 %", "bottom"
     ]  # fmt: skip
     # Ranks from 0 for the strongest: 90 % of 25 lie around 2.4, a half around 12.
     ranks, order = [[0], [2, 3], [12, 13], [23, 24]], ranked(PEAKS[:, AVOIDS])
-    for (one, shown), rank in zip(quilt, ranks, strict=True):
+    for (one, shown), rank in zip(found, ranks, strict=True):
         chosen = [order[at] for at in rank]
         assert list(one.places) == chosen
         assert [example.path for example in shown] == [paths[place] for place in chosen]

@@ -44,6 +44,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "number": text.number,
         "fixed": text.fixed,
+        "aligned": text.aligned,
         "share": share,
         "words": words,
         "breakable": breakable,

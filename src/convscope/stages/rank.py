@@ -184,7 +184,7 @@ def consider(
 
 def one(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
     """Rank photographs and classes for one filter, and write the report about it."""
-    from convscope.report.rank import COLUMNS, Account, Claim
+    from convscope.report.rank import COLUMNS, UnitReport, own_hypothesis
     from convscope.units import selectivity
 
     unit, stage = settings.units[0], settings.stage
@@ -192,27 +192,26 @@ def one(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
         study = evidence.study(unit.filter)
     with tracker.timer("report"):
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        account = Account(
+        report = UnitReport(
             evidence,
             unit,
             study,
             evidence.show(strongest(settings, evidence)),
-            evidence.quilt(unit.filter, stage.bin),
-            Claim(stage.hypothesis, now) if stage.hypothesis else None,
+            evidence.binned(unit.filter, stage.bin),
+            own_hypothesis(stage.hypothesis, now) if stage.hypothesis else None,
             resume.optimum(stage.optimum, settings.model, unit),
             registry.outline(settings.model).weights.source,
         )
-        own = account.claim.record() if account.claim else None
-        tracker.document("hypothesis", {"generated": asdict(account.generated), "own": own})
-        shown = {name: [getattr(one, name) for one in account.examples] for name in VIEWS}
-        tracker.table("top_images", COLUMNS, account.rows(), shown)
+        tracker.document("hypothesis", report.document())
+        shown = {name: [getattr(one, name) for one in report.examples] for name in VIEWS}
+        tracker.table("top_images", COLUMNS, report.rows(), shown)
         for name, tested in (("classes", study.classes), ("groups", study.groups)):
             tracker.table(name, selectivity.COLUMNS, selectivity.rows(tested))
-        for name, picture in account.pictures().items():
+        for name, picture in report.pictures().items():
             tracker.image(name, picture)
-        tracker.summarize(account.summary())
-        tracker.page("report", account.page(asdict(settings)))
-    tracker.say(account.generated.text)
+        tracker.summarize(report.summary())
+        tracker.page("report", report.page(asdict(settings)))
+    tracker.say(report.hypothesis)
 
 
 def strongest(settings: Settings, evidence: Responses) -> Sequence[Hit]:

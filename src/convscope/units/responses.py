@@ -142,7 +142,7 @@ class Responses:
         request = self.index.manifest.request
         return examples(hits, self.field, request.size, request.fit)
 
-    def quilt(self, filter: int, each: int) -> list[tuple[Bin, tuple[Example, ...]]]:
+    def binned(self, filter: int, each: int) -> list[tuple[Bin, tuple[Example, ...]]]:
         """Return photographs from all parts of a filter's range, strongest bin first."""
         return [
             (one, self.show(self.hits(filter, np.array(one.places))))
