@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +18,7 @@ from convscope.data.photograph import data_uri
 from convscope.data.wordnet import taxonomy
 from convscope.report.figures.grids import BARS, described, predictions_picture
 from convscope.report.html import flat, render
-from convscope.text import percent
+from convscope.text import percent, some
 
 COLUMNS = ("image", "rank", "wnid", "label", "probability", "truth", "correct")
 """Of the table of predictions, a row for each photograph and rank."""
@@ -36,6 +35,9 @@ DRAWN = 24  # photographs in the picture
 LISTED = 20  # photographs on the terminal
 FEW = 100  # labelled photographs below which the width of the interval is said
 NAMED = 3  # labels that a sentence names at most
+PIXELS = 5_200_000  # that the photographs of a page have in all
+LARGEST, LEAST = 224, 96  # pixels of a side of each
+FIRST = 20  # rows of the table of classes that are shown before all are asked for
 
 # What became of photographs that are no squares.
 CUTS = {
@@ -89,7 +91,7 @@ class Recognition:
         """The photographs whose label the network knows."""
         return [one for one in self.predictions if one.rank is not None]
 
-    @property
+    @cached_property
     def confidence(self) -> float:
         """The mean probability of the best class, where the truth is known if it is anywhere."""
         asked = self.known or self.predictions
@@ -120,32 +122,31 @@ class Recognition:
             for one in shown
         ]  # fmt: skip
 
+    @cached_property
     def labels(self) -> list[dict[str, object]]:
-        """Return what became of each label that the network knows.
+        """What became of each label that the network knows, by the names of `CLASSES`.
 
         The most frequent come first, of these the ones that are least often right.
         """
-        found: dict[str, list[Prediction]] = {}
+        found: defaultdict[str, list[Prediction]] = defaultdict(list)
         for one in self.known:
-            found.setdefault(str(one.truth), []).append(one)
+            found[str(one.truth)].append(one)
         rows: list[dict[str, object]] = []
-        for key, own in sorted(
-            found.items(), key=lambda item: (-len(item[1]), rate(item[1]).hits, item[0])
-        ):
+        for key in sorted(found, key=lambda key: (-len(found[key]), rate(found[key]).hits, key)):
+            own = found[key]
             wrong = Counter(one.best.name for one in mistakes(own)).most_common(1)
-            name, times = wrong[0] if wrong else (None, None)
-            values = (key, own[0].label, len(own), rate(own).hits, rate(own, self.top).hits)
-            rows.append(dict(zip(CLASSES, (*values, name, times), strict=True)))
+            hits = rate(own).hits, rate(own, self.top).hits
+            values = (key, own[0].label, len(own), *hits, *(wrong[0] if wrong else (None, None)))
+            rows.append(dict(zip(CLASSES, values, strict=True)))
         return rows
 
     def summary(self) -> dict[str, object]:
         """Return every scalar result."""
         found: dict[str, object] = {}
         for name, k in (("top1", 1), ("topk", self.top)):
-            one = self.rates[k]
-            low, high = one.interval or (None, None)
-            found |= {name: one.share, f"{name}_low": low, f"{name}_high": high}
-        counts = {
+            low, high = self.rates[k].interval or (None, None)
+            found |= {name: self.rates[k].share, f"{name}_low": low, f"{name}_high": high}
+        found |= {
             "k": self.top,
             "confidence": self.confidence,
             "photographs": len(self.predictions),
@@ -153,7 +154,7 @@ class Recognition:
             "known": len(self.known),
             "picture": "images/predictions.png",
         }
-        return {f"classify/{key}": value for key, value in {**found, **counts}.items()}
+        return {f"classify/{key}": value for key, value in found.items()}
 
     # In pictures
 
@@ -169,19 +170,36 @@ class Recognition:
         large: int,
         settings: Mapping[str, object],
     ) -> str:
-        """Return the report of a run with these settings, `large` mistakes at its top."""
-        return classify_page(
-            name=self.network,
+        """Return the report as one HTML page that makes no network request.
+
+        Args:
+            shown: the photographs, in the order to show; one at least.
+            views: what the network saw of each of them, uint8 `(height, width, 3)`.
+            large: mistakes that are shown large at most, among the photographs shown.
+            settings: the settings of the run; groups may be nested.
+        """
+        side, total = math.isqrt(PIXELS // len(shown)), len(self.predictions)
+        side = min(LARGEST, max(LEAST, side))
+        # Where some are left out, the mistakes beyond the first half are not the surest any more.
+        surest = mistakes(shown if len(shown) == total else shown[: max(len(shown) // 2, 1)])
+        return render(
+            "classify.html",
+            report=self,
             shown=shown,
-            views=views,
-            total=len(self.predictions),
-            large=large,
-            rates=self.rates,
-            confidence=self.confidence,
-            classes=self.labels(),
-            facts=self.facts(),
-            notes=self.notes(),
-            settings=settings,
+            places={one.path: place for place, one in enumerate(shown, 1)},
+            uris={
+                one.path: data_uri(
+                    shrunk(views[one.path], side), format="WEBP", quality=80, method=4
+                )
+                for one in shown
+            },
+            mistakes=surest[:large],
+            counts=Counter(one.state for one in shown),
+            described=described(shown, total),
+            scores={k: one for k, one in self.rates.items() if one.total},
+            first=FIRST,
+            bars=BARS,
+            settings=flat(settings),
         )
 
     # In words
@@ -215,8 +233,9 @@ class Recognition:
             said.append(f"and {more:,} more: see tables/predictions.csv")
         return [*said, self.result]
 
+    @cached_property
     def facts(self) -> dict[str, str]:
-        """Return what the head of a page states."""
+        """What the head of the page states."""
         said = {
             "network": f"{self.network}, {len(self.classes):,} classes",
             "weights": self.source,
@@ -228,8 +247,9 @@ class Recognition:
                 said[f"top-{k} accuracy"] = str(one)
         return said | {"mean confidence": f"{percent(self.confidence)} in the best class"}
 
+    @cached_property
     def notes(self) -> list[str]:
-        """Return what a reader should keep in mind, as far as these photographs say so."""
+        """What a reader should keep in mind, as far as these photographs say so."""
         said = self._label_notes()
         synsets = set(self.classes) <= taxonomy().words.keys()
         if not self.known:
@@ -265,7 +285,7 @@ class Recognition:
             said.append(f"{_many(rest)} no label, and no part in the accuracy.")
         strange = [one for one in self.predictions if one.state == "unknown"]
         if strange:
-            names = _some([str(one.label) for one in strange])
+            names = some(dict.fromkeys(str(one.label) for one in strange), NAMED)
             said.append(
                 f"{_many(len(strange))} a class that the network does not know ({names}), and no"
                 " part in the accuracy."
@@ -291,20 +311,17 @@ class Recognition:
 
     def _target_notes(self) -> list[str]:
         """Return which labels stand for several classes."""
-        names = {str(one.truth): str(one.label) for one in self.known}
-        wide = {key: target for key, target in self.targets.items() if len(target.places) > 1}
-        said = []
-        for how, why in (("group", "above classes"), ("name", "that classes share")):
-            found = [
-                f"{names[key]}: {len(target.places)}"
-                for key, target in wide.items()
-                if target.how == how and key in names
-            ]
+        names, said = {str(one.truth): str(one.label) for one in self.known}, []
+        for how, what in (("group", "groups above classes"), ("name", "names that classes share")):
+            found = {
+                f"{names[key]}: {len(target.places)}": None
+                for key, target in self.targets.items()
+                if target.how == how and len(target.places) > 1 and key in names
+            }
             if found:
-                kind = "groups" if how == "group" else "names"
                 said.append(
-                    f"Some labels are {kind} {why}: each of the classes counts as right"
-                    f" ({_some(found)})."
+                    f"Some labels are {what}: each of the classes counts as right"
+                    f" ({some(found, NAMED)})."
                 )
         return said
 
@@ -313,135 +330,8 @@ def _many(count: int) -> str:
     return "1 photograph has" if count == 1 else f"{count:,} photographs have"
 
 
-def _some(names: Sequence[str]) -> str:
-    """Return the first different names in a line."""
-    different = list(dict.fromkeys(names))
-    more = len(different) - NAMED
-    return ", ".join(different[:NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
 def _cut(words: str, most: int) -> str:
     return words if len(words) <= most else f"{words[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
-
-
-PIXELS = 5_200_000  # that the photographs of a page have in all
-LARGEST, LEAST = 224, 96  # pixels of a side of each
-FIRST = 20  # rows of the table of classes that are shown before all are asked for
-
-# What the photographs can be sorted by: words, and whether the largest comes first.
-ORDERS = (
-    ("place in the list", False),
-    ("confidence", True),
-    ("probability of the truth", False),
-    ("rank of the truth", True),
-)
-STATES = ("right", "wrong", "unknown", "unlabelled")
-
-
-def classify_page(
-    *,
-    name: str,
-    shown: Sequence[Prediction],
-    views: Mapping[Path, np.ndarray],
-    total: int,
-    large: int,
-    rates: Mapping[int, Rate],
-    confidence: float,
-    classes: Sequence[Mapping[str, object]],
-    facts: Mapping[str, str],
-    notes: Sequence[str],
-    settings: Mapping[str, object],
-) -> str:
-    """Return the report of a classify run as one HTML page that makes no network request.
-
-    Args:
-        name: the network.
-        shown: the photographs, in the order to show.
-        views: what the network saw of each of them, uint8 `(height, width, 3)`.
-        total: photographs that there are.
-        large: mistakes that are shown large at most, among the photographs shown.
-        rates: {k: how often the truth was among the k most probable classes}.
-        confidence: mean probability of the most probable class.
-        classes: of the photographs' labels, with wnid, name, photographs, top1, topk, mistake and
-            times; none where nothing is labelled.
-        facts: what the head of the page states, label to value.
-        notes: what to keep in mind, one sentence or two each.
-        settings: the settings of the run; groups may be nested.
-
-    Raises:
-        ValueError: there is no photograph.
-    """
-    if not shown:
-        raise ValueError("A page of predictions needs at least one photograph. Received: none.")
-    side = min(LARGEST, max(LEAST, math.isqrt(PIXELS // len(shown))))
-    tiles = {
-        one.path: _tile(place, one, views[one.path], side) for place, one in enumerate(shown, 1)
-    }
-    top = max(rates)
-    # Where some are left out, the mistakes beyond the first half are not the surest any more.
-    surest = mistakes(shown if len(shown) == total else shown[: max(len(shown) // 2, 1)])
-    return render(
-        "classify.html",
-        name=name,
-        tiles=list(tiles.values()),
-        mistakes=[tiles[one.path] for one in surest[:large]],
-        counts={state: sum(one.state == state for one in shown) for state in STATES},
-        described=described(shown, total),
-        total=total,
-        top=top,
-        scores=[(k, rate, _scale(rate)) for k, rate in rates.items() if rate.total],
-        confidence=percent(confidence),
-        classes=[
-            {key: "" if value is None else value for key, value in row.items()} for row in classes
-        ],
-        first=FIRST,
-        orders=ORDERS if rates[1].total else ORDERS[:2],
-        facts=facts,
-        notes=notes,
-        settings=flat(settings),
-    )
-
-
-def _scale(rate: Rate) -> dict[str, str]:
-    """Return a rate as words, and its interval as places on a line from 0 to 100."""
-    low, high = rate.interval or (0.0, 1.0)
-    return {
-        "share": f"{100 * (rate.share or 0):.0f}",
-        "words": f"{100 * low:.0f} to {100 * high:.0f}",
-        "left": f"{100 * low:.1f}",
-        "width": f"{100 * (high - low):.1f}",
-    }
-
-
-def _tile(place: int, one: Prediction, view: np.ndarray, side: int) -> dict[str, object]:
-    """Return a photograph as the template shows it."""
-    small = shrunk(view, side)
-    numbers = (place, one.best.probability, one.probability, one.rank)
-    return {
-        "one": one,
-        "slug": f"photograph-{place}",
-        "uri": data_uri(small, format="WEBP", quality=80, method=4),
-        "title": one.label or one.image,
-        "bars": [(guess, percent(guess.probability)) for guess in one.guesses[:BARS]],
-        "names": "\n".join(guess.name for guess in one.guesses[:1]),
-        "numbers": json.dumps([None if n is None else float(f"{n:.6g}") for n in numbers]),
-        "facts": _facts(one),
-    }
-
-
-def _facts(one: Prediction) -> dict[str, str]:
-    """Return what is known about a photograph, label to words."""
-    said = {"file": one.image}
-    if one.truth is None:
-        return said | {"label": "none"}
-    key = f" ({one.truth})" if one.truth != one.label else ""
-    said["label"] = f"{one.label}{key}"
-    if one.rank is None or one.probability is None:
-        return said | {"truth": "no class of the network"}
-    return said | {
-        "taken for": f"{one.best.name}, which is {one.state}",
-        "truth": f"rank {one.rank:,}, probability {percent(one.probability)}",
-    }
 
 
 def chosen(predictions: Sequence[Prediction], count: int) -> list[Prediction]:

@@ -8,7 +8,9 @@ the blocks `title`, `style`, `header`, `main` and `script`; `common.css` styles 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import jinja2
@@ -24,9 +26,8 @@ from convscope.text import words
 def render(template: str, **names: object) -> str:
     """Return a page from the template of this name, one HTML text that makes no network request.
 
-    Beside `names`, a template has the filters `number` and `fixed` of figures.py, `words` and
-    `breakable` of this file, and its functions `picture` and `data_uri`. Values are escaped; a name
-    that is not given is an error.
+    Beside `names`, a template has filters of text.py and of this file, and the functions `picture`
+    and `data_uri`. Values are escaped; a name that is not given is an error.
     """
     return _environment().get_template(template).render(**names)
 
@@ -46,6 +47,8 @@ def _environment() -> jinja2.Environment:
         "fixed": text.fixed,
         "aligned": text.aligned,
         "share": share,
+        "percent": text.percent,
+        "sortable": sortable,
         "words": words,
         "breakable": breakable,
     }
@@ -72,6 +75,16 @@ def flat(settings: Mapping[str, object]) -> dict[str, object]:
                 yield f"{prefix}{key}", inner
 
     return dict(leaves(settings, ""))
+
+
+def sortable(values: Iterable[float | None]) -> str:
+    """Return numbers for an attribute that a script sorts by, as JSON; null where there is none."""
+    return json.dumps(
+        [
+            float(f"{value:.6g}") if value is not None and math.isfinite(value) else None
+            for value in values
+        ]
+    )
 
 
 def share(value: float) -> str:

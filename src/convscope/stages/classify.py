@@ -137,7 +137,7 @@ def report(settings: Settings, recognition: Recognition, tracker: Tracker) -> No
     from convscope.report.classify import CLASSES, COLUMNS, PHOTOGRAPHS, chosen
 
     tracker.table("predictions", COLUMNS, recognition.rows())
-    if labels := recognition.labels():
+    if labels := recognition.labels:
         tracker.table("classes", CLASSES, [list(row.values()) for row in labels])
     tracker.summarize(recognition.summary())
     shown = chosen(recognition.predictions, settings.stage.shown)
