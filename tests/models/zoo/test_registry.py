@@ -6,11 +6,10 @@ import pytest
 
 from convscope.models.zoo import registry
 from convscope.models.zoo.registry import (
-    check,
     check_linear,
+    check_units,
     network,
     outline,
-    packaged_name,
 )
 from convscope.unit import Unit
 
@@ -43,7 +42,7 @@ def test_the_outline_of_a_packaged_network_is_that_of_the_network(name, request)
 
 def test_a_packaged_network_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(ValueError, match=r"^model\.name=vgg17 is no packaged .* mean 'vgg16'\?$"):
-        packaged_name(asked.model("vgg17", "vgg16"))
+        outline(asked.model("vgg17", "vgg16"))
 
 
 def test_a_network_is_loaded_once_until_its_file_changes(tmp_path):
@@ -81,12 +80,12 @@ def test_a_layer_that_passes_on_channels_names_the_one_to_ask_for():
     ):
         message = f"^{name} of efficientnet_lite0 {does} {made}. Ask for that: layer={made}.$"
         with pytest.raises(ValueError, match=message):
-            check(Unit(name, 0), LITE0)
+            check_units(LITE0, [Unit(name, 0)])
     with pytest.raises(ValueError, match=r"has no layer 'nothing'\. .* stage=layers lists them\."):
-        check(Unit("nothing", 0), LITE0)
+        check_units(LITE0, [Unit("nothing", 0)])
     with pytest.raises(ValueError, match="has no filter 1000"):
-        check(Unit("predictions", 1000), LITE0)
-    check(Unit("predictions", 999), LITE0)
+        check_units(LITE0, [Unit("predictions", 1000)])
+    check_units(LITE0, [Unit("predictions", 999)])
 
 
 def test_a_layer_without_kernel_says_so_before_a_run():

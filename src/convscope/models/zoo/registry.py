@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 
 USUAL = "vgg16"  # the network that conf/config.yaml takes where none is named
-LARGEST = 4096  # pixels of a side, beyond which no layer is looked for
+POWERS = tuple(2**power for power in range(13))  # pixels of a side; none is looked for beyond
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,9 @@ class Outline:
         """Return the smallest side in pixels that leaves a layer a position, by halving."""
         if demanded := self.demands(layer):
             return demanded
-        low, high = 0, 1
-        while not self.fits(layer, high):
-            low, high = high, 2 * high
-            if high > LARGEST:
-                return high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.fits(layer, middle) else (middle, high)
-        return high
+        high = next((side for side in POWERS if self.fits(layer, side)), 2 * POWERS[-1])
+        low = high // 2 + 1
+        return bisect_left(range(high), True, low, key=lambda side: self.fits(layer, side))
 
 
 def outline(model: ModelSettings) -> Outline:
@@ -85,12 +81,11 @@ def outline(model: ModelSettings) -> Outline:
     """
     if not isinstance(model, PackagedModel):
         return _drawn(network(model))
-    name = packaged_name(model)
-    known = PACKAGED[name]
+    known = _packaged(model)
     return Outline(
-        name,
+        model.name,
         known.checkpoint.provenance,
-        name,
+        model.name,
         known.filters,
         known.classifier,
         known.size,
@@ -116,7 +111,8 @@ def network(model: ModelSettings) -> Network:
 def _loaded(model: ModelSettings, _: object) -> Network:
     """Load a network; a file that has changed since is loaded again."""
     if isinstance(model, PackagedModel):
-        return packaged.load(packaged_name(model), weight_file(model))
+        _packaged(model)
+        return packaged.load(model.name, _weight_file(model))
     if isinstance(model, ApplicationModel):
         from convscope.models.zoo.applications import application
 
@@ -127,14 +123,14 @@ def _loaded(model: ModelSettings, _: object) -> Network:
     return keras_file(path, model.preprocess, model.called, model.labels, model.custom)
 
 
-def packaged_name(model: PackagedModel) -> str:
-    """Return the name of a packaged network.
+def _packaged(model: PackagedModel) -> packaged.Packaged:
+    """Return what is known of a packaged network.
 
     Raises:
         ValueError: no such network is packaged.
     """
     if model.name in PACKAGED:
-        return model.name
+        return PACKAGED[model.name]
     near = difflib.get_close_matches(model.name, PACKAGED, 1)
     raise ValueError(
         f"model.name={model.name} is no packaged network. Those are"
@@ -158,7 +154,7 @@ def asked(model: ModelSettings) -> list[str]:
     return said if usual else [*said, f"model.weights={model.weights}"]
 
 
-def weight_file(model: PackagedModel) -> Path | None:
+def _weight_file(model: PackagedModel) -> Path | None:
     """Return the file that the weights of a packaged network come from; None: the packaged one."""
     return Path(model.weights).expanduser() if model.weights else None
 
@@ -168,15 +164,10 @@ def _drawn(found: Network) -> Outline:
     from convscope.models.graph import sizes
     from convscope.models.network import classifier, layers
 
-    def demands(layer: str) -> int | None:
-        size = found.demands(layer)
-        return None if size is None else size[0]
-
     def positions(layer: str, size: tuple[int, int]) -> tuple[int, int]:
-        try:
+        with suppress(ValueError):
             return sizes(found.until(layer), size)[layer]
-        except ValueError:
-            return 0, 0
+        return 0, 0
 
     return Outline(
         found.name,
@@ -185,42 +176,9 @@ def _drawn(found: Network) -> Outline:
         layers(found),
         classifier(found),
         found.size,
-        demands,
+        lambda layer: (found.demands(layer) or (None,))[0],
         positions,
     )
-
-
-def check(unit: Unit, model: ModelSettings) -> None:
-    """Raise ValueError unless a network has a unit."""
-    found = outline(model)
-    if unit.layer not in found.layers and not plain(model):
-        from convscope.models.network import maker
-
-        loaded = network(model)
-        graph, part = loaded.graphs[-1], loaded.absorbed.get(unit.layer)
-        made = part or (maker(graph[unit.layer]).name if unit.layer in graph else None)
-        if made in found.layers:
-            does = "is folded into" if part else "only passes on the channels of"
-            raise ValueError(
-                f"{unit.layer} of {found.name} {does} {made}. Ask for that: layer={made}."
-            )
-    check_unit(unit, found.layers, found.name)
-
-
-def check_linear(layer: str, model: ModelSettings) -> None:
-    """Raise ValueError unless the filters of a layer have kernels over its inputs."""
-    if not plain(model):
-        from convscope.models.linear import obstacle
-
-        if why := obstacle(network(model).find(layer)):
-            raise ValueError(why)
-
-
-def plain(model: ModelSettings) -> bool:
-    """Return whether a network is packaged and has convolutions and pools alone."""
-    if not isinstance(model, PackagedModel):
-        return False
-    return PACKAGED[packaged_name(model)].classifier is None
 
 
 def check_units(model: ModelSettings, units: Sequence[Unit]) -> None:
@@ -229,9 +187,35 @@ def check_units(model: ModelSettings, units: Sequence[Unit]) -> None:
     Raises:
         ValueError, FileNotFoundError: unknown layer or filter, missing or damaged weights.
     """
+    found = outline(model)
     for unit in units:
-        check(unit, model)
+        if unit.layer not in found.layers and not _plain(model):
+            from convscope.models.network import maker
+
+            loaded = network(model)
+            graph, part = loaded.graphs[-1], loaded.absorbed.get(unit.layer)
+            made = part or (maker(graph[unit.layer]).name if unit.layer in graph else None)
+            if made in found.layers:
+                does = "is folded into" if part else "only passes on the channels of"
+                raise ValueError(
+                    f"{unit.layer} of {found.name} {does} {made}. Ask for that: layer={made}."
+                )
+        check_unit(unit, found.layers, found.name)
     check_weights(model)
+
+
+def check_linear(layer: str, model: ModelSettings) -> None:
+    """Raise ValueError unless the filters of a layer have kernels over its inputs."""
+    if not _plain(model):
+        from convscope.models.linear import obstacle
+
+        if why := obstacle(network(model).find(layer)):
+            raise ValueError(why)
+
+
+def _plain(model: ModelSettings) -> bool:
+    """Return whether a network is packaged and has convolutions and pools alone."""
+    return isinstance(model, PackagedModel) and _packaged(model).classifier is None
 
 
 def check_weights(model: ModelSettings) -> None:
@@ -241,7 +225,7 @@ def check_weights(model: ModelSettings) -> None:
         ValueError, FileNotFoundError: they are missing or damaged.
     """
     if isinstance(model, PackagedModel):
-        PACKAGED[packaged_name(model)].checkpoint.content(weight_file(model))
+        _packaged(model).checkpoint.content(_weight_file(model))
 
 
 def check_classifier(model: ModelSettings) -> str:
