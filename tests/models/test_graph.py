@@ -160,5 +160,5 @@ def test_operations_come_after_all_they_depend_on_and_know_their_neighbours():
     assert list(every) == ["image", "left", "right", "meet", "end"]
     assert [part.name for part in before(every["meet"])] == ["left", "right"]
     assert [tensor.shape[-1] for tensor in inputs(every["meet"])] == [2, 2]
-    assert [part.name for part in after(model)["image"]] == ["left", "right"]
-    assert after(model)["end"] == []
+    assert [part.name for part in after(every)["image"]] == ["left", "right"]
+    assert after(every)["end"] == []

@@ -220,7 +220,7 @@ def downstream(network: Network, unit: Unit, mixed: float, negligible: float) ->
         mixed: |sign index| below this is neither excitatory nor inhibitory.
         negligible: L2 below this share of the layer's strongest is negligible.
     """
-    graph, readers = network.graphs[-1], after(network.fixed or network.model)
+    graph, readers = network.graphs[-1], after(network.graphs[-1])
     found: list[DownstreamFilter] = []
     ends: list[str] = []
     reached: dict[str, Ways] = {unit.layer: {unit.filter: (1.0, ())}}

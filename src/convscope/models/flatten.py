@@ -8,8 +8,8 @@ and what does nothing outside training is left out. So every unit has one place 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -21,9 +21,12 @@ from convscope.models.graph import (
     IDLE,
     LINEAR,
     MERGES,
+    SCALED_SUMS,
+    SCALES,
     Applied,
     Value,
     activation_of,
+    by_channel,
     filled,
 )
 
@@ -33,9 +36,10 @@ ANY_SIZE = (
     *LINEAR, L.MaxPooling2D, L.AveragePooling2D, L.GlobalAveragePooling2D, L.GlobalMaxPooling2D,
     L.ZeroPadding2D, L.Cropping2D, L.UpSampling2D, L.Activation, L.ReLU, L.LeakyReLU, L.ELU,
     L.Softmax, L.BatchNormalization, L.GroupNormalization, L.Normalization, L.Rescaling, L.Add,
-    L.Subtract, L.Multiply, L.Average, L.Maximum, L.Minimum, L.Concatenate,
+    L.Subtract, L.Multiply, L.Average, L.Maximum, L.Minimum, L.Concatenate, L.LayerNormalization,
+    L.PReLU,
 )  # fmt: skip
-"""Layers that compute the same whatever the size of the image."""
+"""Layers that compute the same whatever the size of the image, where their axes are channels."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +65,11 @@ class Call:
     scale: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
-    def single(self) -> bool:
-        """Whether it is a layer called with its input alone, as all but a few are."""
-        plain = not self.kwargs or not any(value is not None for value in self.kwargs.values())
-        return isinstance(self.operation, keras.Layer) and len(self.args) == 1 and plain
+    def plain(self) -> bool:
+        """Whether it is a layer called with tensors alone, as one argument."""
+        leaves = [leaf for leaf in keras.tree.flatten(self.kwargs) if leaf is not None]
+        leaves += [leaf for leaf in keras.tree.flatten(self.args) if not isinstance(leaf, Value)]
+        return isinstance(self.operation, keras.Layer) and len(self.args) == 1 and not leaves
 
 
 def flat(
@@ -91,9 +96,8 @@ def flat(
     freed = tuple(taken[:2]) != tuple(shape[:2])
     used: set[Value] = set()
     for call, name in zip(calls, names, strict=True):
-        if any(value not in made for value in call.inputs):
-            continue
-        if freed and not _any_size(call, made):
+        known = all(value in made for value in call.inputs)
+        if not known or (freed and not _any_size(call, made)):
             continue
         used.update(call.inputs)
         made |= dict(zip(call.outputs, _placed(call, name, dtype, made), strict=True))
@@ -101,7 +105,7 @@ def flat(
     if ends == [source]:
         raise ValueError("Nothing of the network can be computed on images of another size.")
     # All that no one uses is an output, so that no layer is lost; the model's own come last.
-    ends.sort(key=lambda value: (value in results, value.number))
+    ends.sort(key=lambda value: (value in results, value))
     outputs = [made[value] for value in ends]
     found = keras.Model(image, outputs if len(outputs) > 1 else outputs[0], name=model.name)
     found.trainable = False
@@ -123,60 +127,6 @@ def absorbed(model: keras.Model) -> dict[str, str]:
 # Unrolling
 
 
-@dataclass
-class _Unroller:
-    """What is unrolled so far: the calls, and numbers for tensors."""
-
-    calls: list[Call] = field(default_factory=list)
-    numbers: Iterator[int] = field(default_factory=count)
-
-    def fresh(self) -> Value:
-        return Value(next(self.numbers))
-
-    def unroll(
-        self, model: keras.Model, given: Sequence[Value], path: tuple[str, ...]
-    ) -> list[Value]:
-        """Add the calls of a model to `calls`, and return its outputs."""
-        inner = model._functional if isinstance(model, keras.Sequential) else model
-        place: dict[int, Value] = dict(
-            zip((id(tensor) for tensor in inner._inputs), given, strict=True)
-        )
-        times: Counter[int] = Counter()
-        for depth in sorted(inner._nodes_by_depth, reverse=True):
-            for node in inner._nodes_by_depth[depth]:
-                if node.is_input:
-                    continue
-                operation = node.operation
-                times[id(operation)] += 1
-                again = f".{times[id(operation)]}" if times[id(operation)] > 1 else ""
-                here = (*path, operation.name + again)
-                args, kwargs = node.arguments.convert(
-                    lambda x: place[id(x)] if isinstance(x, keras.KerasTensor) else x
-                )
-                used = tuple(place[id(tensor)] for tensor in node.input_tensors)
-                for tensor, value in zip(
-                    node.output_tensors, self.entered(operation, args, kwargs, used, node, here),
-                    strict=True,
-                ):  # fmt: skip
-                    place[id(tensor)] = value
-        return [place[id(tensor)] for tensor in inner._outputs]
-
-    def entered(
-        self, operation: Any, args: Any, kwargs: Any, used: tuple[Value, ...], node: Any, path: Any
-    ) -> list[Value]:
-        """Add one call, and return its outputs."""
-        if isinstance(operation, keras.Model) and hasattr(operation, "_nodes_by_depth"):
-            return self.unroll(operation, used, path)
-        if isinstance(operation, keras.Sequential):
-            return self.unroll(operation, used, path)
-        if isinstance(operation, IDLE) and len(used) == 1:
-            return list(used)
-        kwargs = {key: value for key, value in kwargs.items() if key not in ("training", "mask")}
-        outputs = [self.fresh() for _ in node.output_tensors]
-        self.calls.append(Call(path, operation, args, kwargs, used, tuple(outputs)))
-        return outputs
-
-
 def _unrolled(model: keras.Model) -> tuple[list[Call], list[Value], list[Value]]:
     """Return the calls of a model with its nested models unrolled, its inputs and its outputs."""
     if not isinstance(model, keras.Sequential) and not hasattr(model, "_nodes_by_depth"):
@@ -184,14 +134,39 @@ def _unrolled(model: keras.Model) -> tuple[list[Call], list[Value], list[Value]]
             f"{model.name} is no graph of layers but code of its own ({type(model).__name__}),"
             " whose inside cannot be seen. Give a functional or sequential model."
         )
-    unroller = _Unroller()
-    given = [unroller.fresh() for _ in model.inputs]
-    if len(given) != 1:
+    if len(model.inputs) != 1:
         raise ValueError(
-            f"{model.name} has {len(given)} inputs. Give a network with one, an image."
+            f"{model.name} has {len(model.inputs)} inputs. Give a network with one, an image."
         )
-    results = unroller.unroll(model, given, ())
-    return unroller.calls, given, results
+    calls: list[Call] = []
+    values = map(Value, count())
+
+    def unroll(model: Any, given: Sequence[Value], path: tuple[str, ...]) -> list[Value]:
+        """Add the calls of a model to `calls`, and return its outputs."""
+        times: Counter[int] = Counter()
+
+        def use(operation: Any, /, *args: Any, **kwargs: Any) -> list[Value]:
+            """Add one call, and return its outputs."""
+            times[id(operation)] += 1
+            again = f".{times[id(operation)]}" if times[id(operation)] > 1 else ""
+            here = (*path, operation.name + again)
+            kwargs = {key: kwargs[key] for key in kwargs if key not in ("training", "mask")}
+            leaves = keras.tree.flatten((args, kwargs))
+            used = tuple(leaf for leaf in leaves if isinstance(leaf, Value))
+            if isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth"):
+                return unroll(operation, used, here)
+            if isinstance(operation, IDLE) and len(used) == 1:
+                return list(used)
+            made = tuple(next(values) for _ in operation._inbound_nodes[0].output_tensors)
+            calls.append(Call(here, operation, args, kwargs, used, made))
+            return list(made)
+
+        inner = model._functional if isinstance(model, keras.Sequential) else model
+        return list(keras.tree.flatten(inner._run_through_graph(given, call_fn=use)))
+
+    given = [next(values)]
+    results = unroll(model, given, ())
+    return calls, given, results
 
 
 def _names(calls: Sequence[Call]) -> list[str]:
@@ -216,22 +191,22 @@ def _folded(calls: Sequence[Call], results: Sequence[Value]) -> list[Call]:
     folded: dict[Value, Call] = {}
     gone: set[int] = set()
     for call in calls:
-        source = makers.get(call.inputs[0]) if call.inputs else None
-        if (
-            source is None
-            or type(call.operation) is not L.BatchNormalization
-            or type(source.operation) not in LINEAR
-            or activation_of(source.operation) != "linear"
-            or readers[call.inputs[0]] > 1
-            or call.inputs[0] in results
-            or not call.single
-            or not source.single
-            or call.operation.axis not in (-1, len(call.operation.input.shape) - 1)
-        ):
+        if type(call.operation) is not L.BatchNormalization or not call.plain:
             continue
-        scale = normalization(call.operation)
-        folded[call.inputs[0]] = replace(source, outputs=call.outputs, scale=scale)
-        gone.add(id(call))
+        (value,) = call.inputs
+        source = makers.get(value)
+        if (
+            source
+            and source.plain
+            and type(source.operation) in LINEAR
+            and activation_of(source.operation) == "linear"
+            and readers[value] == 1
+            and value not in results
+            and by_channel(call.operation)
+        ):
+            scale = normalization(call.operation)
+            folded[value] = replace(source, outputs=call.outputs, scale=scale)
+            gone.add(id(call))
     return [folded.get(call.outputs[0], call) for call in calls if id(call) not in gone]
 
 
@@ -252,22 +227,16 @@ def normalization(layer: keras.layers.BatchNormalization) -> tuple[np.ndarray, n
 
 def _any_size(call: Call, made: Mapping[Value, Any]) -> bool:
     """Return whether a call gives the same on images of another size than the model's own."""
-    depends = any(None in made[value].shape[1:] for value in call.inputs)
-    if not depends:
+    operation, shapes = call.operation, [made[value].shape for value in call.inputs]
+    if not any(None in shape[1:] for shape in shapes):
         return True
-    operation = call.operation
-    if isinstance(operation, L.LayerNormalization):
-        return operation.axis in (-1, 3) or list(np.atleast_1d(operation.axis)) in ([-1], [3])
-    if isinstance(operation, L.PReLU):
-        return tuple(operation.shared_axes or ()) == (1, 2)
+    kind, maps = type(operation), all(len(shape) == 4 for shape in shapes)
     if not isinstance(operation, keras.Layer):  # like x + y: they see neither rows nor columns
-        shapes = [made[value].shape for value in call.inputs]
-        return type(operation).__name__ in ELEMENTWISE and all(len(s) == 4 for s in shapes)
-    if type(operation).__name__ in ("LayerScale", "CustomScaleLayer", "StochasticDepth"):
-        return type(operation).__module__.startswith("keras.")
-    if type(operation) not in ANY_SIZE or not all(len(made[v].shape) == 4 for v in call.inputs):
-        return False
-    return not isinstance(operation, L.Concatenate) or operation.axis in (-1, 3)
+        return kind.__name__ in ELEMENTWISE and maps
+    if kind.__name__ in (*SCALES, *SCALED_SUMS):
+        return kind.__module__.startswith("keras.")
+    fixed = hasattr(operation, "axis") or kind is L.PReLU
+    return kind in ANY_SIZE and maps and (not fixed or by_channel(operation))
 
 
 def _placed(call: Call, name: str, dtype: str, made: Mapping[Value, Any]) -> list[Any]:
@@ -276,14 +245,11 @@ def _placed(call: Call, name: str, dtype: str, made: Mapping[Value, Any]) -> lis
     merge = MERGES.get(type(operation).__name__)
     if merge and not isinstance(operation, keras.Layer) and len(given) == 2:
         return [merge(name=name, dtype=dtype)(given)]
-    if not isinstance(operation, keras.Layer) or not _plain(call):
-        apply = Applied(operation, call.args, call.kwargs, call.inputs, name=name, dtype=dtype)
-        return list(keras.tree.flatten(apply(*given)))
-    if isinstance(operation, Applied):  # of a model that was flat already
-        again = Applied(
-            operation.operation, *operation._call, operation.values, name=name, dtype=dtype
-        )
-        return list(keras.tree.flatten(again(*given)))
+    if isinstance(operation, Applied) or not call.plain:
+        how = operation, call.args, call.kwargs, call.inputs
+        if isinstance(operation, Applied):  # of a model that was flat already
+            how = operation.operation, *operation._call, operation.values
+        return list(keras.tree.flatten(Applied(*how, name=name, dtype=dtype)(*given)))
     linear, activation = type(operation) in LINEAR, activation_of(operation)
     config = {**operation.get_config(), "name": name, "dtype": dtype}
     if linear:
@@ -302,13 +268,6 @@ def _placed(call: Call, name: str, dtype: str, made: Mapping[Value, Any]) -> lis
     return list(outputs)
 
 
-def _plain(call: Call) -> bool:
-    """Return whether a layer is called with tensors alone, as one argument."""
-    leaves = keras.tree.flatten(call.args)
-    kwargs = any(value is not None for value in keras.tree.flatten(call.kwargs))
-    return len(call.args) == 1 and all(isinstance(leaf, Value) for leaf in leaves) and not kwargs
-
-
 def _from_config(operation: Any, config: dict[str, Any]) -> Any:
     """Return a layer of the same kind; the code of a Lambda was agreed to when it was loaded."""
     if isinstance(operation, L.Lambda):
@@ -324,15 +283,10 @@ def _scaled(
 ) -> list[np.ndarray]:
     """Return the weights of a linear layer with a BatchNorm behind it folded in."""
     factor, offset = scale
-    *kernels, last = weights if layer.use_bias else [*weights, np.zeros(len(factor))]
+    *kernels, bias = weights if layer.use_bias else [*weights, np.zeros(len(factor))]
     kernel = kernels[-1].astype(np.float64)
-    if isinstance(layer, L.SeparableConv2D) or not isinstance(
-        layer, L.DepthwiseConv2D | L.Conv2DTranspose
-    ):
-        kernel = kernel * factor
-    elif isinstance(layer, L.DepthwiseConv2D):
-        kernel = kernel * factor.reshape(kernel.shape[-2:])
-    else:
-        kernel = kernel * factor[:, None]
-    bias = last.astype(np.float64) * factor + offset
+    # The axes along which the kernel has its filters.
+    shapes = {L.DepthwiseConv2D: kernel.shape[-2:], L.Conv2DTranspose: (-1, 1)}
+    kernel = kernel * factor.reshape(shapes.get(type(layer), -1))
+    bias = bias.astype(np.float64) * factor + offset
     return [*kernels[:-1], kernel.astype(np.float32), bias.astype(np.float32)]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from convscope.models.backend import keras
 
 L = keras.layers
@@ -40,7 +42,7 @@ ELEMENTWISE = frozenset(
 """Operations of Keras, by name, that take each number by itself."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Value:
     """A tensor of a flat graph, by its number."""
 
@@ -98,10 +100,10 @@ def before(operation: Any) -> list[Any]:
     return [tensor._keras_history.operation for tensor in inputs(operation)]
 
 
-def after(model: keras.Model) -> dict[str, list[Any]]:
-    """Return the operations of a flat model that use the output of each, by its name."""
+def after(graph: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """Return the operations of a graph that use the output of each, by its name."""
     found: dict[str, list[Any]] = defaultdict(list)
-    for operation in operations(model).values():
+    for operation in graph.values():
         for source in dict.fromkeys(before(operation)):
             found[source.name].append(operation)
     return found
@@ -163,10 +165,8 @@ class Window:
     @property
     def extents(self) -> tuple[int, int]:
         """Input positions from the first tap to the last."""
-        rows, columns = (
-            (taps - 1) * rate + 1 for taps, rate in zip(self.taps, self.rates, strict=True)
-        )
-        return rows, columns
+        (high, wide), (down, across) = self.taps, self.rates
+        return (high - 1) * down + 1, (wide - 1) * across + 1
 
     def spans(self, size: Sequence[int]) -> list[tuple[int, int, int]]:
         """Return, for rows and columns, how many windows an input of `size` has and its padding.
@@ -175,34 +175,42 @@ class Window:
         TensorFlow does: the odd one comes behind.
         """
         found = []
-        for axis, length in enumerate(size):
-            extent, stride = self.extents[axis], self.strides[axis]
+        for axis, (length, extent) in enumerate(zip(size, self.extents, strict=True)):
+            first, last, stride = 0, 0, self.strides[axis]
             if self.padding == "same":
-                count = -(-length // stride)
-                zeros = max((count - 1) * stride + extent - length, 0)
-                found.append((count, zeros // 2, zeros - zeros // 2))
-                continue
-            first, last = (0, 0) if isinstance(self.padding, str) else self.padding[axis]
-            found.append((-(-(length + first + last - extent + 1) // stride), first, last))
+                zeros = max(-(-length // stride) * stride - stride + extent - length, 0)
+                first, last = zeros // 2, zeros - zeros // 2
+            elif not isinstance(self.padding, str):
+                first, last = self.padding[axis]
+            found.append(((length + first + last - extent) // stride + 1, first, last))
         return found
 
 
 def window(operation: Any) -> Window | None:
     """Return the window of an operation; None where a position may see all of its input."""
     kind = type(operation)
-    if kind in CONVOLUTIONS or kind in POOLINGS:
-        taps = operation.kernel_size if kind in CONVOLUTIONS else operation.pool_size
-        rates = operation.dilation_rate if kind in CONVOLUTIONS else (1, 1)
-        return Window(_pair(taps), _pair(operation.strides), _pair(rates), operation.padding)
+    if kind in POOLINGS:
+        return Window(operation.pool_size, operation.strides, padding=operation.padding)
+    if kind in CONVOLUTIONS:
+        taps, rates = operation.kernel_size, operation.dilation_rate
+        return Window(taps, operation.strides, rates, operation.padding)
     if kind in SHIFTS:
-        sign = 1 if kind is L.ZeroPadding2D else -1
-        pairs = operation.padding if kind is L.ZeroPadding2D else operation.cropping
-        (above, below), (left, right) = pairs
-        return Window(padding=((sign * above, sign * below), (sign * left, sign * right)))
+        if kind is L.ZeroPadding2D:
+            return Window(padding=operation.padding)
+        (above, below), (left, right) = operation.cropping
+        return Window(padding=((-above, -below), (-left, -right)))
     if kind in (L.Flatten, L.Reshape):
         return Window() if keeps(operation) else None
     alone = by_position(operation) or kind is L.Dense or _joins(operation)
     return Window() if alone else None
+
+
+def by_channel(operation: Any) -> bool:
+    """Return whether the axes of a layer are its channels, so that all positions are alike."""
+    if type(operation) is L.PReLU:
+        return tuple(operation.shared_axes or ()) == (1, 2)
+    rank = len(inputs(operation)[0].shape)
+    return {int(axis) % rank for axis in np.atleast_1d(operation.axis)} <= {rank - 1}
 
 
 def by_position(operation: Any) -> bool:
@@ -210,11 +218,8 @@ def by_position(operation: Any) -> bool:
 
     GroupNormalization counts too, though its scale comes from all of the image.
     """
-    if type(operation) is L.LayerNormalization:
-        axis = operation.axis
-        return (list(axis) if isinstance(axis, list | tuple) else [axis]) in ([-1], [3])
-    if type(operation) is L.PReLU:
-        return tuple(operation.shared_axes or ()) == (1, 2)
+    if type(operation) in (L.LayerNormalization, L.PReLU):
+        return by_channel(operation)
     kinds = (*POINTWISE, L.Softmax, L.GroupNormalization)
     return type(operation) in kinds or _small(operation)
 
@@ -224,19 +229,14 @@ def keeps(operation: Any) -> bool:
     kind = type(operation)
     if len(inputs(operation)) != 1:
         return False
-    (source,) = inputs(operation)
     if kind is L.Activation:
         return activation_of(operation) not in ("softmax", "log_softmax", "sparsemax", "glu")
-    if kind in (L.BatchNormalization, L.Normalization):
-        axis = operation.axis
-        axes = list(axis) if isinstance(axis, list | tuple) else [axis]
-        return axes in ([-1], [len(source.shape) - 1], [])
+    if kind in (L.BatchNormalization, L.Normalization, L.PReLU):
+        return by_channel(operation)
     if kind in (L.Flatten, L.Reshape):
         # A row of numbers that becomes a map of one position, or the other way round.
-        ends = (source.shape, operation.output.shape)
+        ends = (inputs(operation)[0].shape, operation.output.shape)
         return all(len(end) == 2 or (len(end) == 4 and end[1:3] == (1, 1)) for end in ends)
-    if kind is L.PReLU:
-        return tuple(operation.shared_axes or ()) == (1, 2)
     kinds = (*POINTWISE, *POOLINGS, *SHIFTS, *GLOBAL, L.UpSampling2D)
     return kind in kinds or _small(operation)
 
@@ -248,8 +248,7 @@ def sums(operation: Any) -> bool:
 
 def concatenates(operation: Any) -> bool:
     """Return whether an operation lays the channels of its inputs side by side."""
-    last = len(operation.output.shape) - 1
-    return type(operation) is L.Concatenate and operation.axis in (-1, last)
+    return type(operation) is L.Concatenate and by_channel(operation)
 
 
 def sizes(graph: Mapping[str, Any], size: tuple[int, int]) -> dict[str, tuple[int, int]]:
@@ -287,18 +286,10 @@ def _shape(
         return (None, *size, operation.output.shape[-1])
     if _small(operation):
         return given[0]
-    if not isinstance(operation, Applied) and _known(operation):
-        return tuple(operation.compute_output_shape(given[0] if len(given) == 1 else list(given)))
-    # It does not say what it makes of a shape, but does it to a tensor without numbers.
     tensors = [keras.KerasTensor(shape, operation.compute_dtype) for shape in given]
     several = not isinstance(operation, Applied) and len(tensors) > 1
     made = operation.compute_output_spec(*([tensors] if several else tensors))
     return tuple(keras.tree.flatten(made)[0].shape)
-
-
-def _known(operation: Any) -> bool:
-    """Return whether a layer says itself what shape it makes of another."""
-    return type(operation).compute_output_shape is not keras.Layer.compute_output_shape
 
 
 def _joins(operation: Any) -> bool:
@@ -306,8 +297,8 @@ def _joins(operation: Any) -> bool:
     if isinstance(operation, Applied):  # like a quotient of two maps
         maps = all(len(tensor.shape) == 4 for tensor in inputs(operation))
         return kind_of(operation) in ELEMENTWISE and maps
-    kinds = (*SUMS, L.Multiply, L.Maximum, L.Minimum)
-    return type(operation) in kinds or sums(operation) or concatenates(operation)
+    products = type(operation) in (L.Multiply, L.Maximum, L.Minimum)
+    return products or sums(operation) or concatenates(operation)
 
 
 def _small(operation: Any) -> bool:
@@ -316,11 +307,6 @@ def _small(operation: Any) -> bool:
         return kind_of(operation) in ELEMENTWISE and len(operation.values) == 1
     own = type(operation).__module__.startswith("keras.")
     return own and type(operation).__name__ in SCALES
-
-
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
-    rows, columns = (value, value) if isinstance(value, int) else value
-    return int(rows), int(columns)
 
 
 Sizes = Mapping[str, tuple[int, int]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -34,46 +34,34 @@ LUMA = (0.299, 0.587, 0.114)
 class Preprocess(keras.layers.Layer):
     """RGB images `(samples, height, width, 3)` in [0, 1] -> the input of a network, in float32."""
 
-    def __init__(
-        self,
-        scale: float,
-        mean: Sequence[float],
-        deviation: Sequence[float],
-        reverse: bool,
-        grey: bool = False,
-        mode: str = "none",
-        **options: object,
-    ):
-        """Keep the numbers and name of a `Mode`. `grey` makes one channel of three first."""
-        super().__init__(dtype="float32", **options)
-        self.scale, self.mean, self.deviation = scale, tuple(mean), tuple(deviation)
-        self.reverse, self.grey, self.mode = reverse, grey, mode
+    def __init__(self, mode: str, grey: bool):
+        """Keep which of `MODES` it is. `grey` makes one channel of three first."""
+        super().__init__(dtype="float32", name="preprocess")
+        self.mode, self.grey = mode, grey
 
     def call(self, image: tf.Tensor) -> tf.Tensor:
         """Return the preprocessed image, `(samples, height, width, 3)`, or 1 channel of grey."""
+        how = MODES[self.mode]
         if self.grey:
             image = keras.ops.sum(image * np.asarray(LUMA, np.float32), axis=-1, keepdims=True)
-        shape = slice(0, 1) if self.grey else slice(None)
-        mean = np.asarray(self.mean, np.float32)[shape]
-        deviation = np.asarray(self.deviation, np.float32)[shape]
-        image = (image * np.float32(self.scale) - mean) / deviation
-        return keras.ops.flip(image, axis=-1) if self.reverse else image
+        image = (image * np.float32(how.scale) - np.float32(how.mean)) / np.float32(how.deviation)
+        return keras.ops.flip(image, axis=-1) if how.reverse else image
 
 
 @dataclass(frozen=True)
 class Mode:
-    """One way to preprocess: (scale * image - mean) / deviation, a number for each colour.
+    """One way to preprocess: (scale * image - mean) / deviation.
 
     Attributes:
         scale: what an image in [0, 1] is multiplied by first.
-        mean: taken off each colour, red first.
-        deviation: each colour is then divided by it.
+        mean: taken off; one number, or one for each colour, red first.
+        deviation: what it is then divided by, likewise.
         reverse: whether the network takes blue first.
     """
 
     scale: float = 1.0
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    deviation: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean: float | tuple[float, float, float] = 0.0
+    deviation: float | tuple[float, float, float] = 1.0
     reverse: bool = False
 
 
@@ -85,13 +73,13 @@ MODES: Mapping[str, Mode] = MappingProxyType(
         # RGB in [0, 255]: networks that bring their own scaling along.
         "byte": Mode(scale=255.0),
         # RGB in [-1, 1].
-        "tf": Mode(scale=2.0, mean=(1.0, 1.0, 1.0)),
+        "tf": Mode(scale=2.0, mean=1.0),
         # ImageNet's mean and deviation taken off, as torchvision's networks expect it.
         "torch": Mode(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225)),
         # BGR in [0, 255] minus ImageNet's mean, as the first VGG and ResNet were trained.
         "caffe": Mode(scale=255.0, mean=(123.68, 116.779, 103.939), reverse=True),
         # RGB in [0, 255] minus 127, over 128: EfficientNet-Lite.
-        "lite": Mode(scale=255.0, mean=(127.0,) * 3, deviation=(128.0,) * 3),
+        "lite": Mode(scale=255.0, mean=127.0, deviation=128.0),
     }
 )
 
@@ -109,13 +97,12 @@ def preprocess(mode: str, channels: int = 3) -> Preprocess:
             f"The network takes images of {channels} channels. Photographs have 3 colours or 1"
             " grey; give a network of such."
         )
-    found = MODES[mode]
-    if channels == 1 and len(set(found.mean)) + len(set(found.deviation)) > 2:
+    if channels == 1 and isinstance(MODES[mode].mean, tuple):
         raise ValueError(
             f"model.preprocess={mode} treats each colour by itself, but the network takes greys."
             " Take none, byte or tf."
         )
-    return Preprocess(**vars(found), grey=channels == 1, mode=mode, name="preprocess")
+    return Preprocess(mode, grey=channels == 1)
 
 
 def root(tensor: keras.KerasTensor) -> keras.KerasTensor:
@@ -193,7 +180,7 @@ class Network:
         """The colour that each channel of the model's input is, as a number of `unit.COLOURS`."""
         if self.model.inputs[0].shape[-1] == 1:
             return (GREY,)
-        return (2, 1, 0) if getattr(self.preprocess, "reverse", False) else (0, 1, 2)
+        return (2, 1, 0) if MODES[self.mode].reverse else (0, 1, 2)
 
 
 def layers(network: Network) -> dict[str, int]:
@@ -247,16 +234,8 @@ def build(
             body, fixed = flat(body, size=(None, None)), body
         if fixed and operations(body).keys() == operations(fixed).keys():
             fixed = None
-    return Network(
-        name,
-        body,
-        made,
-        provenance,
-        classes=tuple(classes),
-        size=size,
-        fixed=fixed,
-        absorbed=absorbed(model),
-    )
+    held, classes = absorbed(model), tuple(classes)
+    return Network(name, body, made, provenance, "float32", classes, size, fixed, held)
 
 
 def cast(network: Network, dtype: str) -> Network:
@@ -283,7 +262,7 @@ def classifier(network: Network) -> str | None:
     found = []
     for tensor in (network.fixed or network.model).outputs:
         last = tensor._keras_history.operation
-        while type(last) is L.Softmax or _softmax(last) or (before(last) and keeps(last)):
+        while _softmax(last) or (before(last) and keeps(last)):
             (last,) = before(last)
         shape = last.output.shape
         pooled = len(shape) == 2 or (len(shape) == 4 and shape[1:3] == (1, 1))
@@ -293,7 +272,7 @@ def classifier(network: Network) -> str | None:
 
 
 def _softmax(operation: Any) -> bool:
-    return type(operation) is L.Activation and activation_of(operation) == "softmax"
+    return type(operation) is L.Softmax or activation_of(operation) == "softmax"
 
 
 def preactivation(layer: Any) -> keras.KerasTensor:
@@ -317,8 +296,7 @@ def preactivation(layer: Any) -> keras.KerasTensor:
 def activation(network: Network, name: str) -> keras.KerasTensor:
     """Return what later layers get of a layer: its output behind the activation of its own."""
     graph = network.graph([name])
-    model = network.model if graph is network.graphs[0] else network.fixed
-    readers = after(model).get(name, [])
+    readers = after(graph).get(name, [])
     if len(readers) == 1 and type(readers[0]) in ACTIVATIONS:
         return readers[0].output
     return graph[name].output
@@ -362,24 +340,16 @@ def inputs_of(network: Network, name: str) -> tuple[Unit, ...]:
     channel: a convolution, a sum, whatever mixes channels. At the network's input these are the
     colours.
     """
-    made: dict[str, tuple[Unit, ...]] = {}
 
+    @cache
     def channels(operation: Any) -> tuple[Unit, ...]:
-        if operation.name not in made:
-            if isinstance(operation, L.InputLayer):
-                found = tuple(Unit(IMAGE, colour) for colour in network.colours)
-            elif keeps(operation):
-                found = channels(before(operation)[0])
-            elif concatenates(operation):
-                found = sum(map(channels, before(operation)), ())
-            else:
-                shape = operation.output.shape
-                found = tuple(Unit(operation.name, number) for number in range(shape[-1]))
-            made[operation.name] = found
-        return made[operation.name]
+        if isinstance(operation, L.InputLayer):
+            return tuple(Unit(IMAGE, colour) for colour in network.colours)
+        if keeps(operation) or concatenates(operation):
+            return sum(map(channels, before(operation)), ())
+        return tuple(Unit(operation.name, number) for number in range(operation.output.shape[-1]))
 
-    sources = before(network.find(name))
-    return sum((channels(source) for source in sources), ())
+    return sum(map(channels, before(network.find(name))), ())
 
 
 def mapped(values: tf.Tensor) -> tf.Tensor:
