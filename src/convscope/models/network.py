@@ -44,7 +44,8 @@ class Preprocess(keras.layers.Layer):
         how = MODES[self.mode]
         if self.grey:
             image = keras.ops.sum(image * np.asarray(LUMA, np.float32), axis=-1, keepdims=True)
-        image = (image * np.float32(how.scale) - np.float32(how.mean)) / np.float32(how.deviation)
+        mean, deviation = (np.asarray(part, np.float32) for part in (how.mean, how.deviation))
+        image = (image * np.float32(how.scale) - mean) / deviation
         return keras.ops.flip(image, axis=-1) if how.reverse else image
 
 
@@ -272,7 +273,8 @@ def classifier(network: Network) -> str | None:
 
 
 def _softmax(operation: Any) -> bool:
-    return type(operation) is L.Softmax or activation_of(operation) == "softmax"
+    softmax = type(operation) is L.Activation and activation_of(operation) == "softmax"
+    return type(operation) is L.Softmax or softmax
 
 
 def preactivation(layer: Any) -> keras.KerasTensor:
