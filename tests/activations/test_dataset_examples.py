@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convscope.activations.dataset_examples import CROP, WHOLE, Bin, Hit, bins, cut, examples
+from convscope.activations.dataset_examples import CROP, WHOLE, Bin, Example, Hit, bins, examples
 from convscope.data import dataset, photograph, views
 from convscope.models.receptive_field import Axis, ReceptiveField
 
@@ -31,13 +31,16 @@ def hit(path: Path, rank: int, row: int, column: int, **changed: object) -> Hit:
     return Hit(rank, path, row=row, column=column, **(given | changed))
 
 
+def cut(path: Path, places: list[tuple[int, int]], fit: str, size: int = 32) -> tuple[Example, ...]:
+    return examples([hit(path, 1, *place) for place in places], FIELD, size, fit)
+
+
 @pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize(("height", "width"), [(37, 61), (61, 37), (23, 23), (301, 97)], ids=str)
 def test_the_crop_holds_the_pixels_of_the_box_and_no_others(fit, height, width, tmp_path):
     path = written(tmp_path, height, width)
-    for place, found in zip(
-        [(0, 0), (2, 3), (5, 7)], cut(path, [(0, 0), (2, 3), (5, 7)], FIELD, 32, fit), strict=True
-    ):
+    places = [(0, 0), (2, 3), (5, 7)]
+    for place, found in zip(places, cut(path, places, fit), strict=True):
         top, left, bottom, right = found.box
         assert 0 <= top < bottom <= height
         assert 0 <= left < right <= width
@@ -52,7 +55,7 @@ def test_the_crop_holds_the_pixels_of_the_box_and_no_others(fit, height, width, 
 def test_only_what_the_box_holds_reaches_the_unit(fit, tmp_path):
     height, width, (row, column) = 43, 71, (3, 4)
     seen = FIELD.box(row, column)
-    (found,) = cut(written(tmp_path, height, width), [(row, column)], FIELD, 32, fit)
+    (found,) = cut(written(tmp_path, height, width), [(row, column)], fit)
     top, left, bottom, right = found.box
 
     def field(picture: np.ndarray) -> np.ndarray:
@@ -71,14 +74,14 @@ def test_only_what_the_box_holds_reaches_the_unit(fit, tmp_path):
 
 def test_a_field_that_reaches_beyond_the_photograph_is_cut_at_its_edges(tmp_path):
     path = written(tmp_path, 64, 96)
-    first, last = cut(path, [(0, 0), (7, 7)], FIELD, 32)
+    first, last = cut(path, [(0, 0), (7, 7)], "crop")
     assert first.box[0] == 0
     assert last.box[2] == 64
     assert first.crop.shape[:2] == (first.box[2], first.box[3] - first.box[1])
 
 
 def test_a_field_on_padding_alone_shows_the_nearest_pixels(tmp_path):
-    (found,) = cut(written(tmp_path, 9, 90), [(0, 4)], FIELD, 32, "pad")
+    (found,) = cut(written(tmp_path, 9, 90), [(0, 4)], "pad")
     top, _, bottom, _ = found.box
     assert (top, bottom) == (0, 1)
     assert found.crop.shape[0] == 1
@@ -87,13 +90,13 @@ def test_a_field_on_padding_alone_shows_the_nearest_pixels(tmp_path):
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 3000), (3000, 2)], ids=str)
 @pytest.mark.parametrize("fit", FITS)
 def test_extreme_photographs_have_crops(fit, height, width, tmp_path):
-    for found in cut(written(tmp_path, height, width), [(0, 0), (4, 4)], FIELD, 32, fit):
+    for found in cut(written(tmp_path, height, width), [(0, 0), (4, 4)], fit):
         assert min(found.crop.shape) > 0
         assert min(found.whole.shape) > 0
 
 
 def test_large_crops_and_photographs_are_kept_smaller(tmp_path):
-    (found,) = cut(written(tmp_path, 1201, 1803), [(3, 3)], FIELD, 16)
+    (found,) = cut(written(tmp_path, 1201, 1803), [(3, 3)], "crop", 16)
     assert max(found.crop.shape[:2]) == CROP
     assert found.whole.shape == (round(1201 * WHOLE / 1803), WHOLE, 3)
     assert found.crop.dtype == found.whole.dtype == np.uint8
@@ -115,7 +118,7 @@ def test_examples_keep_their_order_and_each_photograph_is_read_once(tmp_path, mo
         ("a.png", "n1", "cat"), ("b.png", "n1", "cat")
     }  # fmt: skip
     for one, given in zip(found, hits, strict=True):
-        (alone,) = cut(given.path, [(given.row, given.column)], FIELD, 32, "squash")
+        (alone,) = cut(given.path, [(given.row, given.column)], "squash")
         assert one.box == alone.box
         assert np.array_equal(one.crop, alone.crop)
 
@@ -126,7 +129,7 @@ def test_no_hits_give_no_examples():
 
 def test_a_photograph_that_is_gone_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"gone\.png was ranked but cannot be shown: no such file"):
-        cut(tmp_path / "gone.png", [(0, 0)], FIELD, 32)
+        cut(tmp_path / "gone.png", [(0, 0)], "crop")
 
 
 def names(found: tuple[Bin, ...]) -> list[str]:

@@ -31,7 +31,6 @@ from convscope.activations.index import (
     listing,
     ranges,
     request,
-    shard_size,
     strongest,
 )
 from convscope.activations.shard import Draft
@@ -140,9 +139,8 @@ def test_a_shard_of_which_nothing_can_be_read_is_whole(tmp_path):
             draft.skip(place, "broken")
         draft.write(index.path(number))
     assert len(index.skipped()) == 18 and index.missing() == []
-    assert [problem for _, problem in index.verify()] == ["", ""]
+    assert [problem for _, problem in index.repair()] == ["", ""]
     assert len(strongest(index.column(0), 5)) == 0
-    assert np.isnan(index.quantile_of(0, 1.0)) and np.isnan(index.firing_rate()).all()
 
 
 # Questions
@@ -181,22 +179,6 @@ def test_histograms_are_summed_over_shards(tmp_path):
     np.testing.assert_array_equal(index.histogram([3, 1, 3]), total[[3, 1, 3]])
     fired = total[:, :256].sum(1) / total.sum(1)
     np.testing.assert_array_equal(index.firing_rate(), fired)
-
-
-def test_a_quantile_is_exact_at_edges_and_no_further_off_than_its_bin(tmp_path):
-    index = begun(tmp_path, 1, filters=1)
-    draft = Draft(index.layout(0))
-    seen = np.random.default_rng(3).normal(1, 40, 5000).astype(np.float32)
-    number = seen.astype(np.float16).view(np.uint16) >> 7
-    histogram = np.bincount(number, minlength=512)[None]
-    draft.add([0], *given(draft.layout, histogram=histogram))
-    draft.write(index.path(0))
-    assert index.quantile_of(0, 0.0) == (seen < 0).mean()
-    assert index.quantile_of(0, 1e6) == 1 and index.quantile_of(0, -1e6) == 0
-    for value in (-60.0, -3.3, 0.1, 5.0, 77.7):
-        bin = (np.float16(value).view(np.uint16) >> 7) == number
-        assert abs(index.quantile_of(0, value) - (seen < value).mean()) <= bin.mean()
-        assert abs(index.quantile_of(0, value) - (seen < value).mean()) < 0.01
 
 
 def test_questions_to_an_incomplete_index_name_the_missing_shards(tmp_path):
@@ -334,7 +316,8 @@ def test_a_request_names_the_versions_that_decide_activations():
     [(1, 16), (206, 16), (1024, 16), (1025, 32), (10_000, 160), (10**5, 1568), (1_281_167, 4096)],
 )
 def test_the_number_of_photographs_alone_decides_the_size_of_a_shard(count, size):
-    assert shard_size(count) == size
+    how = replace(asked(1)[0], count=count)
+    assert Manifest(how, 1, 1, 1, None, "").shard == size
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"[]", b"\xff", None])

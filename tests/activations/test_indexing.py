@@ -13,13 +13,12 @@ from PIL import Image
 
 from convscope.activations.index import (
     ActivationIndex,
-    Request,
     find,
     listing,
     request,
     strongest,
 )
-from convscope.activations.indexing import Progress, begin, shape, survey
+from convscope.activations.indexing import begin, shape, survey
 from convscope.activations.recorder import summarizer
 from convscope.data import dataset, photograph
 from convscope.models import network
@@ -235,15 +234,11 @@ def test_the_size_of_a_batch_and_broken_neighbours_change_no_value(tmp_path, sma
     assert one.skipped()[7] == "not a JPEG, PNG, WebP, BMP, GIF or TIFF, or a broken one"
 
 
-def test_progress_counts_photographs_and_names_finished_shards(tmp_path, small):
+def test_a_pass_counts_photographs_and_those_set_aside(tmp_path, small):
     paths = write(tmp_path / "p", 21)
     paths[3].write_bytes(b"")
     index = start(tmp_path / "home", small, paths)
-    assert list(survey(index, small, paths, 9)) == [
-        Progress(9, 21, 1, None),
-        Progress(16, 21, 1, 0),
-        Progress(21, 21, 1, 1),
-    ]
+    assert list(survey(index, small, paths, 9)) == [(9, 1), (16, 1), (21, 1)]
     assert list(survey(index, small, paths, 9)) == []
 
 
@@ -264,7 +259,7 @@ def test_parts_of_a_pass_together_make_the_same_index(tmp_path, small):
     for part, left in ((1, [0, 2, 3, 5]), (2, [0, 3]), (0, [])):
         *_, last = survey(index, small, paths, 5, (part, 3))
         assert index.missing() == left
-        assert last.done == last.total == {0: 16 + 16, 1: 16 + 16, 2: 16 + 3}[part]
+        assert last == ({0: 16 + 16, 1: 16 + 16, 2: 16 + 3}[part], 0)
     assert tree(index.folder) == tree(whole.folder)
 
 
@@ -303,10 +298,9 @@ def test_a_damaged_shard_is_built_anew(tmp_path, small):
     path = index.path(1) / "peak.npy"
     path.write_bytes(path.read_bytes()[:-2] + b"\0\1")
     (index.path(2) / "histogram.npy").unlink()
-    for number, problem in index.verify():
-        assert bool(problem) == (number > 0) == index.discard(number)
+    assert [bool(problem) for _, problem in index.repair()] == [False, True, True]
     *_, last = survey(index, small, paths, 5)
-    assert last == Progress(24, 24, 0, 2)
+    assert last == (24, 0)
     assert tree(index.folder) == before
 
 
@@ -326,28 +320,15 @@ def test_other_weights_layers_sizes_fits_and_files_have_indices_of_their_own(tmp
     assert len(folders) == 7
 
 
-def test_a_network_or_photographs_that_are_not_the_index_are_refused(tmp_path, small):
+def test_a_network_that_the_request_does_not_name_is_refused(tmp_path, small):
     paths = write(tmp_path / "p", 3)
-    index = start(tmp_path / "home", small, paths)
-    with pytest.raises(ValueError, match=r"2 photographs were given for an index of 3. Build"):
-        list(survey(index, small, paths[:2], 1))
+    how = start(tmp_path / "home", small, paths).manifest.request
     with pytest.raises(ValueError, match="tiny with weights 0 in float32, the network given is"):
-        list(survey(index, tiny(1), paths, 1))
+        begin(tmp_path, how, b"", tiny(1))
     with pytest.raises(ValueError, match=r"given is tiny with weights 0 in bfloat16"):
-        list(survey(index, network.cast(small, "bfloat16"), paths, 1))
-    how: Request = replace(index.manifest.request, model="vgg16")
+        begin(tmp_path, how, b"", network.cast(small, "bfloat16"))
     with pytest.raises(ValueError, match="The index is of vgg16"):
-        begin(tmp_path, how, b"", small)
-
-
-@pytest.mark.parametrize(
-    ("batch", "part"), [(0, (0, 1)), (1, (1, 1)), (1, (-1, 2)), (1, (2, 2)), (1, (0, 0))]
-)
-def test_a_part_that_is_none_is_refused(tmp_path, small, batch, part):
-    paths = write(tmp_path / "p", 2)
-    index = start(tmp_path / "home", small, paths)
-    with pytest.raises(ValueError, match=f"Part {part[0]} of {part[1]} in batches of {batch} is"):
-        list(survey(index, small, paths, batch, part))
+        begin(tmp_path, replace(how, model="vgg16"), b"", small)
 
 
 JOB = """
@@ -360,8 +341,8 @@ from convscope.models.zoo.packaged import load
 network = load("vgg16")
 paths = sorted(Path(sys.argv[2]).iterdir())
 index = start(Path(sys.argv[3]), network, paths, layer="block1_conv2", size=48)
-for progress in survey(index, network, paths, 4):
-    print(progress.done, flush=True)
+for done, _ in survey(index, network, paths, 4):
+    print(done, flush=True)
 """
 
 

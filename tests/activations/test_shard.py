@@ -7,7 +7,7 @@ import pytest
 from indices import begun, filled, flipped, given, tree, values, write
 
 from convscope.activations import shard
-from convscope.activations.shard import Draft
+from convscope.activations.shard import Draft, complaint
 from convscope.tracking import files
 
 
@@ -69,7 +69,7 @@ def test_a_shard_that_lacks_photographs_is_not_written(tmp_path):
 def test_a_flipped_bit_anywhere_in_an_array_is_found(tmp_path, name, place):
     index = filled(tmp_path, 37)
     flipped(index.path(1) / f"{name}.npy", place)
-    found = dict(index.verify())
+    found = dict(index.repair())
     assert found[0] == found[2] == ""
     assert found[1].startswith(f"{name}.npy is not what was written")
 
@@ -85,7 +85,7 @@ def test_a_flipped_bit_in_the_record_of_a_shard_is_found(tmp_path):
             same = json.loads(path.read_bytes()) == json.loads(text)  # a blank between two words
         except ValueError:
             same = False
-        assert same or dict(index.verify())[1].startswith("shard.json is "), place
+        assert same or complaint(path.parent, index.layout(1)).startswith("shard.json is "), place
 
 
 def test_truncated_missing_and_misplaced_shards_are_named(tmp_path):
@@ -97,7 +97,7 @@ def test_truncated_missing_and_misplaced_shards_are_named(tmp_path):
     index.path(5).rename(tmp_path / "aside")
     index.path(4).rename(index.path(5))
     (tmp_path / "aside").rename(index.path(4))
-    assert dict(index.verify()) == {
+    assert dict(index.repair()) == {
         0: "mean.npy is not what was written: its SHA-256 is another",
         1: "row.npy is missing",
         2: "shard.json is missing",
@@ -106,15 +106,16 @@ def test_truncated_missing_and_misplaced_shards_are_named(tmp_path):
         3: "",
         6: "",
     }
+    assert index.missing() == [0, 1, 2, 4, 5]
 
 
-def test_a_damaged_shard_is_discarded_and_written_anew_and_an_intact_one_stays(tmp_path):
+def test_a_damaged_shard_is_removed_and_written_anew_and_an_intact_one_stays(tmp_path):
     index = filled(tmp_path, 37)
     before = tree(index.folder)
     flipped(index.path(1) / "digest.npy", -9)
-    assert [index.discard(number) for number in range(3)] == [False, True, False]
+    assert [bool(problem) for _, problem in index.repair()] == [False, True, False]
     assert index.missing() == [1]
-    assert index.discard(1) is False
+    shard.discard(index.path(1))
     write(index, 1)
     assert tree(index.folder) == before
 

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from histograms import histogram, preactivations
 
-from convscope.activations.statistics import EDGES, MAGNITUDES, cells, firing, ordered, quantiles
+from convscope.activations.statistics import (
+    EDGES,
+    MAGNITUDES,
+    below,
+    cells,
+    firing,
+    ordered,
+    quantiles,
+)
 
 
 def test_every_finite_float16_lies_between_the_edges_of_its_bin():
@@ -48,7 +56,7 @@ def test_a_histogram_of_nothing_is_refused(given, message):
 
 def test_firing_is_the_share_above_zero():
     assert firing(histogram(np.array([-1.0, 0.0, -0.0, 1e-3, 5, 7, -3, 2]))) == 0.5
-    assert firing(histogram(np.zeros(9))) == 0
+    assert firing(np.stack([histogram(np.zeros(9)), histogram(np.ones(9))])).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("width", [1e-9, 0.01, 0.5, 3, 1000])
@@ -93,3 +101,15 @@ def test_a_quantile_lies_inside_a_bin_that_holds_something():
     found = quantiles(histogram(np.array([-100.0] * 9 + [100.0])), [0.5, 0.9, 0.95, 1])
     assert -104 <= found[0] < found[1] <= -96
     assert found[2:].tolist() == [100, 104]
+
+
+def test_a_quantile_is_exact_at_edges_and_no_further_off_than_its_bin():
+    seen = np.random.default_rng(3).normal(1, 40, 5000).astype(np.float32)
+    number = seen.astype(np.float16).view(np.uint16) >> 7
+    histogram = np.bincount(number, minlength=512)
+    assert below(histogram, 0.0) == (seen < 0).mean()
+    assert below(histogram, 1e6) == 1 and below(histogram, -1e6) == 0
+    for value in (-60.0, -3.3, 0.1, 5.0, 77.7):
+        bin = (np.float16(value).view(np.uint16) >> 7) == number
+        assert abs(below(histogram, value) - (seen < value).mean()) <= bin.mean()
+        assert abs(below(histogram, value) - (seen < value).mean()) < 0.01

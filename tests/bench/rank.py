@@ -30,7 +30,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from convscope.activations.index import ActivationIndex, Manifest, Request, create, listing, request
+from convscope.activations.index import (
+    ActivationIndex,
+    Manifest,
+    Request,
+    create,
+    listing,
+    request,
+    strongest,
+)
+from convscope.activations.shard import Draft
+from convscope.activations.statistics import Peaks
 from convscope.data import dataset
 
 PHOTOGRAPHS = Path(__file__).resolve().parents[3] / "shared" / "images"
@@ -100,9 +110,9 @@ def throughput(rounds: int, count: int) -> None:
             how, files = demand(network, paths, LAYER, SIZE)
             index = begin(folder / f"index{time.time_ns()}", how, files, network)
             start = clocks()
-            *_, last = survey(index, network, paths, BATCH)
+            *_, (_, skipped) = survey(index, network, paths, BATCH)
             took = since(start)
-            if last.skipped or index.missing():
+            if skipped or index.missing():
                 sys.exit("photographs were set aside, or shards are missing")
             return took
 
@@ -218,7 +228,7 @@ def index_small(home: Path) -> None:
     index = begin(home, how, files, network)
     for _ in survey(index, network, paths, BATCH):
         pass
-    index.top(7, TOP)
+    index.where(7, strongest(index.column(7), TOP))
 
 
 # Size
@@ -252,24 +262,21 @@ def made_up(folder: Path, count: int) -> ActivationIndex:
     files = b'["n00000000_00000.JPEG",100000,0]\n' * count
     digest = hashlib.sha256(files).hexdigest()
     how = Request("vgg16", "", LAYER, SIZE, "crop", digest, count, {})
-    index = create(
-        folder, how, files, filters=FILTERS, rows=28, columns=28, field=None, device="none"
-    )
+    index = create(folder, Manifest(how, FILTERS, 28, 28, None, "none"), files)
     random = np.random.default_rng(0)
     for number in index.missing():
-        draft = index.begin(number)
+        draft = Draft(index.layout(number))
         units = (draft.layout.count, FILTERS)
-        draft.add(
-            range(draft.layout.first, draft.layout.first + draft.layout.count),
-            peak=random.normal(0, 30, units).astype(np.float32),
-            row=random.integers(0, 28, units, np.uint8),
-            column=random.integers(0, 28, units, np.uint8),
-            mean=np.zeros(units, np.float32),
+        peaks = Peaks(
+            values=random.normal(0, 30, units).astype(np.float32),
+            rows=random.integers(0, 28, units, np.uint8),
+            columns=random.integers(0, 28, units, np.uint8),
+            means=np.zeros(units, np.float32),
             histogram=random.integers(0, 9, (FILTERS, 512)),
-            digests=[bytes(32)] * draft.layout.count,
-            sizes=[(375, 500)] * draft.layout.count,
         )
-        index.write(draft)
+        places = range(draft.layout.first, draft.layout.first + draft.layout.count)
+        draft.add(places, peaks, [bytes(32)] * len(places), [(375, 500)] * len(places))
+        draft.write(index.path(number))
     return index
 
 
@@ -289,7 +296,9 @@ def ask(folder: Path, rounds: int) -> None:
 def timed(index: ActivationIndex, filter: int) -> float:
     """Return the milliseconds of a question."""
     start = time.perf_counter()
-    if len(index.top(filter, TOP).places) != TOP:
+    places = strongest(index.column(filter), TOP)
+    index.where(filter, places)
+    if len(places) != TOP:
         sys.exit("the answer is not complete")
     return 1000 * (time.perf_counter() - start)
 

@@ -28,11 +28,12 @@ def test_quarters_of_a_turn_are_those_of_numpy(turns):
 def test_mirrors_and_shifts_are_those_of_numpy():
     np.testing.assert_allclose(moved(RANDOM, Move("mirror", 0)), RANDOM[:, :, ::-1], atol=1e-6)
     np.testing.assert_allclose(moved(RANDOM, Move("mirror", 90)), RANDOM[:, ::-1], atol=1e-6)
-    right = moved(SQUARE, Move("shift", 0, 1 / 4))
-    np.testing.assert_allclose(right[:, :, 2:], SQUARE[:, :, :-2], atol=1e-5)
-    np.testing.assert_allclose(right[:, :, 1::-1], SQUARE[:, :, :2], atol=1e-5)
-    up = moved(SQUARE, Move("shift", 90, 1 / 4))
-    np.testing.assert_allclose(up[:, :-2], SQUARE[:, 2:], atol=1e-5)
+    step = SQUARE.shape[1] // 8
+    right = moved(SQUARE, Move("shift", 0))
+    np.testing.assert_allclose(right[:, :, step:], SQUARE[:, :, :-step], atol=1e-5)
+    np.testing.assert_allclose(right[:, :, :step][:, :, ::-1], SQUARE[:, :, :step], atol=1e-5)
+    up = moved(SQUARE, Move("shift", 90))
+    np.testing.assert_allclose(up[:, :-step], SQUARE[:, step:], atol=1e-5)
 
 
 def test_a_larger_scale_enlarges_the_middle():

@@ -14,7 +14,6 @@ from convscope.data.splits import Panel, prepare
 from convscope.units.selectivity import (
     COLUMNS,
     Association,
-    Candidate,
     Moments,
     Selectivity,
     jointly,
@@ -143,7 +142,7 @@ def test_what_fires_and_what_is_avoided_are_told_apart() -> None:
     planted = within(real(0), "dog") - within(real(0), "vehicle")
     result = study(noise(real(0), 0) + 4 * planted, real(0))
     assert (names(result.fires), names(result.avoids)) == (["dog"], ["vehicle"])
-    assert jointly([result])[0].association == result.fires[0]
+    assert jointly([result])[0] == result.fires[0]
 
 
 def test_a_logit_unit_finds_its_own_class() -> None:
@@ -292,12 +291,6 @@ def test_many_units_are_studied_as_each_alone() -> None:
     assert list(studies(columns, panel)) == [study(one, panel) for one in columns]
 
 
-def test_a_score_for_each_photograph_is_asked_for() -> None:
-    _, panel = plain(0)
-    with pytest.raises(ValueError, match=r"5 scores for 82 photographs\. Give one score for each"):
-        study(np.zeros(5), panel)
-
-
 def test_infinite_scores_rank_highest() -> None:
     scores, panel = plain(7)
     scores[panel.codes == 1] = np.inf
@@ -340,15 +333,15 @@ def test_units_are_adjusted_jointly_and_the_best_name_fires_if_any_does() -> Non
     avoids = study(noise(panel, 1) - 4 * within(panel, "vehicle"), panel)
     nothing = study(noise(panel, 2), panel)
     best = jointly([fires, avoids, nothing])
-    assert best[0].association == fires.fires[0]
-    assert best[1].association == avoids.avoids[0]
-    assert (best[2].association, best[2].q, best[2].significant) == (None, None, False)
+    assert replace(best[0], q=fires.fires[0].q) == fires.fires[0]
+    assert replace(best[1], q=avoids.avoids[0].q) == avoids.avoids[0]
+    assert best[2] is None
     tests = [one for result in (fires, avoids, nothing) for one in result.family]
     q = stats.false_discovery_control([one.p for one in tests])
     assert best[0].q == pytest.approx(q[tests.index(fires.fires[0])])
     assert best[0].significant
     assert jointly([]) == ()
-    assert jointly([nothing, nothing])[0].q is None
+    assert jointly([nothing, nothing]) == (None, None)
 
 
 def test_a_unit_among_many_needs_a_smaller_p() -> None:
@@ -392,6 +385,17 @@ def test_sparseness_of_large_scores_does_not_overflow() -> None:
 CLASSES = 40
 
 
+def named(
+    members: np.ndarray, signs: Sequence[int], strengths: Sequence[float]
+) -> list[Association]:
+    """Return associations of candidates with these classes `(candidates, classes)`."""
+    figures = dict.fromkeys(Association.__annotations__, 0)
+    return [
+        Association(**figures | {"classes": own.sum(), "discovery": 0.5 + sign * strength})
+        for own, sign, strength in zip(members, signs, strengths, strict=True)
+    ]
+
+
 def kept(levels: dict[range, float], names: dict[str, range | list[int]], sign: int = 1) -> set:
     """Return which names are kept.
 
@@ -403,14 +407,11 @@ def kept(levels: dict[range, float], names: dict[str, range | list[int]], sign: 
     ranks = np.linspace(-0.3, 0.3, CLASSES)[np.random.default_rng(0).permutation(CLASSES)]
     for classes, level in levels.items():
         ranks[classes] += level
-    moments = Moments(np.ones(CLASSES), ranks, ranks**2)
-    candidates = []
-    for name, classes in names.items():
-        members = np.isin(np.arange(CLASSES), list(classes))
-        strength = abs(ranks[members].mean() - ranks[~members].mean())
-        own = -1 if name.startswith("no ") else sign
-        candidates.append(Candidate(members, members, own, strength, len(classes)))
-    return {list(names)[place] for place in pruned(candidates, moments, moments)}
+    members = np.array([np.isin(np.arange(CLASSES), list(one)) for one in names.values()])
+    moments = Moments(members, np.ones(CLASSES), ranks, ranks**2)
+    signs = [-1 if name.startswith("no ") else sign for name in names]
+    strengths = [abs(ranks[own].mean() - ranks[~own].mean()) for own in members]
+    return {list(names)[at] for at in pruned(named(members, signs, strengths), moments, moments)}
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -472,10 +473,11 @@ def test_a_parent_is_not_lifted_by_what_the_filter_avoids() -> None:
 
 def test_a_parents_rest_must_show_on_the_other_half_too() -> None:
     parent, child = np.arange(CLASSES) < 12, np.arange(CLASSES) < 6
-    candidates = [Candidate(own, own, 1, own.sum() / 10, own.sum()) for own in (parent, child)]
+    members = np.array([parent, child])
+    candidates = named(members, [1, 1], members.sum(axis=1) / 10)
     spread = np.linspace(-0.3, 0.3, CLASSES)[np.random.default_rng(0).permutation(CLASSES)]
     both, one = spread + parent + 2 * child, spread + 3 * child
-    moments = [Moments(np.ones(CLASSES), levels, levels**2) for levels in (both, one)]
+    moments = [Moments(members, np.ones(CLASSES), levels, levels**2) for levels in (both, one)]
     assert pruned(candidates, moments[0], moments[0]) == [0, 1]
     assert pruned(candidates, *moments) == [1]
 
@@ -483,24 +485,22 @@ def test_a_parents_rest_must_show_on_the_other_half_too() -> None:
 def test_a_single_class_is_judged_by_its_images() -> None:
     # Three classes of 30 images: far, middle, near. Without the first, only two are left.
     counts, means = np.full(3, 30.0), np.array([2.0, 0.0, -1.0])
-    moments = Moments(counts, counts * means, counts * (means**2 + 0.2))
-    own = np.eye(3, dtype=bool)
-    candidates = [Candidate(own[0], own[0], 1, 0.5, 1), Candidate(own[2], own[2], -1, 0.4, 1)]
-    assert pruned(candidates, moments, moments) == [0, 1]
+    own = np.eye(3, dtype=bool)[[0, 2]]
+    moments = Moments(own, counts, counts * means, counts * (means**2 + 0.2))
+    assert pruned(named(own, [1, -1], [0.5, 0.4]), moments, moments) == [0, 1]
 
 
 def test_a_class_stands_out_among_its_siblings_by_more_than_its_many_images() -> None:
     # 900 images tell 2.2 from 2.0, but siblings differ as much.
     means = np.array([2.2, 2.1, 2.0, 1.9, 1.8, 0.1, 0.0, -0.1, 0.2, -0.2])
     counts = np.full(10, 900.0)
-    moments = Moments(counts, counts * means, counts * (means**2 + 0.2))
-    parent, child = np.arange(10) < 5, np.arange(10) < 1
-    candidates = [Candidate(own, own, 1, 0.5, own.sum()) for own in (parent, child)]
-    assert pruned(candidates, moments, moments) == [0]
+    members = np.array([np.arange(10) < 5, np.arange(10) < 1])
+    moments = Moments(members, counts, counts * means, counts * (means**2 + 0.2))
+    assert pruned(named(members, [1, 1], [0.5, 0.5]), moments, moments) == [0]
 
 
 def test_equal_scores_and_no_candidates_leave_no_name() -> None:
-    flat = Moments(np.ones(4), np.zeros(4), np.zeros(4))
-    assert pruned([], flat, flat) == []
     own = np.array([[1, 0, 0, 0], [1, 1, 0, 0]], bool)
-    assert pruned([Candidate(one, one, 1, 0.1, 1) for one in own], flat, flat) == [0]
+    flat = Moments(own, np.ones(4), np.zeros(4), np.zeros(4))
+    assert pruned(named(own, [1, 1], [0.1, 0.1]), flat, flat) == [0]
+    assert pruned([], replace(flat, members=own[:0]), replace(flat, members=own[:0])) == []

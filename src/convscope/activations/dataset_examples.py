@@ -51,9 +51,9 @@ class Hit:
     label: str | None = None
 
 
-@dataclass(frozen=True)
-class Cut:
-    """What a unit sees of a photograph at one place.
+@dataclass(frozen=True, kw_only=True)
+class Example(Hit):
+    """A photograph, the place in it that excites a unit, and what the unit sees there.
 
     Attributes:
         box: half-open (top, left, bottom, right) in pixels of the upright original.
@@ -68,58 +68,14 @@ class Cut:
     size: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Example(Hit, Cut):
-    """A photograph, the place in it that excites a unit, and what the unit sees there."""
-
-
-def cut(
-    path: Path,
-    places: Sequence[tuple[int, int]],
-    field: ReceptiveField,
-    size: int,
-    fit: Fit = "crop",
-) -> tuple[Cut, ...]:
-    """Return what a unit saw of a photograph at each of `places`, (row, column) of its map.
-
-    The photograph is read once. A field that reaches beyond it is cut off at its edges; for one
-    that lies beyond it altogether, on the padding of `fit="pad"`, the nearest row or column of its
-    pixels is shown, though no pixel decided.
-
-    Args:
-        path: the photograph's file.
-        places: positions of the layer's map.
-        field: the layer's receptive field.
-        size: pixels of the square view that the network got.
-        fit: how the photograph was fitted into the view.
-
-    Raises:
-        ValueError: the photograph cannot be read any more.
-    """
-    try:
-        picture = photograph.load(path)
-    except ValueError as error:
-        raise ValueError(
-            f"{path.name} was ranked but cannot be shown: {error}. Restore the file, or run again "
-            "so that it is left out."
-        ) from error
-    width, height = picture.size
-    view = views.view(height, width, size, fit)
-    whole = _small(picture, WHOLE)
-    cuts = []
-    for row, column in places:
-        seen = field.box(row, column)
-        box = view.original(seen.top, seen.left, seen.bottom, seen.right)
-        top, left, bottom, right = box
-        crop = _small(picture.crop((left, top, right, bottom)), CROP)
-        cuts.append(Cut(box, crop, whole, (height, width)))
-    return tuple(cuts)
-
-
 def examples(
     hits: Sequence[Hit], field: ReceptiveField, size: int, fit: Fit = "crop"
 ) -> tuple[Example, ...]:
     """Return an example for each hit, in order; a photograph with several hits is read once.
+
+    A field that reaches beyond a photograph is cut off at its edges; for one that lies beyond it
+    altogether, on the padding of `fit="pad"`, the nearest row or column of its pixels is shown,
+    though no pixel decided.
 
     Args:
         hits: the places to show.
@@ -132,13 +88,27 @@ def examples(
     """
     found: dict[int, Example] = {}
     places: dict[Path, list[int]] = {}
-    for index, hit in enumerate(hits):
-        places.setdefault(hit.path, []).append(index)
-    for path, indices in places.items():
-        cuts = cut(path, [(hits[at].row, hits[at].column) for at in indices], field, size, fit)
-        for index, seen in zip(indices, cuts, strict=True):
-            found[index] = Example(**vars(hits[index]), **vars(seen))
-    return tuple(found[index] for index in range(len(hits)))
+    for at, hit in enumerate(hits):
+        places.setdefault(hit.path, []).append(at)
+    for path, inside in places.items():
+        try:
+            picture = photograph.load(path)
+        except ValueError as error:
+            raise ValueError(
+                f"{path.name} was ranked but cannot be shown: {error}. Restore the file, or run"
+                " again so that it is left out."
+            ) from error
+        width, height = picture.size
+        view, whole = views.view(height, width, size, fit), _small(picture, WHOLE)
+        for at in inside:
+            seen = field.box(hits[at].row, hits[at].column)
+            box = view.original(seen.top, seen.left, seen.bottom, seen.right)
+            top, left, bottom, right = box
+            crop = _small(picture.crop((left, top, right, bottom)), CROP)
+            found[at] = Example(
+                **vars(hits[at]), box=box, crop=crop, whole=whole, size=(height, width)
+            )
+    return tuple(found[at] for at in range(len(hits)))
 
 
 def _small(picture: Image.Image, side: int) -> np.ndarray:

@@ -13,13 +13,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from convscope.activations import shard, statistics
-from convscope.activations.shard import BINS, Layout
+from convscope.activations.shard import Layout
 from convscope.models.receptive_field import Axis, ReceptiveField
 from convscope.tracking.files import canonical, clear, save, scratch, sealed, settle, unsealed
 
@@ -70,19 +71,18 @@ class ActivationIndex:
         there = {entry.name for entry in os.scandir(self.folder / SHARDS) if entry.is_dir()}
         return [number for number in range(self.shards) if f"{number:06d}" not in there]
 
-    def verify(self) -> Iterator[tuple[int, str]]:
+    def repair(self) -> Iterator[tuple[int, str]]:
         """Yield each written shard's number and what is wrong with it, "" for nothing.
 
-        Every byte is read and compared with the checksum taken when it was written.
+        Every byte is read and compared with the checksum taken when it was written. A damaged shard
+        is removed, so that the next pass writes it anew.
         """
         gone = set(self.missing())
         for number in range(self.shards):
             if number not in gone:
-                yield number, shard.complaint(self.path(number), self.layout(number))
-
-    def discard(self, number: int) -> bool:
-        """Remove a damaged shard, so that the next pass writes it anew; an intact one stays."""
-        return shard.discard(self.path(number), self.layout(number))
+                if complaint := shard.complaint(self.path(number), self.layout(number)):
+                    shard.discard(self.path(number))
+                yield number, complaint
 
     # What stands in them
 
@@ -123,28 +123,8 @@ class ActivationIndex:
         return sum(parts, np.zeros((), np.int64))
 
     def firing_rate(self) -> np.ndarray:
-        """Return the share of positions at which each filter is above zero, exactly `(filters,)`.
-
-        NaN where no photograph could be read.
-        """
-        counts = self.histogram()
-        positions = counts.sum(axis=1)
-        return np.divide(
-            counts[:, : BINS // 2].sum(axis=1), positions,
-            out=np.full(len(counts), np.nan), where=positions > 0,
-        )  # fmt: skip
-
-    def quantile_of(self, filter: int, value: float) -> float:
-        """Return the share of positions at which a filter lies below `value`; NaN for none.
-
-        Inside a bin the positions count as spread evenly. A bin is at most an eighth as wide as
-        the values in it are large, and the answer is off by no more than the share of positions in
-        the bin of `value`.
-        """
-        histogram = self.histogram([filter])[0]
-        if not histogram.any():
-            return float("nan")
-        return statistics.below(histogram, value)
+        """Return the exact share of positions at which each filter is above zero `(filters,)`."""
+        return statistics.firing(self.histogram())
 
     def digests(self) -> np.ndarray:
         """Return the SHA-256 of each photograph's file `(count, 32)`; zeros for those set aside."""
@@ -168,41 +148,34 @@ class ActivationIndex:
         Raises:
             ValueError: the list is damaged.
         """
-        digest, names = hashlib.sha256(), []
-        with (self.folder / FILES).open("rb") as lines:
-            for line in lines:
-                digest.update(line)
-                names.append(line)
-        if digest.hexdigest() != self.manifest.request.files:
+        content = (self.folder / FILES).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.manifest.request.files:
             raise ValueError(
                 f"{self.folder / FILES} is not what was written. Remove {self.folder}; the next"
                 " run builds it anew."
             )
-        return [json.loads(line)[0] for line in names]
+        return [json.loads(line)[0] for line in content.splitlines()]
 
     def _record(self, number: int) -> dict[str, Any]:
         try:
             return shard.record(self.path(number))
         except ValueError as error:
-            self._whole(error)
-            raise ValueError(f"Shard {number} of {self.folder} is damaged: {error}.") from error
+            raise self._unusable(number, str(error)) from error
 
     def _array(self, number: int, name: str) -> np.ndarray:
         try:
             return shard.array(self.path(number), name, self.layout(number))
         except FileNotFoundError as error:
-            self._whole(error)
-            raise ValueError(
-                f"Shard {number} of {self.folder} is damaged: {name}.npy is missing."
-            ) from error
+            raise self._unusable(number, f"{name}.npy is missing") from error
 
-    def _whole(self, cause: Exception) -> None:
-        """Raise ValueError if shards are still to be written."""
-        if missing := self.missing():
-            raise ValueError(
-                f"The index {self.folder} is not complete: {len(missing)} of its {self.shards}"
-                f" shards are missing, {ranges(missing)}."
-            ) from cause
+    def _unusable(self, number: int, why: str) -> ValueError:
+        """Return the error of a shard that is damaged, or of an index without all its shards."""
+        if not (missing := self.missing()):
+            return ValueError(f"Shard {number} of {self.folder} is damaged: {why}.")
+        return ValueError(
+            f"The index {self.folder} is not complete: {len(missing)} of its {self.shards}"
+            f" shards are missing, {ranges(missing)}."
+        )
 
 
 def find(home: Path, request: Request) -> ActivationIndex | None:
@@ -271,13 +244,9 @@ def strongest(values: np.ndarray, count: int) -> np.ndarray:
 
 def ranges(numbers: Sequence[int]) -> str:
     """Return ascending numbers in few words: `3, 5-7`."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    return ", ".join(f"{low}-{high}" if high > low else f"{low}" for low, high in runs)
+    together = groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])
+    runs = [[number for _, number in run] for _, run in together]
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 MANIFEST = "manifest.json"
@@ -377,8 +346,13 @@ class Manifest:
 
     @property
     def shard(self) -> int:
-        """How many photographs a shard holds; the last one may hold fewer."""
-        return shard_size(self.request.count)
+        """How many photographs a shard holds; the last one may hold fewer.
+
+        Their number alone decides it, so that it is the same for every job: small enough that an
+        interrupted pass loses little and many jobs find work, large enough that a question about a
+        million photographs opens few files.
+        """
+        return min(MOST, max(STEP, -(-self.request.count // (PARTS * STEP)) * STEP))
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -402,12 +376,3 @@ class Manifest:
                 f"{folder} is no index that can be used: {error}. Remove the folder; the next run"
                 " builds it anew."
             ) from error
-
-
-def shard_size(count: int) -> int:
-    """Return how many photographs a shard holds; the same for every job, from their number alone.
-
-    Small enough that an interrupted pass loses little and many jobs find work, large enough that a
-    question about a million photographs opens few files.
-    """
-    return min(MOST, max(STEP, -(-count // (PARTS * STEP)) * STEP))

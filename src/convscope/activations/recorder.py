@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
-from convscope.activations.shard import BINS, HALF
-from convscope.activations.statistics import Observation, Peaks, join
+from convscope.activations.shard import HALF
+from convscope.activations.statistics import BINS, Observation, Peaks, join
 from convscope.data import dataset, photograph
 from convscope.data.dataset import halves
 from convscope.data.views import Fit, View
 from convscope.models.backend import tf
 from convscope.models.linear import obstacle
-from convscope.models.network import Network, look, mapped, preactivation
+from convscope.models.network import Network, look, mapped, preactivation, tap
 from convscope.models.position import receptive_field
 from convscope.models.receptive_field import ReceptiveField, sees_all
 from convscope.unit import Unit
@@ -82,19 +83,13 @@ def counter(
         layer: the filters' layer.
         filters: the filter of each activation; one may stand here several times.
     """
-    model = look(network, {layer: preactivation(network.find(layer))})
+    look_at = tf.function(tap(network, [layer], pre=True), reduce_retracing=True)
     chosen = tf.constant(filters)
 
-    @tf.function(reduce_retracing=True)
-    def forward(pixels: tf.Tensor, activations: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        maps = mapped(model(pixels)[layer])
-        flat = tf.reshape(maps, (-1, maps.shape[-1]))
-        below = tf.gather(flat, chosen, axis=1) < activations
-        return tf.reduce_sum(tf.cast(below, tf.int64), axis=0), tf.shape(flat)[0]
-
     def count(pixels: np.ndarray, activations: np.ndarray) -> tuple[np.ndarray, int]:
-        below, positions = forward(tf.constant(pixels), tf.constant(activations, tf.float32))
-        return below.numpy(), int(positions)
+        maps = tf.gather(mapped(look_at(tf.constant(pixels))[layer]), chosen, axis=3)
+        below = tf.cast(maps < tf.constant(activations, tf.float32), tf.int64)
+        return tf.reduce_sum(below, axis=(0, 1, 2)).numpy(), math.prod(maps.shape[:3])
 
     return count
 
@@ -171,21 +166,20 @@ def summits(
         filter: its number.
         count: summits of a photograph at most.
     """
-    model = look(network, {layer: preactivation(network.find(layer))})
-
-    @tf.function(reduce_retracing=True)
-    def forward(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        maps = mapped(model(pixels)[layer])[..., filter : filter + 1]
-        around = tf.nn.max_pool2d(maps, 3, 1, "SAME")
-        shape = tf.shape(maps)
-        flat = tf.reshape(tf.where(maps >= around, maps, -np.inf), (shape[0], -1))
-        values, places = tf.math.top_k(flat, tf.minimum(count, tf.shape(flat)[1]))
-        return values, places // shape[2], places % shape[2]
+    look_at = tf.function(tap(network, [layer], pre=True), reduce_retracing=True)
 
     def climb(pixels: np.ndarray) -> list[list[tuple[float, int, int]]]:
-        found = (part.numpy().tolist() for part in forward(tf.constant(pixels)))
-        every = (zip(*one, strict=True) for one in zip(*found, strict=True))
-        return [[summit for summit in one if math.isfinite(summit[0])] for one in every]
+        maps = mapped(look_at(tf.constant(pixels))[layer])[..., filter].numpy()
+        around = ndimage.maximum_filter(maps, (1, 3, 3), mode="nearest")
+        columns, flat = (
+            maps.shape[2],
+            np.where(maps >= around, maps, -np.inf).reshape(len(maps), -1),
+        )
+        order = np.argsort(-flat, axis=1, kind="stable")[:, :count]
+        return [
+            [(float(one[at]), *divmod(int(at), columns)) for at in best if np.isfinite(one[at])]
+            for one, best in zip(flat, order, strict=True)
+        ]
 
     return climb
 

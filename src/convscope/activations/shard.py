@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from convscope.activations.statistics import Peaks
+from convscope.activations.statistics import BINS, Peaks
 from convscope.tracking.files import save, scratch, sealed, settle, unsealed
 
 HALF = 65504.0  # the largest float16
-BINS = 512  # values of the sign, the exponent and the first three bits of a float16's fraction
 RECORD = "shard.json"
 
 
@@ -171,19 +171,10 @@ def complaint(folder: Path, layout: Layout) -> str:
     return ""
 
 
-def discard(folder: Path, layout: Layout) -> bool:
-    """Remove a damaged shard, so that it counts as missing; return whether it was one.
-
-    It is looked at once more first: another job may have put a good one into its place.
-    """
-    if not folder.is_dir() or not complaint(folder, layout):
-        return False
-    with scratch(folder.parent, folder.name) as aside:
-        try:
-            folder.rename(aside / "damaged")
-        except FileNotFoundError:  # another job removed it
-            return False
-    return True
+def discard(folder: Path) -> None:
+    """Remove a damaged shard, so that it counts as missing, unless another job has removed it."""
+    with scratch(folder.parent, folder.name) as aside, suppress(FileNotFoundError):
+        folder.rename(aside / "damaged")
 
 
 def array(folder: Path, name: str, layout: Layout) -> np.ndarray:

@@ -11,7 +11,7 @@ from convscope.unit import Unit
 
 # Bins hold the values whose float16 patterns share the upper 9 bits: sign, exponent and three bits
 # of the mantissa. 248 of each sign are finite; magnitudes grow by an eighth of a power of two.
-FINITE = 248
+BINS, FINITE = 512, 248
 MAGNITUDES = np.append(
     (np.arange(FINITE, dtype=np.uint16) << 7).view(np.float16).astype(np.float64), 2.0**16
 )
@@ -26,7 +26,7 @@ def ordered(histogram: np.ndarray) -> np.ndarray:
         ValueError: there are not 512 bins, or no position in the finite ones.
     """
     histogram = np.asarray(histogram)
-    if histogram.shape != (512,):
+    if histogram.shape != (BINS,):
         raise ValueError(f"A histogram has 512 bins. Received: shape={histogram.shape}.")
     negative, positive = histogram[256 : 256 + FINITE], histogram[:FINITE]
     counts = np.concatenate([negative[::-1], positive]).astype(np.float64)
@@ -35,10 +35,14 @@ def ordered(histogram: np.ndarray) -> np.ndarray:
     return counts
 
 
-def firing(histogram: np.ndarray) -> float:
-    """Return the share of positions above zero, exactly: zero has its place among those below."""
-    counts = ordered(histogram)
-    return float(counts[FINITE:].sum() / counts.sum())
+def firing(histograms: np.ndarray) -> np.ndarray:
+    """Return the share of positions above zero, exactly: zero has its place among those below.
+
+    Args:
+        histograms: positions in each bin `(..., 512)`.
+    """
+    shares: np.ndarray = histograms[..., : BINS // 2].sum(axis=-1) / histograms.sum(axis=-1)
+    return shares
 
 
 def below(histogram: np.ndarray, value: float) -> float:
@@ -67,19 +71,16 @@ def cells(histogram: np.ndarray, width: float) -> tuple[np.ndarray, np.ndarray]:
     The bins near zero are far narrower than a drawing can show. Zero stays an edge; what is empty
     at both ends is left out.
     """
-    counts = ordered(histogram)
-    sides = []
-    for sign in (-1, 1):
-        magnitudes, side = MAGNITUDES, counts[FINITE:] if sign > 0 else counts[:FINITE][::-1]
-        kept = [0]
-        while kept[-1] < FINITE:
-            wide = np.searchsorted(magnitudes, magnitudes[kept[-1]] + width * (1 - 1e-9))
-            kept.append(min(int(wide), FINITE))
-        sums = np.add.reduceat(side, kept[:-1])
-        last = np.flatnonzero(sums)[-1] + 1 if sums.any() else 0
-        sides.append((sign * magnitudes[kept[: last + 1]], sums[:last]))
-    (below, fewer), (above, more) = sides
-    return np.concatenate([below[:0:-1], above]), np.concatenate([fewer[::-1], more])
+    steps = [0]
+    while steps[-1] < FINITE:
+        wide = np.searchsorted(MAGNITUDES, MAGNITUDES[steps[-1]] + width * (1 - 1e-9))
+        steps.append(min(int(wide), FINITE))
+    zero, outwards = len(steps) - 1, np.array(steps)
+    places = FINITE + np.concatenate([-outwards[:0:-1], outwards])
+    counts = np.add.reduceat(ordered(histogram), places[:-1])
+    filled = np.flatnonzero(counts)
+    first, last = min(filled[0], zero), max(filled[-1] + 1, zero)
+    return EDGES[places[first : last + 1]], counts[first:last]
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Peaks:
     @property
     def firing_rate(self) -> np.ndarray:
         """The share of positions at which each filter is above zero, exactly `(filters,)`."""
-        return self.histogram[:, : len(self.histogram[0]) // 2].sum(axis=1) / self.count
+        return firing(self.histogram)
 
     def strongest(self, filter: int, count: int) -> np.ndarray:
         """Return the photographs with the highest peaks of a filter, strongest first."""

@@ -385,8 +385,8 @@ def summaries(
     """
     rates, found = responses.index.firing_rate(), []
     tests = selectivity.jointly(studies)
-    for (filter, shown), study, best in zip(crops.items(), studies, tests, strict=True):
-        one, ranked = best.association, sorted(shown, key=lambda example: example.rank)
+    for (filter, shown), study, one in zip(crops.items(), studies, tests, strict=True):
+        ranked = sorted(shown, key=lambda example: example.rank)
         found.append(
             UnitSummary(
                 layer=responses.layer,
@@ -399,7 +399,7 @@ def summaries(
                 auroc=one.auroc if one else None,
                 low=one.low if one else None,
                 high=one.high if one else None,
-                q=best.q if one else None,
+                q=one.q if one else None,
                 avoids=study.avoids[0].name if study.avoids else None,
                 words=tuple(
                     name for fired in study.fires for name in _above(responses.panel, fired.wnid)

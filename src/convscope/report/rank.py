@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from convscope.activations.dataset_examples import CROP, WHOLE, Bin, Example, shrunk
-from convscope.activations.statistics import firing
+from convscope.activations.statistics import below, firing
 from convscope.data.photograph import data_uri
 from convscope.data.splits import LEVEL
 from convscope.report.figures.charts import distribution, distribution_picture
@@ -86,7 +86,7 @@ class UnitReport:
     @property
     def rate(self) -> float:
         """The share of positions at which the filter is active, from 0 to 1."""
-        return firing(self.histogram)
+        return float(firing(self.histogram))
 
     @property
     def patch(self) -> tuple[int, int]:
@@ -134,7 +134,7 @@ class UnitReport:
     def summary(self) -> dict[str, object]:
         """Return every scalar result."""
         filter, optimum, fires = self.unit.filter, self.optimum, self.selectivity.fires
-        below = None if optimum is None else self.responses.index.quantile_of(filter, optimum)
+        quantile = None if optimum is None else below(self.histogram, optimum)
         return {
             "filter": filter,
             "rank/activation": self.responses.peak(filter),
@@ -148,7 +148,7 @@ class UnitReport:
             "rank/q": fires[0].q if fires else None,
             "rank/hypothesis": self.hypothesis,
             "rank/optimum": optimum,
-            "rank/optimum_quantile": below,
+            "rank/optimum_quantile": quantile,
         }
 
     def document(self) -> dict[str, object]:

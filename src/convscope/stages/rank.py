@@ -383,9 +383,9 @@ class Passage:
         if not there:
             return
         with self.tracker.progress("checksums", there) as update:
-            for done, (number, complaint) in enumerate(index.verify(), 1):
+            for done, (number, complaint) in enumerate(index.repair(), 1):
                 update(done)
-                if complaint and index.discard(number):
+                if complaint:
                     self.tracker.say(f"shard {number} is damaged ({complaint}): it is made again")
 
     def _fill(self, index: ActivationIndex, network: Network, paths: Sequence[Path]) -> None:
@@ -403,10 +403,10 @@ class Passage:
         self.tracker.resumes = True
         start = time.perf_counter()
         with self.tracker.progress("photographs", total) as update:
-            for step in survey(index, network, paths, self.images.batch, self.part):
-                rate = step.done / (time.perf_counter() - start)
-                aside = f", {step.skipped} set aside" if step.skipped else ""
-                update(step.done, f"{rate:.1f} a second{aside}")
+            for done, skipped in survey(index, network, paths, self.images.batch, self.part):
+                rate = done / (time.perf_counter() - start)
+                aside = f", {skipped} set aside" if skipped else ""
+                update(done, f"{rate:.1f} a second{aside}")
 
     def conclude(self, index: ActivationIndex) -> dict[str, object]:
         """Say how far all parts together are, and return what the summary of a part says of it."""

@@ -31,33 +31,31 @@ class Move:
     Attributes:
         kind: "mirror", "rotation", "scale", "shift", "hue", "contrast" or "polarity".
         value: degrees of a rotation (counter-clockwise) or of a hue, the factor of a scale or a
-            contrast; of a mirror 0 for left to right, 90 for top to bottom; of a shift its
-            direction in degrees.
-        far: how far a shift goes, as a share of the side.
+            contrast; of a mirror 0 for left to right, 90 for top to bottom; of a shift by an eighth
+            of the side its direction in degrees.
     """
 
     kind: str
     value: float
-    far: float = 0.0
 
 
-def _all(kind: str, *values: float) -> tuple[Move, ...]:
-    return tuple(Move(kind, value) for value in values)
+def _moves(**values: Sequence[float]) -> tuple[Move, ...]:
+    return tuple(Move(kind, value) for kind, some in values.items() for value in some)
 
 
-MOVES = (
-    *_all("mirror", 0, 90),
-    *_all("rotation", -150, -120, -90, -60, -30, -15, 15, 30, 60, 90, 120, 150, 180),
-    *_all("scale", 0.5, 0.7, 1.4, 2),
-    *(Move("shift", angle, 1 / 8) for angle in (0, 90, 180, 270)),
-    *_all("hue", 60, 120, 180, 240, 300),
-    *_all("contrast", 0.25, 0.5),
-    *_all("polarity", -1),
+MOVES = _moves(
+    mirror=(0, 90),
+    rotation=(-150, -120, -90, -60, -30, -15, 15, 30, 60, 90, 120, 150, 180),
+    scale=(0.5, 0.7, 1.4, 2),
+    shift=(0, 90, 180, 270),
+    hue=(60, 120, 180, 240, 300),
+    contrast=(0.25, 0.5),
+    polarity=(-1,),
 )
 
-CORE = (
-    *_all("mirror", 0), *_all("rotation", -90, -30, 30, 90, 180), *_all("scale", 0.7, 1.4),
-    *_all("hue", 180), *_all("contrast", 0.5), *_all("polarity", -1),
+CORE = _moves(
+    mirror=(0,), rotation=(-90, -30, 30, 90, 180), scale=(0.7, 1.4), hue=(180,), contrast=(0.5,),
+    polarity=(-1,),
 )  # fmt: skip
 """What other filters of the layer are asked, for comparison: a part of `MOVES`."""
 
@@ -225,7 +223,7 @@ def _plan(move: Move, side: int) -> tuple[np.ndarray, np.ndarray]:
         return np.diag([-1.0, 1.0] if move.value == 0 else [1.0, -1.0]), np.zeros(2)
     if move.kind == "scale":
         return np.eye(2) / move.value, np.zeros(2)
-    return np.eye(2), -move.far * side * np.array([c, s])
+    return np.eye(2), -side / 8 * np.array([c, s])
 
 
 def _warped(images: np.ndarray, matrix: np.ndarray, offset: np.ndarray) -> np.ndarray:

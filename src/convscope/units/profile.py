@@ -87,7 +87,7 @@ class Profile:
 
     def percentile(self, name: str) -> float | None:
         """Return how many of 100 other filters have less of a measure."""
-        return self.tuning.percentile(name, self.unit.filter)
+        return tuning.percentile(self.tuning.measures[name], self.unit.filter)
 
     def curve(self, name: str) -> np.ndarray:
         """Return one of the tuning's curves of the unit."""

@@ -181,9 +181,8 @@ def _relatives(profile: Profile) -> Iterator[Property]:
     kinds = ("grating", "edge", "arc", "line", "corner", "pair")
     driven = not profile.natural or max(profile.reached(kind) or 0 for kind in kinds) >= DRIVEN
     weak = "" if driven else "; drawn stimuli excite it too little to tell"
-    count, holds = len(found.filters), None
+    count, even = len(found.filters), False
     numbers = f"{count - 1} turned copies with correlation {found.threshold:.2f} or more"
-    even = False
     if found.rayleigh is not None and found.gap is not None:
         numbers += f", Rayleigh p = {found.rayleigh:.3g}, largest gap {found.gap:.1f}"
         even = found.rayleigh > ALPHA and found.gap < 2 and count > 3

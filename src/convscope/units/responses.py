@@ -127,11 +127,15 @@ class Responses:
 
         Their activation is the score.
         """
-        scores, (rows, columns) = self.scores(filter), self.index.where(filter, places)
-        return tuple(
-            self._hit(rank, int(place), float(scores[place]), int(row), int(column))
-            for rank, (place, row, column) in enumerate(zip(places, rows, columns, strict=True), 1)
-        )
+        scores = self.scores(filter)
+        found: list[Hit] = []
+        positions = np.transpose(self.index.where(filter, places)).tolist()
+        for place, (row, column) in zip(places.tolist(), positions, strict=True):
+            key, rank, activation = self.labels.keys[place], len(found) + 1, float(scores[place])
+            label = None if key is None else self.labels.names.get(key, key)
+            path, name = self.paths[place], self.name(place)
+            found.append(Hit(rank, path, name, activation, row, column, key, label))
+        return tuple(found)
 
     def top(self, filter: int, count: int) -> tuple[Hit, ...]:
         """Return the photographs that a filter responds to most, strongest first."""
@@ -155,7 +159,7 @@ class Responses:
 
     def rate(self, filter: int) -> float:
         """Return the share of positions at which a filter is above zero."""
-        return firing(self.index.histogram([filter])[0])
+        return float(firing(self.index.histogram([filter])[0]))
 
     def peak(self, filter: int) -> float:
         """Return a filter's largest activation on any photograph."""
@@ -167,19 +171,6 @@ class Responses:
         both = [self.index.column(filter, what)[places].tolist() for what in ("peak", "mean")]
         known = {self.paths[place]: pair for place, *pair in zip(places, *both, strict=True)}
         return [(known[path][0], known[path][1]) for path in paths]
-
-    def _hit(self, rank: int, place: int, activation: float, row: int, column: int) -> Hit:
-        key = self.labels.keys[place]
-        return Hit(
-            rank=rank,
-            path=self.paths[place],
-            image=self.name(place),
-            activation=activation,
-            row=row,
-            column=column,
-            wnid=key,
-            label=self.labels.names.get(key, key) if key is not None else None,
-        )
 
     # Many filters
 

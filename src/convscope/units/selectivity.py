@@ -7,7 +7,7 @@ those of the confirmation half alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -113,11 +113,6 @@ class Selectivity:
 
 def study(scores: np.ndarray, panel: Panel) -> Selectivity:
     """Return what a unit with these scores `(N,)` fires for and avoids; NaN is set aside."""
-    if len(scores) != len(panel.codes):
-        raise ValueError(
-            f"{len(scores)} scores for {len(panel.codes)} photographs. Give one score for each, "
-            "NaN for one that could not be read."
-        )
     gone = np.isnan(scores)
     if np.any(gone & (panel.codes >= 0)):
         panel = panel.without(gone)
@@ -156,7 +151,7 @@ def studies(columns: Iterable[np.ndarray], panel: Panel) -> Iterator[Selectivity
     gone, left = np.zeros(len(panel.codes), bool), panel
     for scores in columns:
         missing = np.isnan(scores)
-        if len(missing) == len(gone) and not np.array_equal(missing, gone):
+        if not np.array_equal(missing, gone):
             gone, left = missing, panel.without(missing)
         yield study(scores, left)
 
@@ -173,35 +168,19 @@ def rows(associations: Sequence[Association]) -> list[list[object]]:
     return [[getattr(one, name) for name in COLUMNS] for one in associations]
 
 
-@dataclass(frozen=True)
-class Best:
-    """What one of many units fires for or avoids most clearly.
+def jointly(results: Sequence[Selectivity]) -> tuple[Association | None, ...]:
+    """Return what each unit fires for, else avoids, most clearly; None for nothing.
 
-    Attributes:
-        association: the first that it fires for, else the first that it avoids; None: nothing.
-        q: Benjamini-Hochberg's over the tests of all units together.
+    Its q is adjusted for the tests of all units together.
     """
-
-    association: Association | None
-    q: float | None
-
-    @property
-    def significant(self) -> bool:
-        """Whether it still is among the tests of all units."""
-        return self.q is not None and self.q < LEVEL
-
-
-def jointly(results: Sequence[Selectivity]) -> tuple[Best, ...]:
-    """Return the clearest name of each unit, its q adjusted for the tests of all units."""
-    families = [result.family for result in results]
-    tests = [one for family in families for one in family]
+    tests = [one for result in results for one in result.family]
     group = np.array([one.kind == "group" for one in tests], bool)
     adjusted = iter(_false_discovery(np.array([one.p for one in tests]), group))
     found = []
-    for result, family in zip(results, families, strict=True):
-        q = {(one.kind, one.wnid): float(next(adjusted)) for one in family}
+    for result in results:
+        q = {(one.kind, one.wnid): float(next(adjusted)) for one in result.family}
         best = next(iter(result.fires + result.avoids), None)
-        found.append(Best(best, q[best.kind, best.wnid] if best else None))
+        found.append(best and replace(best, q=q[best.kind, best.wnid]))
     return tuple(found)
 
 
@@ -244,25 +223,22 @@ def _associations(
     q, p_max = _adjusted(panel, p, permuted, chosen)
     low, high = _intervals(half, order)
     images, mean, effect = _sizes(half, scores[half.places])
+    figures = {
+        "images": images, "mean": mean, "auroc": areas, "low": low, "high": high,
+        "effect": effect, "p": p, "discovery": discovery, "chosen": chosen,
+    }  # fmt: skip
+    table = zip(*(values.tolist() for values in figures.values()), strict=True)
     return [
         Association(
             wnid=key,
             name=panel.names.get(key, key),
             kind="class" if place < len(half.alone) else "group",
             classes=panel.sizes[place],
-            images=int(images[place]),
-            mean=float(mean[place]),
-            auroc=float(areas[place]),
-            low=float(low[place]),
-            high=float(high[place]),
-            effect=float(effect[place]),
-            p=float(p[place]),
             q=float(q[place]) if chosen[place] else None,
             p_max=float(p_max[place]) if chosen[place] and place >= len(half.alone) else None,
-            discovery=float(discovery[place]),
-            chosen=bool(chosen[place]),
+            **dict(zip(figures, row, strict=True)),
         )
-        for place, key in enumerate(panel.keys)
+        for place, (key, row) in enumerate(zip(panel.keys, table, strict=True))
     ]
 
 
@@ -330,21 +306,12 @@ def _named(panel: Panel, scores: np.ndarray, found: Sequence[Association]) -> li
     places = [place for place, one in enumerate(found) if one.significant]
     if not places:
         return []
-    candidates = [
-        Candidate(
-            members=panel.discovery.tested[place],
-            confirmed=panel.confirmation.tested[place],
-            sign=1 if found[place].discovery > 0.5 else -1,
-            strength=abs(found[place].discovery - 0.5),
-            classes=found[place].classes,
-        )
-        for place in places
-    ]
-    moments = []
+    candidates, moments = [found[place] for place in places], []
     for half in (panel.discovery, panel.confirmation):
         normal = roc.ranking(scores[half.places]).normal
-        moments.append(Moments(half.counts, half.sums(normal), half.sums(normal**2)))
-    return [found[places[at]] for at in pruned(candidates, *moments)]
+        sums = half.sums(normal), half.sums(normal**2)
+        moments.append(Moments(half.tested[places], half.counts, *sums))
+    return [candidates[at] for at in pruned(candidates, *moments)]
 
 
 TAIL = 0.975  # one end of a two-sided test at 5 %
@@ -352,14 +319,16 @@ TAIL = 0.975  # one end of a two-sided test at 5 %
 
 @dataclass(frozen=True)
 class Moments:
-    """Normal scores of images, summed by class; arrays `(classes,)`.
+    """Normal scores of images, summed by class, and the classes of the candidates for a name.
 
     Attributes:
-        counts: images.
-        totals: the sum of their scores.
+        members: the classes in each candidate, bool `(candidates, classes)`.
+        counts: images of each class `(classes,)`.
+        totals: the sum of their scores, likewise.
         squares: the sum of the squares of their scores.
     """
 
+    members: np.ndarray
     counts: np.ndarray
     totals: np.ndarray
     squares: np.ndarray
@@ -369,9 +338,9 @@ class Moments:
         """The mean score of each class."""
         return self.totals / self.counts
 
-    def remains(self, own: np.ndarray, others: list[np.ndarray], sign: int) -> bool:
+    def remains(self, place: int, others: list[int], sign: int) -> bool:
         """Return whether a name without the others' classes differs from what none of them has."""
-        covered = np.any(others, axis=0)
+        own, covered = self.members[place], self.members[others].any(axis=0)
         return self.differ(own & ~covered, ~own & ~covered, sign)
 
     def shorter(
@@ -404,35 +373,9 @@ class Moments:
         return bool(gap > max(reach, 1e-9))
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A class or group that is significant.
-
-    Attributes:
-        members: the classes in it, bool `(classes,)`, among those of the discovery half.
-        confirmed: the same among the classes of the confirmation half.
-        sign: 1 where the filter fires for it, -1 where it avoids it.
-        strength: how far its AUROC is from a half.
-        classes: how many classes it has in either half.
-    """
-
-    members: np.ndarray
-    confirmed: np.ndarray
-    sign: int
-    strength: float
-    classes: int
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """How many classes it has on the discovery half, and in either."""
-        return int(self.members.sum()), self.classes
-
-    def within(self, parent: Candidate) -> bool:
-        """Return whether all its classes lie in a parent of the same sign."""
-        return self.sign == parent.sign and not np.any(self.members & ~parent.members)
-
-
-def pruned(candidates: list[Candidate], discovery: Moments, confirmation: Moments) -> list[int]:
+def pruned(
+    candidates: Sequence[Association], discovery: Moments, confirmation: Moments
+) -> list[int]:
     """Return the places of the candidates that deserve to be named.
 
     From the most specific to the most general, separately for what fires and what is avoided, on
@@ -455,34 +398,35 @@ def pruned(candidates: list[Candidate], discovery: Moments, confirmation: Moment
     against what lies outside its parent it is the image. An AUROC's interval would say the same for
     many classes and nothing for two or three.
     """
+    members, signs = discovery.members, [1 if one.discovery > 0.5 else -1 for one in candidates]
+    sizes = [(own.sum(), one.classes) for own, one in zip(members, candidates, strict=True)]
+
+    def within(places: list[int], parent: int) -> list[int]:
+        same = [at for at in places if at != parent and signs[at] == signs[parent]]
+        return [at for at in same if not np.any(members[at] & ~members[parent])]
+
     kept: list[int] = []
-    for place in sorted(range(len(candidates)), key=lambda at: (*candidates[at].size, at)):
-        parent = candidates[place]
-        same = [at for at in kept if candidates[at].sign == parent.sign]
-        covered = np.any(
-            [candidates[at].members for at in same] or [parent.members & False], axis=0
-        )
-        rest, outside = parent.members & ~covered, ~parent.members & ~covered
-        inside = [at for at in same if candidates[at].within(parent)]
+    for place in sorted(range(len(candidates)), key=lambda at: (*sizes[at], at)):
+        own, sign = members[place], signs[place]
+        covered = members[[at for at in kept if signs[at] == sign]].any(axis=0)
+        rest, outside, inside = own & ~covered, ~own & ~covered, within(kept, place)
         if (
-            not np.any(parent.members & covered)
-            or discovery.differ(rest, outside, parent.sign)
-            or discovery.shorter(rest, outside, parent.members & covered, len(inside))
+            not np.any(own & covered)
+            or discovery.differ(rest, outside, sign)
+            or discovery.shorter(rest, outside, own & covered, len(inside))
         ):
-            said = []
-            for at in inside:
-                child = candidates[at].members
-                if not discovery.differ(child, parent.members & ~child, parent.sign, images=False):
-                    said.append(at)
+            said = [
+                at
+                for at in inside
+                if not discovery.differ(members[at], own & ~members[at], sign, images=False)
+            ]
             kept = [at for at in kept if at not in said] + [place]
     named: list[int] = []
-    for place in sorted(kept, key=lambda at: (-candidates[at].strength, at)):
-        own = candidates[place]
-        others = [candidates[at] for at in named if candidates[at].sign != own.sign]
-        others += [candidates[at] for at in kept if at != place and candidates[at].within(own)]
-        if not others or (
-            discovery.remains(own.members, [one.members for one in others], own.sign)
-            and confirmation.remains(own.confirmed, [one.confirmed for one in others], own.sign)
+    for place in sorted(kept, key=lambda at: (-abs(candidates[at].discovery - 0.5), at)):
+        sign = signs[place]
+        others = [at for at in named if signs[at] != sign] + within(kept, place)
+        if not others or all(
+            half.remains(place, others, sign) for half in (discovery, confirmation)
         ):
             named.append(place)
     return sorted(named)

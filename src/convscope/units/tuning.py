@@ -44,10 +44,6 @@ class Tuning:
     curves: Values
     measures: Values
 
-    def percentile(self, name: str, filter: int) -> float | None:
-        """Return how many of 100 other filters of the layer have less of something."""
-        return percentile(self.measures[name], filter)
-
 
 def percentile(values: np.ndarray, filter: int) -> float | None:
     """Return how many of 100 others lie below one of some values; ties count half, NaN not."""

@@ -162,7 +162,7 @@ def distribution(
     small = width < 600
     left, right = (44, width - 8) if small else (64, width - 16)
     axis = Scale(low - unit, high + unit, left, right - far * (48 if small else 110))
-    values = [("zero", f"fires at {number(100 * firing(histogram))} %", 0.0)]
+    values = [("zero", f"fires at {number(100 * float(firing(histogram)))} %", 0.0)]
     of = "" if small else " of positions"
     for share, value in zip(SHARES, quantiles(histogram, SHARES).tolist(), strict=True):
         values.append(("quantile", f"{100 * share:g} %{of} below {number(value)}", value))
