@@ -82,7 +82,10 @@ def demand(network: object, paths: Sequence[Path], layer: str, size: int) -> tup
     """Return the request for some photographs, and their listing."""
     files = listing(paths, paths[0].parent)
     weights = network.weights.sha256  # type: ignore[attr-defined]
-    how = request(model="vgg16", weights=weights, layer=layer, size=size, fit="crop", files=files)
+    how = request(
+        model="vgg16", weights=weights, preprocess="none", layer=layer, size=size, fit="crop",
+        files=files,
+    )  # fmt: skip
     return how, files
 
 
@@ -261,7 +264,7 @@ def made_up(folder: Path, count: int) -> ActivationIndex:
     """Write an index with random activations."""
     files = b'["n00000000_00000.JPEG",100000,0]\n' * count
     digest = hashlib.sha256(files).hexdigest()
-    how = Request("vgg16", "", LAYER, SIZE, "crop", digest, count, {})
+    how = Request("vgg16", "", "none", LAYER, SIZE, "crop", digest, count, {})
     index = create(folder, Manifest(how, FILTERS, 28, 28, None, "none"), files)
     random = np.random.default_rng(0)
     for number in index.missing():
