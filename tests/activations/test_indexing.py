@@ -263,7 +263,9 @@ def test_parts_of_a_pass_together_make_the_same_index(tmp_path, small):
     assert tree(index.folder) == tree(whole.folder)
 
 
-@pytest.mark.parametrize("batches", [1, 2, 4, 5, 9])
+@pytest.mark.parametrize(
+    "batches", [5, *(pytest.param(batches, marks=pytest.mark.exhaustive) for batches in (1, 4, 9))]
+)
 def test_a_pass_that_stops_anywhere_goes_on_to_the_same_bits(tmp_path, vgg16, batches):
     paths = dataset.samples()[:9] * 5
     how = {"layer": "block1_conv2", "size": 24}

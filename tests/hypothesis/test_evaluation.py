@@ -123,10 +123,10 @@ def made(tmp_path_factory, photographs):
     for path in photographs[::3]:
         (folder / path.name).symlink_to(path)
     words = (
-        "layer=block2_conv2", "filter=17", "images=folder", f"images.root={folder}",
-        "images.size=128", "ascent.steps=4", "ascent.size=32", "hypothesis=dog_heads",
+        "layer=block2_conv1", "filter=17", "images=folder", f"images.root={folder}",
+        "images.size=64", "ascent.steps=4", "ascent.size=24", "hypothesis=dog_heads",
         "stage.inputs=3",
-        "hypothesis.claims=[{type:circuit_sufficient,count:128,by:l2,sesoi:0.5},"
+        "hypothesis.claims=[{type:circuit_sufficient,count:64,by:l2,sesoi:0.5},"
         "{type:group_selective,synsets:[n02084071],sesoi:0.7},"
         "{type:edit,silence:inhibitory,among:top,rises_by:5.0},"
         "{type:invariant,transform:mirror,sesoi:0.99},{type:tuned,feature:smell,sesoi:0.3},"
@@ -145,7 +145,7 @@ def test_a_run_judges_each_claim_and_says_what_it_could_not_test(made):
     folder, settings = made
     found = {row["claim"]: row for row in rows(folder, "hypothesis")}
     assert len(found) == len(settings.hypothesis.claims) == 6
-    whole = found["its first 128 inputs by l2 suffice"]
+    whole = found["its first 64 inputs by l2 suffice"]
     assert float(whole["effect"]) == pytest.approx(1, abs=1e-4)
     assert found["is tuned to smell"]["verdict"] == "not tested"
     assert found["input 5 is tuned to orientation"]["verdict"] != "not tested"
@@ -186,7 +186,7 @@ def test_each_living_optimum_is_examined_and_named_on_the_page(made):
 def test_a_run_writes_traits_readers_and_the_graph(made):
     folder, _ = made
     assert {row["word"] for row in rows(folder, "traits")} >= {"orientation-tuned", "edge detector"}
-    assert rows(folder, "clients")[0]["layer"] == "block3_conv1"
+    assert rows(folder, "clients")[0]["layer"] == "block2_conv2"
     for name in ("character", "graph", "faithfulness", "explorer"):
         assert (folder / "images" / f"{name}.png").stat().st_size > 1000
 

@@ -388,9 +388,9 @@ def scores(vgg16, photographs) -> np.ndarray:
     from convscope.activations.recorder import summarizer
     from convscope.data import dataset
 
-    summarize = summarizer(vgg16, "block3_conv2")
+    summarize = summarizer(vgg16, "block2_conv2")
     found = [
-        summarize(batch.pixels).values[:, 17] for batch in dataset.batches(photographs, 96, 32)
+        summarize(batch.pixels).values[:, 17] for batch in dataset.batches(photographs, 48, 32)
     ]
     return np.sort(np.concatenate(found))
 

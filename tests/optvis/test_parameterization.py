@@ -80,9 +80,10 @@ def test_the_gradient_of_a_spectrum_is_that_of_the_textbook(height, width):
     np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("name", EACH)
-@pytest.mark.parametrize(("height", "width"), [(7, 10), (16, 24)])
+@pytest.mark.parametrize(
+    ("height", "width", "compiled"), [(7, 10, False), (7, 10, True), (16, 24, True)]
+)
 def test_a_sample_is_the_same_to_the_last_bit_whoever_shares_its_batch(
     assert_same, name, height, width, compiled
 ):
@@ -96,7 +97,7 @@ def test_a_sample_is_the_same_to_the_last_bit_whoever_shares_its_batch(
         )
 
     run = tf.function(climb) if compiled else climb
-    for count in (2, 3, 8, 16):
+    for count in (3, 16):
         together = run(seeds[-count:], upstream[-count:])
         for mine, alone in zip(together, run(seeds[-1:], upstream[-1:]), strict=True):
             assert_same(mine[-1], alone[0])

@@ -33,7 +33,7 @@ def test_a_sample_is_the_same_to_the_last_bit_whoever_shares_its_batch(assert_sa
 
     run = tf.function(both) if compiled else both
     together = run(images, seeds, upstream)
-    for count in (1, 2, 3, 8):
+    for count in (1, 3):
         some = run(images[-count:], seeds[-count:], upstream[-count:])
         for mine, theirs in zip(some, together, strict=True):
             assert_same(mine, theirs[-count:])
@@ -181,8 +181,9 @@ def test_noise_has_its_deviation_no_mean_and_leaves_the_gradient_alone():
     np.testing.assert_array_equal(tape.gradient(noisy, images), np.ones(images.shape))
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-@pytest.mark.parametrize("size", [5, 9, 13, 24])
+@pytest.mark.parametrize(
+    ("size", "compiled"), [(5, False), (9, False), (13, False), (24, False), (9, True)]
+)
 def test_a_crop_of_everything_is_the_central_square_resized(size, compiled):
     # Three times the canvas, whatever the draw: as much as there is.
     transform = crops(size, 3.0, 3.0, spread=0)
