@@ -636,7 +636,9 @@ def section(claims: tuple = CLAIMS, effects: tuple = EFFECTS, text: str = TEXT) 
     hypothesis = HypothesisSettings("own", text, 0.05, 0.7, claims)
     registered = Preregistration(hypothesis, "2024-05-01T12:00:00+0000")
     results = decide(claims, effects, 0.05)
-    said = arguments(results, Reliability(Unit("top", 3), 17.0, 0.9996, ("low",), np.array([0.3])))
+    said = arguments(
+        results, Reliability(Unit("top", 3), 17.0, 0.9996, ("low",), np.array([0.3])), {}
+    )
     return html.render("hypothesis.html", evaluation=Evaluation(registered, results, (), said))
 
 

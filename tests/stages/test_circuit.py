@@ -219,6 +219,8 @@ def test_more_inputs_than_fit_one_batch_all_get_their_optimum(batches):
     inputs = [("block1_conv2", str(edge["source"]["filter"])) for edge in edges]
     assert units == [("block2_conv1", "7"), *inputs]
     assert len(units) == 7
+    # Three batches of two steps each.
+    assert "7 images of 8 x 8 6/6" in (batches / "run.log").read_text()
 
 
 def test_the_same_seed_gives_the_same_pictures_bit_for_bit(batches, tmp_path):
