@@ -23,9 +23,9 @@ Open `stages/circuit.py` first: from there every path leads down.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from convscope.stages.notebook import load, optimum, rank
+    from convscope.stages.notebook import circuit, load, optimum, rank
 
-__all__ = ["load", "optimum", "rank"]
+__all__ = ["circuit", "load", "optimum", "rank"]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,7 +27,7 @@ def test_to_import_it_loads_nothing_and_offers_what_there_is():
     code = (
         "import sys, convscope; before = set(sys.modules);"
         "assert not {'numpy', 'tensorflow', 'hydra'} & before;"
-        "assert {'load', 'optimum', 'rank'} <= set(convscope.__all__)"
+        "assert {'load', 'optimum', 'rank', 'circuit'} <= set(convscope.__all__)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'optimun'"):
@@ -80,7 +80,18 @@ def test_results_are_what_the_packages_have_and_show_themselves(vgg16, tmp_path)
     assert found._repr_html_().count("<img") == 2 and "<0>" not in found._repr_html_()
 
 
-def test_the_values_are_those_of_conf_in_a_clone_and_in_the_installed_package(monkeypatch):
+def test_a_circuit_shows_the_edges_that_it_holds(vgg16):
+    found = convscope.circuit(vgg16, "block1_conv2", 5, inputs=3, size=48)
+    shown, edges = found._repr_html_(), found.circuit.edges
+    assert len(edges) == 3 == shown.count("<img") and found.sentence in shown
+    assert [edge.l2 for edge in edges] == sorted((edge.l2 for edge in edges), reverse=True)
+    for edge in edges:
+        assert f"<td>{edge.source}</td>" in shown
+    with pytest.raises(ValueError, match=r"stage\.by='best' does not fit"):
+        convscope.circuit(vgg16, "block1_conv2", 5, by="best")
+
+
+def test_the_values_are_those_of_conf_in_a_clone_and_in_the_installed_package():
     assert notebook._defaults("ascent", "fourier")["steps"] == 96
     text = Path(notebook.__file__).parents[3].joinpath("pyproject.toml").read_text()
     assert 'conf = "convscope/conf"' in text

@@ -220,6 +220,14 @@ class Report:
         return float(1 - within.mean()), 1 - inside.count / every
 
 
+class NotebookCircuit(CircuitAnalysis):
+    """A circuit that shows itself in a cell of a notebook: what it explains, and its edges."""
+
+    def _repr_html_(self) -> str:
+        tiles = [canvas.kernel_tile(edge.kernel, self.circuit.limit) for edge in self.circuit.edges]
+        return render("notebook_circuit.html", found=self, tiles=tiles)
+
+
 # Columns of the table of all inputs: key of a row, title, explanation, and kind: words, rank,
 # percent, signed (numbers with a plus or minus) or plain numbers.
 COLUMNS = (

@@ -7,7 +7,7 @@ Nothing is written, and each result shows itself in a cell.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from convscope.data import dataset
-from convscope.settings import AscentSettings, ImageSettings, ModelSettings, read
+from convscope.settings import AscentSettings, ImageSettings, InputSettings, ModelSettings, read
 from convscope.unit import Unit, check
 
 if TYPE_CHECKING:
     from convscope.activations.recorder import Crop
     from convscope.models.network import Network
     from convscope.optvis.ascent import Optimum
+    from convscope.report.circuit import NotebookCircuit
 
 MISSING = "???"  # in conf/, what only the user can say
 FILES = (".keras", ".h5", ".hdf5")
@@ -147,6 +148,51 @@ def rank(
     paths = dataset.photographs(shown)
     *_, seen = fill(network, [layer], paths, shown.side, shown.batch, shown.fit)
     return Examples(unit, seen.crops(unit, count))
+
+
+def circuit(
+    network: Network,
+    layer: str,
+    filter: int,
+    photographs: str | Path | None = None,
+    *,
+    by: str = "l2",
+    inputs: int = 10,
+    seed: int = 0,
+    **settings: object,
+) -> NotebookCircuit:
+    """Return which inputs excite or inhibit a filter, and how much of it the strongest explain.
+
+    >>> found = convscope.circuit(network, "block3_conv2", 100, inputs=5, size=96)
+    >>> [edge.label for edge in found.circuit.edges]  # doctest: +ELLIPSIS
+    ['...', '...', '...', '...', '...']
+    >>> found.sentence
+    'The five kernels with the largest L2 recover ...'
+
+    Args:
+        network: the network.
+        layer: the name of the filter's layer.
+        filter: its number, from 0.
+        photographs: a folder of them, or a single one; None: those that a package brings.
+        by: what the inputs shown are chosen by: l2, top_shift, covariance, ablation, greedy.
+        inputs: how many are shown; all are measured.
+        seed: of the positions and the draws.
+        **settings: of the photographs, as in `conf/images/`: `fit="pad"`, `size=299`.
+
+    Raises:
+        ValueError, FileNotFoundError: the network has no such filter, it is no weighted sum of its
+            inputs, or there is no photograph.
+    """
+    from convscope.circuits import attribution, edges
+    from convscope.report.circuit import NotebookCircuit
+
+    unit, shown = _unit(network, layer, filter), _images(network, photographs, settings)
+    known = _defaults("stage", "circuit") | {"by": by, "inputs": inputs}
+    chosen = {field.name: known[field.name] for field in fields(InputSettings)}
+    how: InputSettings = _read(InputSettings, chosen, "stage")
+    read, paths = attribution.read_by(network, unit), dataset.photographs(shown)
+    recording, sample = attribution.observe(network, read, paths, shown, how.positions, seed)
+    return NotebookCircuit(**vars(edges.analyze(read, recording, sample, how, seed)))
 
 
 def _unit(network: Network, layer: str, filter: int) -> Unit:
