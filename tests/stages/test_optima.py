@@ -58,7 +58,7 @@ def test_copies_that_fill_a_batch_change_nothing():
     assert len(twice[A][2]) == 1
 
 
-def test_the_quantile_counts_positions_below_over_all_photographs_so_far():
+def test_the_quantile_counts_positions_below_over_all_photographs():
     image = keras.Input((None, None, 3))
     layer = keras.layers.Conv2D(2, 1, name="a", activation="relu")
     model = keras.Model(image, layer(image))
@@ -74,12 +74,13 @@ def test_the_quantile_counts_positions_below_over_all_photographs_so_far():
         card(layer="a", filter=0, activation=0.15),
         card(layer="a", filter=1, activation=-0.65, sign=-1),
     ]
-    first, second, third = compare(network, cards, iter([broken, *batches]))
-    assert [item.quantile for item in first[1]] == [item.quantile for item in cards]
-    assert [item.quantile for item in second[1]] == [1.0, 0.25, 0.0]
-    assert second[2] == 4
-    assert [item.quantile for item in third[1]] == [0.5, 0.125, 0.25]
-    assert third[2] == 8
+    done: list[int] = []
+    compared, positions, seen, skipped = compare(network, cards, [broken, *batches], done.append)
+    assert [item.quantile for item in compared] == [0.5, 0.125, 0.25]
+    assert (positions, seen, skipped) == (8, [Path("0"), Path("1")], 1)
+    assert done == [1, 2, 3]
+    alone, positions, *_ = compare(network, cards, [broken], done.append)
+    assert [item.quantile for item in alone] == [None] * 3 and positions == 0
 
 
 def test_a_short_last_batch_is_neither_traced_anew_nor_kept_twice(tmp_path):

@@ -183,24 +183,44 @@ def run(settings: Settings, tracker: Tracker) -> None:
     """Make the images, measure what they truly do, and show them."""
     settings = checks.settled(settings)
     with tracker.timer("load"):
-        from convscope.optvis.recipe import goals
-        from convscope.report.maximize import maximize_page, optima_sheet
+        from convscope.optvis.recipe import canvas_size, goals
+        from convscope.report import maximize
+        from convscope.stages import optima
 
         network = registry.network(settings.model)
     tracker.append(resume.JOURNAL, settings.request)
     tracker.resumes = True
+    objective, shown = settings.stage.objective, settings.images
     every = goals(settings.units, settings.stage.signs, settings.stage.samples)
     with tracker.timer("ascend"):
-        cards = make(settings, network, every, tracker)
+        made = make(settings, network, every, tracker)
+    positions, seen, skipped = 0, list[Path](), 0
     with tracker.timer("evidence"):
-        cards, positions, seen, skipped = compare(settings, network, cards, tracker)
+        if made[0].filter != WHOLE:
+            paths = dataset.photographs(shown)
+            with tracker.progress("photographs", len(paths)) as update:
+                batches = dataset.batches(paths, shown.side, shown.batch, shown.fit)
+                made, positions, seen, skipped = optima.compare(network, made, batches, update)
     with tracker.timer("report"):
-        tracker.summarize(summary(settings, network, cards, seen, skipped))
-        facts, notes = record(settings, network, cards, len(seen), tracker)
-        tracker.image("optima", optima_sheet(cards))
-        page = maximize_page(cards, facts, asdict(settings), notes, positions or None)
+        tracker.summarize(
+            {
+                "stage": "maximize",
+                "layer": settings.layer,
+                "filter": settings.filter,
+                "seed": settings.seed,
+            }
+            | checks.provenance(network, shown, seen, skipped, settings.ascent.precision)
+            | {f"maximize/{name}": value for name, value in summary(made).items()}
+        )
+        size = canvas_size(settings.ascent, network, settings.layer)
+        rows = maximize.rows(made, objective, size, settings.ascent.steps)
+        tracker.records("optima", rows, {"image": [optimum.image for optimum in made]})
+        tracker.image("optima", maximize.optima_sheet(made))
+        facts = maximize.facts(made, network, objective, len(seen))
+        notes = maximize.notes(made, network, len(seen))
+        page = maximize.maximize_page(made, facts, asdict(settings), notes, positions or None)
         tracker.page("report", page)
-    if astray := [card for card in cards if card.stopped]:
+    if astray := [optimum for optimum in made if optimum.stopped]:
         first, ascent = astray[0], settings.ascent
         more = f" and of {len(astray) - 1} more images" if len(astray) > 1 else ""
         raise FloatingPointError(
@@ -226,15 +246,15 @@ def make(
     }
     few = len(every) <= FEW
     files = OptimumFiles(tracker, text, shown=few)
-    cards = {}
+    made = {}
     if folder := earlier(settings, tracker):
-        cards = {card.file: card for card in files.copy(folder)}
-        total = f"{len(cards)} of {len(every)} images"
+        made = {optimum.file: optimum for optimum in files.copy(folder)}
+        total = f"{len(made)} of {len(every)} images"
         tracker.say(f"{total} are taken over from {relative(folder)}")
     ascent, together = climb(settings, network)
     parts = batches(every, together, settings.stage.samples)
     # A batch is made again as a whole, so that its images are those of an undisturbed run.
-    todo = [part for part in parts if not {goal.file for goal in part} <= cards.keys()]
+    todo = [part for part in parts if not {goal.file for goal in part} <= made.keys()]
     if todo:
         attempts, animation = settings.ascent.attempts, settings.stage.animation
         curve = (lambda goal: goal.slug) if few else None
@@ -242,8 +262,8 @@ def make(
         # A short last batch would be traced and compiled anew.
         full = [filled(part, len(parts[0])) for part in todo]
         found = map(files.write, optimization.optima(ascent, full))
-        cards |= {card.file: card for card in found}
-    return [cards[goal.file] for goal in every]
+        made |= {optimum.file: optimum for optimum in found}
+    return [made[goal.file] for goal in every]
 
 
 def earlier(settings: Settings, tracker: Tracker) -> Path | None:
@@ -268,11 +288,8 @@ def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
     stage, size = settings.stage, recipe.canvas_size(settings.ascent, network, settings.layer)
     magnitudes: Callable[[int, int], np.ndarray] = parameterization.natural
     if settings.measured:
-        paths, shown = dataset.photographs(settings.images), settings.images
-        batches = dataset.batches(paths, shown.side, shown.batch, shown.fit)
-        magnitudes = parameterization.of_photographs(
-            batch.pixels for batch in batches if batch.paths
-        )
+        pixels = dataset.pixels_of(dataset.photographs(settings.images), settings.images)
+        magnitudes = parameterization.of_photographs(pixels)
     aim = recipe.aim(
         stage.objective,
         position=(stage.position[0], stage.position[1]) if stage.position else None,
@@ -295,75 +312,17 @@ def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
     return ascent, recipe.batch_size(settings.ascent, network, [settings.layer], size)
 
 
-def compare(
-    settings: Settings, network: Network, cards: list[OptimumSummary], tracker: Tracker
-) -> tuple[list[OptimumSummary], int, list[Path], int]:
-    """Return the cards with the share of positions on photographs that lie below each.
-
-    Returns:
-        The cards, how many positions there are, the photographs, and how many were unreadable.
-    """
-    from convscope.stages import optima
-
-    paths, shown = dataset.photographs(settings.images), settings.images
-    seen: list[Path] = []
-    skipped, latest = 0, (cards, 0)
-    if cards[0].filter != WHOLE:
-        batches = dataset.batches(paths, shown.side, shown.batch, shown.fit)
-        with tracker.progress("photographs", len(paths)) as update:
-            for batch, judged, positions in optima.compare(network, cards, batches):
-                seen += batch.paths
-                skipped += len(batch.skipped)
-                update(len(seen) + skipped)
-                latest = (judged, positions)
-    return *latest, seen, skipped
-
-
-def record(
-    settings: Settings,
-    network: Network,
-    cards: Sequence[OptimumSummary],
-    photographs: int,
-    tracker: Tracker,
-) -> tuple[dict[str, str], list[str]]:
-    """Write the table of all images; return the facts and what to keep in mind about them."""
-    from convscope.optvis.recipe import canvas_size
-    from convscope.report import maximize
-
-    size, objective = (
-        canvas_size(settings.ascent, network, settings.layer),
-        settings.stage.objective,
-    )
-    rows = maximize.rows(cards, objective, size, settings.ascent.steps)
-    pictures = {"image": [card.image for card in cards]}
-    tracker.table("optima", list(rows[0]), [list(row.values()) for row in rows], pictures)
-    facts = maximize.facts(cards, network, objective, photographs)
-    return facts, maximize.notes(cards, network, photographs)
-
-
-def summary(
-    settings: Settings,
-    network: Network,
-    cards: Sequence[OptimumSummary],
-    seen: Sequence[Path],
-    skipped: int,
-) -> dict[str, object]:
-    """Return every scalar result and the provenance of all of them."""
-    choice = settings.filter
-    best = [card for card in cards if card.sign == cards[0].sign]
-    shares = [card.quantile for card in cards if card.quantile is not None]
+def summary(optima: Sequence[OptimumSummary]) -> dict[str, object]:
+    """Return every scalar result."""
+    best = [optimum for optimum in optima if optimum.sign == optima[0].sign]
+    shares = [optimum.quantile for optimum in optima if optimum.quantile is not None]
     return {
-        "stage": "maximize",
-        "layer": settings.layer,
-        "filter": list(choice) if isinstance(choice, tuple) else choice,
-        "seed": settings.seed,
-        **checks.provenance(network, settings.images, seen, skipped, settings.ascent.precision),
-        "maximize/images": len(cards),
-        "maximize/alive": sum(card.alive for card in cards),
-        "maximize/weak": sum(card.weak for card in cards),
-        "maximize/activation": float(np.mean([card.activation for card in best])),
-        "maximize/activation_mean": float(np.mean([card.activation_mean for card in best])),
-        "maximize/quantile": float(np.mean(shares)) if shares else None,
-        "maximize/seconds_per_image": float(np.mean([card.seconds for card in cards])),
-        "maximize/picture": cards[0].file,
+        "images": len(optima),
+        "alive": sum(optimum.alive for optimum in optima),
+        "weak": sum(optimum.weak for optimum in optima),
+        "activation": float(np.mean([optimum.activation for optimum in best])),
+        "activation_mean": float(np.mean([optimum.activation_mean for optimum in best])),
+        "quantile": float(np.mean(shares)) if shares else None,
+        "seconds_per_image": float(np.mean([optimum.seconds for optimum in optima])),
+        "picture": optima[0].file,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -105,23 +105,14 @@ class OptimumFiles:
         if reached.frames:
             path = self.tracker.animation(goal.slug, np.stack(reached.frames), MILLISECONDS)
             moving = f"images/{path.name}"
+        shared = vars(best) | vars(goal) | vars(goal.unit)
         found = OptimumSummary(
+            **{name: value for name, value in shared.items() if name not in ("goal", "unit")},
             name=str(goal.unit),
-            layer=goal.unit.layer,
-            filter=goal.unit.filter,
-            sample=goal.sample,
-            sign=goal.sign,
-            image=best.image,
-            activation=best.activation,
-            activation_mean=best.activation_mean,
-            activation_start=best.activation_start,
-            score=best.score,
             quantile=None,
             alive=best.alive,
-            attempt=best.attempt,
             seconds=reached.seconds,
             curve=reached.curve,
-            stopped=best.stopped,
             file=goal.file,
             animation=moving,
         )
@@ -186,25 +177,34 @@ def climbed(
 
 
 def compare(
-    network: Network, optima: Sequence[OptimumSummary], photographs: Iterator[Batch]
-) -> Iterator[tuple[Batch, list[OptimumSummary], int]]:
-    """Yield after each batch of photographs the optima with their quantile, as far as it is known.
+    network: Network,
+    optima: Sequence[OptimumSummary],
+    photographs: Iterable[Batch],
+    update: Callable[[int], None],
+) -> tuple[list[OptimumSummary], int, list[Path], int]:
+    """Return the optima with the share of positions on photographs that lie below each.
 
     Args:
         network: the network, in float32.
         optima: of filters of one layer.
         photographs: what their activations are compared with.
+        update: is told how many photographs are done.
 
-    Yields:
-        The batch, the optima, and over how many positions their quantiles are.
+    Returns:
+        The optima, how many positions there are, the photographs, and how many were unreadable.
     """
     count = counter(network, optima[0].layer, [optimum.filter for optimum in optima])
     activations = np.array([optimum.activation for optimum in optima], np.float32)
     below, positions = np.zeros(len(optima), np.int64), 0
+    seen: list[Path] = []
+    skipped = 0
     for batch in photographs:
         if batch.paths:
             more, many = count(batch.pixels, activations)
             below, positions = below + more, positions + many
-        shares = (below / max(positions, 1)).tolist()
-        known = [replace(one, quantile=share) for one, share in zip(optima, shares, strict=True)]
-        yield batch, known if positions else list(optima), positions
+        seen += batch.paths
+        skipped += len(batch.skipped)
+        update(len(seen) + skipped)
+    shares = (below / positions).tolist() if positions else [None] * len(optima)
+    compared = [replace(one, quantile=share) for one, share in zip(optima, shares, strict=True)]
+    return compared, positions, seen, skipped

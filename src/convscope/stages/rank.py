@@ -133,17 +133,21 @@ def check(settings: Settings) -> None:
 def run(settings: Settings, tracker: Tracker) -> None:
     """Let every photograph pass once, and say what it tells of the filters asked for."""
     settings = checks.settled(settings)
-    pass  # MOVED
-
-    paths, stage = dataset.photographs(settings.images), settings.stage
-    home = Path(stage.index).expanduser()
-    part = (stage.shard or 0, stage.shards)
-    passage = Passage(settings.model, settings.layer, settings.images, home, part, tracker)
+    paths = dataset.photographs(settings.images)
+    indexing = Indexing(settings, paths, tracker)
     with tracker.timer("index"):
-        index = passage.index(paths)
-    tracker.summarize(origin(settings))
-    if stage.shard is not None:
-        tracker.summarize(passage.conclude(index))
+        index = indexing.index()
+    tracker.summarize(
+        {
+            "stage": "rank",
+            "layer": settings.layer,
+            "seed": settings.seed,
+            "model": settings.model.called,
+            "weights": asdict(registry.outline(settings.model).weights),
+        }
+    )
+    if settings.stage.shard is not None:
+        tracker.summarize(indexing.conclude(index))
         return
     evidence = consider(settings, index, paths, tracker)
     if len(settings.units) == 1:
@@ -178,7 +182,23 @@ def consider(
         "photographs": evidence.seen,
     }
     tracker.reference(index.folder.name, "index", index.folder, facts)
-    tracker.summarize(summary(settings, evidence))
+    manifest = index.manifest
+    tracker.summarize(
+        {
+            "images": dataset.record(
+                settings.images, evidence.seen, evidence.fingerprint, len(skipped)
+            ),
+            # Of the pass over the photographs, which may be older than this run.
+            "device": manifest.device,
+            "precision": "float32",
+            "index": {
+                "folder": relative(index.folder),
+                "versions": dict(manifest.request.versions),
+            },
+            "rank/photographs": evidence.seen,
+            "rank/labelled": evidence.labelled,
+        }
+    )
     return evidence
 
 
@@ -242,7 +262,6 @@ def many(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
     from convscope.activations import dataset_examples
     from convscope.report import filters
     from convscope.report.figures import grids
-    from convscope.report.filters import cell, layer_page, sheet
 
     chosen = [unit.filter for unit in settings.units]
     studies = []
@@ -250,17 +269,18 @@ def many(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
         for study in evidence.studies(chosen):
             studies.append(study)
             update(len(studies))
-    side, total = cell(len(chosen)), len(chosen) * min(dataset_examples.CROPS, evidence.seen)
+    side, total = (
+        filters.cell(len(chosen)),
+        len(chosen) * min(dataset_examples.CROPS, evidence.seen),
+    )
     with tracker.timer("crops"), tracker.progress("crops", total) as update:
         for crops in evidence.crops(chosen, side):
             update(sum(map(len, crops.values())))
     with tracker.timer("report"):
         units = filters.summaries(evidence, crops, studies)
-        rows = filters.rows(units)
-        quilts = [grids.mosaic(unit.crops, 3 * min(side, TILE)) for unit in units]
-        table = [list(row.values()) for row in rows]
-        tracker.table("units", list(rows[0]), table, {"crops": quilts})
-        tracker.image("units", sheet(units))
+        mosaics = [grids.mosaic(unit.crops, 3 * min(side, TILE)) for unit in units]
+        tracker.records("units", filters.rows(units), {"crops": mosaics})
+        tracker.image("units", filters.sheet(units))
         source = registry.outline(settings.model).weights.source
         tracker.summarize(
             {
@@ -278,61 +298,30 @@ def many(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
         facts = filters.facts(evidence, None, source)
         notes = [*filters.notes(evidence, source), *studies[0].notes]
         tested = any(study.tested for study in studies)
-        page = layer_page(units, facts, asdict(settings), notes, asked, tested)
+        page = filters.layer_page(units, facts, asdict(settings), notes, asked, tested)
         tracker.page("report", page)
 
 
-def origin(settings: Settings) -> dict[str, object]:
-    """Return what the results of a run are about, for its summary."""
-    return {
-        "stage": "rank",
-        "layer": settings.layer,
-        "seed": settings.seed,
-        "model": settings.model.called,
-        "weights": asdict(registry.outline(settings.model).weights),
-    }
-
-
-def summary(settings: Settings, evidence: Responses) -> dict[str, object]:
-    """Return which photographs they are drawn from, and how those passed."""
-    manifest = evidence.index.manifest
-    return {
-        "images": dataset.record(
-            settings.images, evidence.seen, evidence.fingerprint, len(evidence.skipped)
-        ),
-        # Of the pass over the photographs, which may be older than this run.
-        "device": manifest.device,
-        "precision": "float32",
-        "index": {
-            "folder": relative(evidence.index.folder),
-            "versions": dict(manifest.request.versions),
-        },
-        "rank/photographs": evidence.seen,
-        "rank/labelled": evidence.labelled,
-    }
-
-
 @dataclass(frozen=True)
-class Passage:
-    """What passes through which network, and which part of it is this run's.
+class Indexing:
+    """The pass of the photographs through the network, and which part of it is this run's.
 
     Attributes:
-        model: the network.
-        layer: the layer that is observed.
-        images: how the photographs are shown.
-        home: where indices lie.
-        part: the part of the pass that this run does, and how many there are.
+        settings: what is asked for.
+        paths: the photographs.
         tracker: who is told.
     """
 
-    model: ModelSettings
-    layer: str
-    images: ImageSettings
-    home: Path
-    part: tuple[int, int]
+    settings: Settings
+    paths: Sequence[Path]
     tracker: Tracker
 
-    def index(self, paths: Sequence[Path]) -> ActivationIndex:
+    @property
+    def part(self) -> tuple[int, int]:
+        """The part of the pass that this run does, and how many there are."""
+        return self.settings.stage.shard or 0, self.settings.stage.shards
+
+    def index(self) -> ActivationIndex:
         """Return the index of the layer, what is missing of this run's part computed first.
 
         Where nothing is, TensorFlow is not loaded.
@@ -340,29 +329,30 @@ class Passage:
         Raises:
             ValueError: what lies in the place of the index is damaged, or of no use.
         """
+        home = Path(self.settings.stage.index).expanduser()
         try:
-            return self._index(paths)
+            return self._index(home)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise ValueError(
-                f"stage.index={relative(self.home)} cannot be used: {error}. Remove what is damaged"
+                f"stage.index={relative(home)} cannot be used: {error}. Remove what is damaged"
                 " there, or give another folder"
             ) from error
 
-    def _index(self, paths: Sequence[Path]) -> ActivationIndex:
-        files = indices.listing(paths, dataset.root(self.images))
-        found = registry.outline(self.model)
+    def _index(self, home: Path) -> ActivationIndex:
+        found, images = registry.outline(self.settings.model), self.settings.images
+        files = indices.listing(self.paths, dataset.root(images))
         request = indices.request(
             model=found.name,
             weights=found.weights.sha256,
             preprocess=found.preprocess,
-            layer=self.layer,
-            size=self.images.side,
-            fit=self.images.fit,
+            layer=self.settings.layer,
+            size=images.side,
+            fit=images.fit,
             files=files,
         )
-        index = indices.find(self.home, request)
+        index = indices.find(home, request)
         if index:
             self._repair(index)
             if not index.missing():
@@ -372,9 +362,9 @@ class Passage:
         with self.tracker.timer("load"):
             from convscope.activations.indexing import begin
 
-            network = registry.network(self.model)
-            index = begin(self.home, request, files, network)
-        self._fill(index, network, paths)
+            network = registry.network(self.settings.model)
+            index = begin(home, request, files, network)
+        self._fill(index, network)
         return index
 
     def _repair(self, index: ActivationIndex) -> None:
@@ -388,7 +378,7 @@ class Passage:
                 if complaint:
                     self.tracker.say(f"shard {number} is damaged ({complaint}): it is made again")
 
-    def _fill(self, index: ActivationIndex, network: Network, paths: Sequence[Path]) -> None:
+    def _fill(self, index: ActivationIndex, network: Network) -> None:
         """Compute the missing shards of this run's part, and say how fast."""
         from convscope.activations.indexing import survey
 
@@ -401,9 +391,9 @@ class Passage:
         total = sum(index.layout(number).count for number in missing)
         # From here on an interrupted run has shards to go on from.
         self.tracker.resumes = True
-        start = time.perf_counter()
+        start, batch = time.perf_counter(), self.settings.images.batch
         with self.tracker.progress("photographs", total) as update:
-            for done, skipped in survey(index, network, paths, self.images.batch, self.part):
+            for done, skipped in survey(index, network, self.paths, batch, self.part):
                 rate = done / (time.perf_counter() - start)
                 aside = f", {skipped} set aside" if skipped else ""
                 update(done, f"{rate:.1f} a second{aside}")
