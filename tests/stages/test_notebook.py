@@ -89,6 +89,10 @@ def test_a_circuit_shows_the_edges_that_it_holds(vgg16):
         assert f"<td>{edge.source}</td>" in shown
     with pytest.raises(ValueError, match=r"stage\.by='best' does not fit"):
         convscope.circuit(vgg16, "block1_conv2", 5, by="best")
+    with pytest.raises(ValueError, match=r"stage\.depth=2"):
+        convscope.circuit(vgg16, "block1_conv2", 5, depth=2)
+    with pytest.raises(ValueError, match=r"no setting 'images\.imputs'"):
+        convscope.circuit(vgg16, "block1_conv2", 5, imputs=5)
 
 
 def test_the_values_are_those_of_conf_in_a_clone_and_in_the_installed_package():

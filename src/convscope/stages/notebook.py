@@ -156,8 +156,6 @@ def circuit(
     filter: int,
     photographs: str | Path | None = None,
     *,
-    by: str = "l2",
-    inputs: int = 10,
     seed: int = 0,
     **settings: object,
 ) -> NotebookCircuit:
@@ -174,22 +172,23 @@ def circuit(
         layer: the name of the filter's layer.
         filter: its number, from 0.
         photographs: a folder of them, or a single one; None: those that a package brings.
-        by: what the inputs shown are chosen by: l2, top_shift, covariance, ablation, greedy.
-        inputs: how many are shown; all are measured.
         seed: of the positions and the draws.
-        **settings: of the photographs, as in `conf/images/`: `fit="pad"`, `size=299`.
+        **settings: of the circuit, as in `conf/stage/circuit.yaml`: `by="greedy"`, `inputs=20` (how
+            many are shown; all are measured), and of the photographs, as in `conf/images/`.
 
     Raises:
         ValueError, FileNotFoundError: the network has no such filter, it is no weighted sum of its
-            inputs, or there is no photograph.
+            inputs, a setting does not fit, or there is no photograph.
     """
     from convscope.circuits import attribution, edges
     from convscope.report.circuit import NotebookCircuit
 
-    unit, shown = _unit(network, layer, filter), _images(network, photographs, settings)
-    known = _defaults("stage", "circuit") | {"by": by, "inputs": inputs}
-    chosen = {field.name: known[field.name] for field in fields(InputSettings)}
+    if "depth" in settings:
+        raise ValueError("Paths are followed by the command alone: stage=circuit stage.depth=2.")
+    known = _defaults("stage", "circuit")
+    chosen = {one.name: settings.pop(one.name, known[one.name]) for one in fields(InputSettings)}
     how: InputSettings = _read(InputSettings, chosen, "stage")
+    unit, shown = _unit(network, layer, filter), _images(network, photographs, settings)
     read, paths = attribution.read_by(network, unit), dataset.photographs(shown)
     recording, sample = attribution.observe(network, read, paths, shown, how.positions, seed)
     return NotebookCircuit(**vars(edges.analyze(read, recording, sample, how, seed)))
