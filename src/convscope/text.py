@@ -135,6 +135,16 @@ def share(value: float) -> str:
     return f"{round(100 * value, decimals) or 0.0:.{decimals}f} %".replace("-", "\N{MINUS SIGN}")
 
 
+def precise(share: float) -> str:
+    """Return a share in percent with two significant digits, however small it is."""
+    return f"{number(100 * share, digits=2)}\N{NO-BREAK SPACE}%"
+
+
+def sortable(value: float | None) -> float | None:
+    """Return a number in six digits, for a page's script; None where it is not finite."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
+
+
 def percent(probability: float) -> str:
     """Return a probability in whole percent, its ends only where it lies there."""
     if 0 < probability < 0.01:

@@ -333,9 +333,9 @@ def test_a_photograph_opens_large_with_its_bars_and_what_is_known_of_it(tmp_path
         document.querySelector(".mistake").click();
         await soon(() => find("view").open);
         const first = [title(), find("place").textContent];
-        const account = find("view").querySelector(".account");
-        const words = account.querySelector(".facts").textContent.replace(/\\s+/g, " ");
-        const bars = account.querySelectorAll(".bar-row").length;
+        const details = find("view").querySelector(".details");
+        const words = details.querySelector(".facts").textContent.replace(/\\s+/g, " ");
+        const bars = details.querySelectorAll(".bar-row").length;
         find("after").click();
         return { first, words, bars, next: title() };""",
         tmp_path,

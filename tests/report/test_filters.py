@@ -1,4 +1,4 @@
-"""The page of a whole layer: its quilts, its table, and a gallery that is searched by group."""
+"""The page of a whole layer: its mosaics, its table, and a gallery that is searched by group."""
 
 import html
 import io
@@ -76,14 +76,14 @@ def test_a_page_of_a_whole_layer_stays_modest():
     assert decoded(re.findall(URI, text)[0]).shape == (228, 228, 3)
 
 
-def test_the_quilts_of_few_filters_are_as_fine_as_their_crops():
+def test_the_mosaics_of_few_filters_are_as_fine_as_their_crops():
     crops = tuple(texture(seed, 70, 90) for seed in range(9))
     (shown,) = [decoded(uri) for uri in re.findall(URI, page([unit(crops=crops)]))]
     assert shown.shape == (270, 270, 3)
     assert np.abs(shown.astype(float) - mosaic(crops, 270)).mean() < 20
 
 
-def test_quilts_of_tiny_crops_are_kept_without_loss_and_shown_as_pixels():
+def test_mosaics_of_tiny_crops_are_kept_without_loss_and_shown_as_pixels():
     crops = tuple(texture(seed, 5, 5) for seed in range(9))
     text = page([unit(crops=crops)])
     (uri,) = re.findall(URI, text)
@@ -206,7 +206,7 @@ def test_filters_that_cannot_be_shown_are_refused(made, received):
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64, 100])
-def test_a_sheet_shows_every_quilt(count):
+def test_a_sheet_shows_every_mosaic(count):
     height, width, _ = sheet([unit(number) for number in range(count)]).shape
     assert width <= 2700
     assert count < 7 or 0.6 < width / height < 1.7
@@ -390,11 +390,11 @@ def test_the_rows_of_the_table_are_what_is_known_of_each_filter():
     assert (third["group"], third["side"], third["avoids"]) == ("dog", "avoids", "dog")
 
 
-def test_a_quilt_has_its_crops_in_rows_and_paper_where_there_is_none():
-    quilt = mosaic([solid(5, 5, (place, 0, 0)) for place in range(7)], 31)
-    assert quilt.dtype == np.uint8
-    assert quilt.shape == (31, 31, 3)
-    centres = quilt[5::10, 5::10][:3, :3].reshape(9, 3)
+def test_a_mosaic_has_its_crops_in_rows_and_paper_where_there_is_none():
+    picture = mosaic([solid(5, 5, (place, 0, 0)) for place in range(7)], 31)
+    assert picture.dtype == np.uint8
+    assert picture.shape == (31, 31, 3)
+    centres = picture[5::10, 5::10][:3, :3].reshape(9, 3)
     assert centres.tolist() == [[place, 0, 0] for place in range(7)] + [[255] * 3] * 2
 
 
@@ -406,21 +406,21 @@ def test_the_middle_of_a_crop_fills_its_square(shape):
     near = math.ceil(3 * max(side / 20, 1))  # as far as the filter that makes it smaller reaches
     ends = np.arange(shape[long]) < (shape[long] - side) // 2 - near
     np.moveaxis(crop, long, 0)[ends] = BLUE
-    quilt = mosaic([crop], 60)
-    assert (quilt[:20, :20] == RED).all()
-    assert (quilt[20:] == 255).all()
+    picture = mosaic([crop], 60)
+    assert (picture[:20, :20] == RED).all()
+    assert (picture[20:] == 255).all()
 
 
 def test_crops_of_a_few_pixels_are_enlarged_as_pixels():
     crop = texture(3, 3, 3)
-    quilt = mosaic([crop] * 9, 3 * 3 * 7)
-    assert np.array_equal(quilt[21:42, 42:], crop.repeat(7, axis=0).repeat(7, axis=1))
+    picture = mosaic([crop] * 9, 3 * 3 * 7)
+    assert np.array_equal(picture[21:42, 42:], crop.repeat(7, axis=0).repeat(7, axis=1))
 
 
 @pytest.mark.parametrize(
     ("count", "side", "received"), [(10, 30, "10 crops, side=30"), (1, 2, "1 crops, side=2")]
 )
-def test_a_quilt_of_too_many_crops_or_too_few_pixels_is_refused(count, side, received):
+def test_a_mosaic_of_too_many_crops_or_too_few_pixels_is_refused(count, side, received):
     with pytest.raises(ValueError, match=f"at least 3 pixels. Received: {received}"):
         mosaic([solid(4, 4)] * count, side)
 

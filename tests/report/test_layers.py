@@ -5,7 +5,7 @@ import pytest
 
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
-from convscope.report.layers import COLUMNS, counted, directory_page, inventory, lines, rows
+from convscope.report.layers import COLUMNS, counted, inventory, layers_page, lines, rows
 
 L = keras.layers
 
@@ -84,7 +84,7 @@ def test_the_rows_of_the_table_have_all_columns(entries):
 
 
 def test_the_page_lists_every_layer_and_a_command_that_can_be_typed(entries):
-    page = directory_page(entries, {"network": "tiny"}, {"sum": 1, "dense": 2}, ["model=x"], {})
+    page = layers_page(entries, {"network": "tiny"}, {"sum": 1, "dense": 2}, ["model=x"], {})
     for one in entries:
         assert f"<code>{one.layer}</code>" in page
     assert "1 sum, 2 dense layers." in page
@@ -92,7 +92,7 @@ def test_the_page_lists_every_layer_and_a_command_that_can_be_typed(entries):
     assert page.count("no kernel, so no circuit") == 4
     assert page.count("images of 32 x 32 alone") == 1
     with pytest.raises(ValueError, match=r"^A page of layers needs one at least\.$"):
-        directory_page([], {}, {}, [], {})
+        layers_page([], {}, {}, [], {})
 
 
 def test_kinds_are_counted_in_words():

@@ -191,8 +191,8 @@ class Report:
         """Return what the sections after the inputs are filled with, beside the report itself."""
         hops = self.measured.hops
         return {
-            "evidence": evidence(self.measured.findings),
-            "hops": beyond(hops) | {"graph": picture(self.graph, SIDE)} if hops else None,
+            "evidence": faithfulness_section(self.measured.findings),
+            "hops": hops_section(hops) | {"graph": picture(self.graph, SIDE)} if hops else None,
             "tuning": self.tuning,
             "least": LEAST,
         }
@@ -342,7 +342,7 @@ def _table(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def beyond(found: PathAnalysis) -> dict[str, object]:
+def hops_section(found: PathAnalysis) -> dict[str, object]:
     """Return what the section on paths and readers shows beside these themselves."""
     readers, paths = found.downstream.filters[:FIRST], found.paths
     left = max(map(abs, found.remainder), default=0.0) / abs(found.rise) if found.rise else 0.0
@@ -357,7 +357,7 @@ def beyond(found: PathAnalysis) -> dict[str, object]:
     }
 
 
-def evidence(found: CircuitAnalysis) -> dict[str, object]:
+def faithfulness_section(found: CircuitAnalysis) -> dict[str, object]:
     """Return what the section on faithfulness shows beside the findings themselves."""
     circuit, curves = found.circuit, found.curves
     agreements = {one.other if one.one == L2 else one.one: one for one in found.agreements

@@ -19,22 +19,26 @@ from convscope.data.splits import LEVEL, Panel
 from convscope.data.wordnet import taxonomy
 from convscope.report.figures.grids import WIDE, contact_sheet, mosaic
 from convscope.report.html import flat, render
-from convscope.text import number
+from convscope.text import number, precise, sortable
 from convscope.units import selectivity
 from convscope.units.responses import SCORES, Responses
 from convscope.units.selectivity import Selectivity
 
 PIXELS = 27_000_000
-"""That the quilts of a page have in all: about 6.4 MB where 512 filters share them."""
+"""That the mosaics of a page have in all: about 6.4 MB where 512 filters share them."""
 FEW = 16
-"""Filters on a page whose quilts are kept finer."""
+"""Filters on a page whose mosaics are kept finer."""
 CELL = 192
 """Pixels of a crop's side on a page at most."""
 TINY = 16
-"""Pixels of a crop's longer side up to which its quilt is saved without loss."""
+"""Pixels of a crop's longer side up to which its mosaic is saved without loss."""
 CHIPS = 8
 """Groups that a page offers to look for, those that are the best of most filters."""
 
+COLUMNS = (
+    "layer", "filter", "firing_rate", "sparseness", "activation", "group", "side", "auroc", "low",
+    "high", "q", "avoids",
+)  # fmt: skip
 # What the filters can be sorted by: words, and whether the largest comes first.
 ORDERS = (
     ("filter number", False),
@@ -47,7 +51,7 @@ ORDERS = (
 
 
 def sheet(units: Sequence[UnitSummary]) -> np.ndarray:
-    """Return the quilts of all filters on one page, uint8 `(height, width, 3)`.
+    """Return the mosaics of all filters on one page, uint8 `(height, width, 3)`.
 
     Below each stand the filter's number, the AUROC of its best group, and the group where it is
     significant. Hundreds of filters make a page about as tall as wide.
@@ -60,8 +64,8 @@ def sheet(units: Sequence[UnitSummary]) -> np.ndarray:
     columns = min(len(units), max(3, math.ceil(math.sqrt(1.2 * len(units)))))
     side = min(max(WIDE // columns - 12, 96), 384)
     captions = [f"{unit.filter}\t{_auroc(unit)}\n{_clipped(unit, side // 6)}" for unit in units]
-    quilts = [mosaic(unit.crops, side) for unit in units]
-    return contact_sheet(quilts, captions, columns, side=side, gap=12)
+    mosaics = [mosaic(unit.crops, side) for unit in units]
+    return contact_sheet(mosaics, captions, columns, side=side, gap=12)
 
 
 def cell(count: int) -> int:
@@ -79,7 +83,7 @@ def layer_page(
 ) -> str:
     """Return the filters of a layer as one HTML page that makes no network request.
 
-    They are a gallery to search and sort, each a quilt of the crops that excite it most; a click
+    They are a gallery to search and sort, each a mosaic of the crops that excite it most; a click
     opens one large, and `#` with the layer, a hyphen and the filter's number links to it.
 
     Args:
@@ -138,7 +142,7 @@ def _view(unit: UnitSummary, side: int, count: int, asked: Sequence[str]) -> dic
     auroc = f"AUROC {_auroc(unit)}"
     shown = (
         auroc,
-        f"fires {_percent(unit.firing_rate)}",
+        f"fires {precise(unit.firing_rate)}",
         auroc,
         f"q {_q(unit)}",
         f"sparse {number(unit.sparseness, digits=2)}",
@@ -155,7 +159,7 @@ def _view(unit: UnitSummary, side: int, count: int, asked: Sequence[str]) -> dic
             "avoids": _lines([unit.avoids]),
             "class": _lines(unit.labels),
         },
-        "numbers": json.dumps([_finite(value) for value in values]),
+        "numbers": json.dumps([sortable(value) for value in values]),
         "shown": _lines(shown),
         "facts": _facts(unit),
         "interval": _interval(unit),
@@ -169,23 +173,23 @@ def _lines(names: Sequence[str | None]) -> str:
 
 
 def _uri(crops: Sequence[np.ndarray], side: int, count: int) -> str:
-    """Return the quilt of a filter that shares the page with `count` - 1 others."""
+    """Return the mosaic of a filter that shares the page with `count` - 1 others."""
     largest = max((max(crop.shape[:2]) for crop in crops), default=1)
     if largest <= TINY:
         return data_uri(_open(crops, 9 * TINY))
     # Beyond the crops' own pixels there is nothing to see, but for the few shown as pixels.
-    quilt = _open(crops, min(side, 3 * max(largest, 3 * TINY)))
-    return data_uri(quilt, format="WEBP", quality=85 if count <= FEW else 50, method=4)
+    picture = _open(crops, min(side, 3 * max(largest, 3 * TINY)))
+    return data_uri(picture, format="WEBP", quality=85 if count <= FEW else 50, method=4)
 
 
 def _open(crops: Sequence[np.ndarray], side: int) -> np.ndarray:
-    """Return the quilt, through which the page is seen where there is no crop."""
-    quilt = mosaic(crops, side)
+    """Return the mosaic, through which the page is seen where there is no crop."""
+    picture = mosaic(crops, side)
     if len(crops) == CROPS:
-        return quilt
-    # A quilt of what is covered and what is not.
+        return picture
+    # A mosaic of what is covered and what is not.
     cover = [np.full((1, 1, 3), 255 * (place < len(crops)), np.uint8) for place in range(CROPS)]
-    return np.dstack([quilt, mosaic(cover, side)[..., 0]])
+    return np.dstack([picture, mosaic(cover, side)[..., 0]])
 
 
 def _chips(units: Sequence[UnitSummary]) -> list[tuple[str, int]]:
@@ -230,7 +234,7 @@ def _facts(unit: UnitSummary) -> dict[str, str]:
         said["also fires for"] = ", ".join(others)
     if unit.avoids is not None:
         said["avoids"] = unit.avoids
-    said["firing rate"] = f"{_percent(unit.firing_rate)} of positions above zero"
+    said["firing rate"] = f"{precise(unit.firing_rate)} of positions above zero"
     said["sparseness"] = number(unit.sparseness, digits=2)
     said["activation"] = f"{number(unit.activation, digits=4)}, the largest on any photograph"
     return said
@@ -259,33 +263,13 @@ def _q(unit: UnitSummary) -> str:
     return number(unit.q, digits=2)
 
 
-def _percent(share: float) -> str:
-    return f"{number(100 * share, digits=2)}\N{NO-BREAK SPACE}%"
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
-
-
 def rows(units: Sequence[UnitSummary]) -> list[dict[str, object]]:
     """Return the rows of `units.csv`."""
-    return [
-        {
-            "layer": unit.layer,
-            "filter": unit.filter,
-            "firing_rate": unit.firing_rate,
-            "sparseness": unit.sparseness,
-            "activation": unit.activation,
-            "group": unit.best,
-            "side": unit.side if unit.best is not None else None,
-            "auroc": unit.auroc,
-            "low": unit.low,
-            "high": unit.high,
-            "q": unit.q,
-            "avoids": unit.avoids,
-        }
-        for unit in units
-    ]
+    found = []
+    for unit in units:
+        own = vars(unit) | {"group": unit.best, "side": unit.side if unit.best else None}
+        found.append({name: own[name] for name in COLUMNS})
+    return found
 
 
 MARKS = ("selective", "avoiding", "silent")

@@ -164,7 +164,7 @@ PAGE_COLUMNS = (
 )
 
 
-def directory_page(
+def layers_page(
     entries: Sequence[Entry],
     facts: Mapping[str, str],
     kinds: Mapping[str, int],

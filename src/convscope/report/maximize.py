@@ -18,7 +18,7 @@ from convscope.models.position import receptive_field
 from convscope.optvis.recipe import named
 from convscope.report.figures.grids import WIDE, contact_sheet
 from convscope.report.html import flat, render
-from convscope.text import number
+from convscope.text import number, precise, some, sortable
 from convscope.unit import WHOLE
 
 LOSSLESS = 16  # images that a page holds as they are
@@ -27,6 +27,10 @@ LEAST = 64  # pixels of a side, however many images there are
 CURVE_WIDTH, CURVE_HEIGHT = 1000, 320  # the drawing of an ascent, in its own units
 POINTS = 72  # of its curve
 
+COLUMNS = (
+    "layer", "filter", "sample", "objective", "size", "steps", "activation_start", "activation",
+    "activation_mean", "quantile", "alive", "seconds", "attempt", "sign", "score", "stopped",
+)  # fmt: skip
 # What a gallery can be sorted by: words, and whether the largest comes first.
 ORDERS = (
     ("filter number", False),
@@ -68,10 +72,11 @@ def maximize_page(
         raise ValueError(f"{message} Received: {received}.")
     units = by_unit(optima)
     signs = {optimum.sign for optimum in optima}
+    layers = ", ".join(dict.fromkeys(optimum.layer for optimum in optima))
     return render(
         "maximize.html",
         units=[[_view(optimum, len(optima), positions) for optimum in unit] for unit in units],
-        subject=optima[0].name if len(units) == 1 else _many(optima, len(units)),
+        subject=optima[0].name if len(units) == 1 else f"{len(units)} filters of {layers}",
         count=len(optima),
         positive=1 in signs,
         negative=-1 in signs,
@@ -89,20 +94,12 @@ def maximize_page(
     )
 
 
-def _many(optima: Sequence[OptimumSummary], units: int) -> str:
-    layers = list(dict.fromkeys(optimum.layer for optimum in optima))
-    return f"{units} filters of {', '.join(layers)}"
-
-
 def _view(optimum: OptimumSummary, count: int, positions: int | None) -> dict[str, object]:
     """Return one optimum as the template shows it; `count` optima share the page."""
     numbers = (
-        optimum.filter,
-        optimum.activation,
-        optimum.activation_mean,
-        optimum.quantile,
+        optimum.filter, optimum.activation, optimum.activation_mean, optimum.quantile,
         optimum.seconds,
-    )
+    )  # fmt: skip
     return {
         "optimum": optimum,
         "uri": _uri(optimum.image, count),
@@ -110,7 +107,7 @@ def _view(optimum: OptimumSummary, count: int, positions: int | None) -> dict[st
         "facts": _facts(optimum, positions),
         "curve": _curve(optimum),
         "words": " ".join([optimum.side, *_words(optimum)]),
-        "numbers": json.dumps([_finite(value) for value in numbers]),
+        "numbers": json.dumps([sortable(value) for value in numbers]),
     }
 
 
@@ -176,11 +173,8 @@ def _curve(optimum: OptimumSummary) -> dict[str, object] | None:
     }
 
 
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(f"{value:.6g}")
-
-
 FEW = 100  # photographs, below which a quantile is a hint
+NAMED = 8  # units in a note; of more only the number is said
 
 
 def rows(
@@ -194,27 +188,13 @@ def rows(
         size: rows and columns of the canvas.
         steps: updates of each image.
     """
-    return [
-        {
-            "layer": optimum.layer,
-            "filter": None if optimum.filter == WHOLE else optimum.filter,
-            "sample": optimum.sample,
-            "objective": objective,
-            "size": named(size),
-            "steps": steps,
-            "activation_start": optimum.activation_start,
-            "activation": optimum.activation,
-            "activation_mean": optimum.activation_mean,
-            "quantile": optimum.quantile,
-            "alive": optimum.alive,
-            "seconds": optimum.seconds,
-            "attempt": optimum.attempt,
-            "sign": optimum.sign,
-            "score": optimum.score,
-            "stopped": optimum.stopped,
-        }
-        for optimum in optima
-    ]
+    same = {"objective": objective, "size": named(size), "steps": steps}
+    found = []
+    for optimum in optima:
+        own = vars(optimum) | same
+        own["filter"] = None if optimum.filter == WHOLE else optimum.filter
+        found.append({name: own[name] for name in COLUMNS})
+    return found
 
 
 def facts(
@@ -234,12 +214,8 @@ def facts(
         said["photographs"] = str(photographs)
     if len(optima) > 1:
         said["alive"] = f"{sum(optimum.alive for optimum in optima)} of {len(optima)}"
-        peaks = [
-            optimum.activation
-            for optimum in optima
-            if optimum.alive and optimum.sign == optima[0].sign
-        ]
-        if peaks:
+        alike = [one for one in optima if one.alive and one.sign == optima[0].sign]
+        if peaks := [optimum.activation for optimum in alike]:
             said["activation"] = f"{np.mean(peaks):.1f} on average over those alive"
     return said
 
@@ -255,13 +231,14 @@ def notes(optima: Sequence[OptimumSummary], network: Network, photographs: int) 
     if weak := [optimum.name for optimum in optima if optimum.weak]:
         said.append(
             f"Weak, below {100 * WEAK:.1f} % of the positions on photographs: "
-            f"{_named(weak)}. Such an image is no evidence of what the unit responds to; try more "
-            "steps (ascent.steps), another seed or a larger canvas (ascent.size)."
+            f"{some(dict.fromkeys(weak), NAMED)}. Such an image is no evidence of what the unit "
+            "responds to; try more steps (ascent.steps), another seed or a larger canvas "
+            "(ascent.size)."
         )
     if silent := [optimum.name for optimum in optima if not optimum.alive]:
         said.append(
-            f"Not alive from any start: {_named(silent)}. That no image was found is no proof that "
-            "there is none."
+            f"Not alive from any start: {some(dict.fromkeys(silent), NAMED)}. That no image was "
+            "found is no proof that there is none."
         )
     if 0 < photographs < FEW:
         said.append(
@@ -269,13 +246,6 @@ def notes(optima: Sequence[OptimumSummary], network: Network, photographs: int) 
             "with images=folder images.root=PATH."
         )
     return said
-
-
-def _named(names: Sequence[str], most: int = 8) -> str:
-    """Return the first names of a list, and how many more there are."""
-    some = list(dict.fromkeys(names))
-    more = f" and {len(some) - most} more" if len(some) > most else ""
-    return ", ".join(some[:most]) + more
 
 
 WEAK = 0.999
@@ -338,7 +308,7 @@ class OptimumSummary:
         return "positive" if self.sign > 0 else "negative"
 
     @property
-    def beyond(self) -> float | None:
+    def exceeded(self) -> float | None:
         """The share of the photographs' positions that do more than this image, from 0 to 1."""
         if self.quantile is None:
             return None
@@ -348,7 +318,7 @@ class OptimumSummary:
     def weak(self) -> bool:
         """Whether photographs excite the unit more than this image does (or inhibit it more)."""
         # Shares come in steps of one position; the small difference is only that of floats.
-        return self.alive and (self.beyond or 0) > 1 - WEAK + 1e-9
+        return self.alive and (self.exceeded or 0) > 1 - WEAK + 1e-9
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -375,18 +345,18 @@ class OptimumSummary:
         Args:
             positions: how many positions on photographs were looked at.
         """
-        if self.beyond is None:
+        if self.exceeded is None:
             return "not compared with photographs"
         above = "above" if self.sign > 0 else "below"
         where = f"{positions:,} positions" if positions else "the positions"
-        exceeding = round(self.beyond * positions) if positions else None
-        if exceeding == 0 or self.beyond <= 0:
+        exceeding = round(self.exceeded * positions) if positions else None
+        if exceeding == 0 or self.exceeded <= 0:
             return f"{above} all {where}" if positions else f"{above} all positions"
-        if self.beyond > 0.5:
-            return f"{above} only {_percent(1 - self.beyond)} of {where}"
+        if self.exceeded > 0.5:
+            return f"{above} only {precise(1 - self.exceeded)} of {where}"
         if exceeding and exceeding < 10:
             return f"{above} all but {exceeding} of {where}"
-        return f"{above} all but {_percent(self.beyond)} of {where}"
+        return f"{above} all but {precise(self.exceeded)} of {where}"
 
 
 def by_unit(optima: Sequence[OptimumSummary]) -> list[list[OptimumSummary]]:
@@ -402,10 +372,6 @@ def by_unit(optima: Sequence[OptimumSummary]) -> list[list[OptimumSummary]]:
     return [list(group) for _, group in groupby(ordered, place)]
 
 
-def _percent(share: float) -> str:
-    return f"{number(100 * share, digits=2)}\N{NO-BREAK SPACE}%"
-
-
 def optima_sheet(optima: Sequence[OptimumSummary]) -> np.ndarray:
     """Return all images on one page that is about as tall as wide, uint8 `(height, width, 3)`.
 
@@ -419,17 +385,14 @@ def optima_sheet(optima: Sequence[OptimumSummary]) -> np.ndarray:
     if not optima:
         raise ValueError("A contact sheet needs at least one image. Received: none.")
     units = by_unit(optima)
-    both, samples = (
-        len({optimum.sign for optimum in optima}) > 1,
-        any(optimum.sample for optimum in optima),
-    )
+    both = len({optimum.sign for optimum in optima}) > 1
+    samples = any(optimum.sample for optimum in optima)
     marked = any(optimum.marks for optimum in optima)
     # One unit alone fills the page as its images do; otherwise each unit is a block of one row.
     group = max(map(len, units)) if len(units) > 1 else 1 + both
     blocks = len(units) if len(units) > 1 else -(-len(optima) // group)
-    columns, side = _arrangement(
-        blocks, group, max(max(optimum.image.shape[:2]) for optimum in optima)
-    )
+    longest = max(max(optimum.image.shape[:2]) for optimum in optima)
+    columns, side = _arrangement(blocks, group, longest)
     images: list[np.ndarray | None] = []
     captions = []
     for unit in units:

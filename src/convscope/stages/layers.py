@@ -69,7 +69,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
     }
     kinds = Counter(one.kind for one in entries)
     asked = registry.asked(settings.model)
-    tracker.page("report", layers.directory_page(entries, facts, kinds, asked, asdict(settings)))
+    tracker.page("report", layers.layers_page(entries, facts, kinds, asked, asdict(settings)))
 
 
 TAKES = {

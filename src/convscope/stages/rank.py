@@ -149,21 +149,21 @@ def run(settings: Settings, tracker: Tracker) -> None:
     if settings.stage.shard is not None:
         tracker.summarize(indexing.conclude(index))
         return
-    evidence = consider(settings, index, paths, tracker)
+    found = responses(settings, index, paths, tracker)
     if len(settings.units) == 1:
-        one(settings, evidence, tracker)
+        one(settings, found, tracker)
     else:
-        many(settings, evidence, tracker)
+        many(settings, found, tracker)
 
 
-def consider(
+def responses(
     settings: Settings, index: ActivationIndex, paths: Sequence[Path], tracker: Tracker
 ) -> Responses:
     """Return the photographs with their classes and activations; record those set aside."""
     from convscope.units.responses import Responses
 
     stage = settings.stage
-    evidence = Responses(
+    found = Responses(
         index,
         paths,
         dataset.labels(settings.images, paths),
@@ -172,22 +172,16 @@ def consider(
         stage.permutations,
         settings.seed,
     )
-    skipped = [(evidence.name(place), reason) for place, reason in evidence.skipped.items()]
+    skipped = [(found.name(place), reason) for place, reason in found.skipped.items()]
     checks.set_aside(skipped, tracker)
-    if not evidence.seen:
+    if not found.seen:
         raise ValueError("none of the photographs can be read; tables/skipped.csv says why")
-    facts = {
-        "model": settings.model.called,
-        "layer": settings.layer,
-        "photographs": evidence.seen,
-    }
+    facts = {"model": settings.model.called, "layer": settings.layer, "photographs": found.seen}
     tracker.reference(index.folder.name, "index", index.folder, facts)
     manifest = index.manifest
     tracker.summarize(
         {
-            "images": dataset.record(
-                settings.images, evidence.seen, evidence.fingerprint, len(skipped)
-            ),
+            "images": dataset.record(settings.images, found.seen, found.fingerprint, len(skipped)),
             # Of the pass over the photographs, which may be older than this run.
             "device": manifest.device,
             "precision": "float32",
@@ -195,29 +189,29 @@ def consider(
                 "folder": relative(index.folder),
                 "versions": dict(manifest.request.versions),
             },
-            "rank/photographs": evidence.seen,
-            "rank/labelled": evidence.labelled,
+            "rank/photographs": found.seen,
+            "rank/labelled": found.labelled,
         }
     )
-    return evidence
+    return found
 
 
-def one(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
+def one(settings: Settings, found: Responses, tracker: Tracker) -> None:
     """Rank photographs and classes for one filter, and write the report about it."""
     from convscope.report.rank import COLUMNS, UnitReport, own_hypothesis
     from convscope.units import selectivity
 
     unit, stage = settings.units[0], settings.stage
     with tracker.timer("statistics"):
-        study = evidence.study(unit.filter)
+        study = found.study(unit.filter)
     with tracker.timer("report"):
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         report = UnitReport(
-            evidence,
+            found,
             unit,
             study,
-            evidence.show(strongest(settings, evidence)),
-            evidence.binned(unit.filter, stage.bin),
+            found.show(strongest(settings, found)),
+            found.binned(unit.filter, stage.bin),
             own_hypothesis(stage.hypothesis, now) if stage.hypothesis else None,
             resume.optimum(stage.optimum, settings.model, unit),
             registry.outline(settings.model).weights.source,
@@ -234,30 +228,29 @@ def one(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
     tracker.say(report.hypothesis)
 
 
-def strongest(settings: Settings, evidence: Responses) -> Sequence[Hit]:
+def strongest(settings: Settings, found: Responses) -> Sequence[Hit]:
     """Return the positions to show, strongest first, at most so many of one photograph."""
     stage, unit = settings.stage, settings.units[0]
-    hits = evidence.top(unit.filter, stage.top)
+    hits = found.top(unit.filter, stage.top)
     if stage.per_image == 1:
         return hits
     # Each position among the strongest lies on a photograph whose peak is among the strongest.
     from convscope.activations.recorder import summits
-    from convscope.data import dataset
 
     network = registry.network(settings.model)
     climb = summits(network, unit.layer, unit.filter, stage.per_image)
     shown, paths = settings.images, [hit.path for hit in hits]
-    found = [
+    summit_hits = [
         replace(hits[place], activation=value, row=row, column=column)
         for batch in dataset.batches(paths, shown.side, shown.batch, shown.fit)
         for place, summit in zip(batch.places, climb(batch.pixels), strict=True)
         for value, row, column in summit
     ]
-    ordered = sorted(found, key=lambda hit: -hit.activation)[: stage.top]
+    ordered = sorted(summit_hits, key=lambda hit: -hit.activation)[: stage.top]
     return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, 1)]
 
 
-def many(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
+def many(settings: Settings, found: Responses, tracker: Tracker) -> None:
     """Say for each of several filters what it fires for, and show its strongest crops."""
     from convscope.activations import dataset_examples
     from convscope.report import filters
@@ -266,18 +259,16 @@ def many(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
     chosen = [unit.filter for unit in settings.units]
     studies = []
     with tracker.timer("statistics"), tracker.progress("filters", len(chosen)) as update:
-        for study in evidence.studies(chosen):
+        for study in found.studies(chosen):
             studies.append(study)
             update(len(studies))
-    side, total = (
-        filters.cell(len(chosen)),
-        len(chosen) * min(dataset_examples.CROPS, evidence.seen),
-    )
+    side = filters.cell(len(chosen))
+    total = len(chosen) * min(dataset_examples.CROPS, found.seen)
     with tracker.timer("crops"), tracker.progress("crops", total) as update:
-        for crops in evidence.crops(chosen, side):
+        for crops in found.crops(chosen, side):
             update(sum(map(len, crops.values())))
     with tracker.timer("report"):
-        units = filters.summaries(evidence, crops, studies)
+        units = filters.summaries(found, crops, studies)
         mosaics = [grids.mosaic(unit.crops, 3 * min(side, TILE)) for unit in units]
         tracker.records("units", filters.rows(units), {"crops": mosaics})
         tracker.image("units", filters.sheet(units))
@@ -295,8 +286,8 @@ def many(settings: Settings, evidence: Responses, tracker: Tracker) -> None:
         shown = asdict(settings.images)
         asked = [*registry.asked(settings.model), f"images={shown.pop('name')}"]
         asked += [f"images.{key}={value}" for key, value in shown.items() if value is not None]
-        facts = filters.facts(evidence, None, source)
-        notes = [*filters.notes(evidence, source), *studies[0].notes]
+        facts = filters.facts(found, None, source)
+        notes = [*filters.notes(found, source), *studies[0].notes]
         tested = any(study.tested for study in studies)
         page = filters.layer_page(units, facts, asdict(settings), notes, asked, tested)
         tracker.page("report", page)

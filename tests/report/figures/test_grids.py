@@ -174,7 +174,7 @@ def rows(counts: list[int]) -> list[tuple[Bin, list[Example]]]:
 
 
 @pytest.mark.parametrize("counts", [[1], [1, 6, 6, 6, 6], [1, 12, 12, 12, 12]], ids=str)
-def test_a_quilt_shows_each_crop_and_is_a_page_wide(counts):
+def test_a_mosaic_shows_each_crop_and_is_a_page_wide(counts):
     made = quantiles_picture("block4_conv3:17", rows(counts), 206)
     assert made.dtype == np.uint8
     assert 1500 < made.shape[1] < 2900

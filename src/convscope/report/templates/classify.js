@@ -4,6 +4,6 @@ gallery({
     const picture = view.querySelector(".large img");
     picture.src = tile.querySelector("img").src;
     picture.alt = tile.getAttribute("aria-label");
-    view.querySelector(".account").prepend(tile.querySelector(".bars").cloneNode(true));
+    view.querySelector(".details").prepend(tile.querySelector(".bars").cloneNode(true));
   },
 });

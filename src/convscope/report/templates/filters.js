@@ -6,7 +6,7 @@ gallery({
     for (const { tile } of entries)
       tile.querySelector(".value").textContent = tile.dataset.shown.split("\n")[key];
   },
-  // Each crop is a part of the filter's quilt.
+  // Each crop is a part of the filter's mosaic.
   fill(view, { tile }) {
     const small = tile.querySelector("img");
     for (const [place, item] of view.querySelectorAll(".nine li").entries()) {

@@ -27,7 +27,7 @@ function gallery({ fill, spelled = (text) => text, arranged = () => {}, fields =
         }),
       ),
       values: JSON.parse(tile.dataset.numbers),
-      account: tile.nextElementSibling,
+      details: tile.nextElementSibling,
     })),
   }));
   const entries = units.flatMap((unit) => unit.entries);
@@ -133,7 +133,7 @@ function gallery({ fill, spelled = (text) => text, arranged = () => {}, fields =
     const place = list.indexOf(entry);
     find("view-title").textContent = entry.tile.dataset.title;
     find("place").textContent = `${place + 1} of ${list.length}`;
-    view.querySelector(".account").replaceChildren(entry.account.content.cloneNode(true));
+    view.querySelector(".details").replaceChildren(entry.details.content.cloneNode(true));
     before.disabled = place === 0;
     after.disabled = place === list.length - 1;
     fill(view, entry, () => current === entry);

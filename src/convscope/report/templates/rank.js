@@ -18,7 +18,7 @@
     title.textContent = link.querySelector("b").textContent;
     place.textContent = `${links.indexOf(link) + 1} of ${links.length}`;
     view.querySelector(".pair").replaceChildren(...pictures);
-    view.querySelector(".account").replaceChildren(link.nextElementSibling.content.cloneNode(true));
+    view.querySelector(".details").replaceChildren(link.nextElementSibling.content.cloneNode(true));
     before.disabled = !neighbour(-1);
     after.disabled = !neighbour(1);
     if (!view.open) view.showModal();
