@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,27 +31,29 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def vgg16() -> Network:
-    """The real network with its packaged weights; nobody may change it."""
+def packaged() -> Callable[[str], Network]:
+    """Give a packaged network by its name, each loaded once; nobody may change it."""
     from convscope.models.zoo.packaged import load
 
-    return load("vgg16")
+    return cache(load)
 
 
 @pytest.fixture(scope="session")
-def alexnet() -> Network:
+def vgg16(packaged: Callable[[str], Network]) -> Network:
     """The real network with its packaged weights; nobody may change it."""
-    from convscope.models.zoo.packaged import load
-
-    return load("alexnet")
+    return packaged("vgg16")
 
 
 @pytest.fixture(scope="session")
-def efficientnet_lite0() -> Network:
+def alexnet(packaged: Callable[[str], Network]) -> Network:
     """The real network with its packaged weights; nobody may change it."""
-    from convscope.models.zoo.packaged import load
+    return packaged("alexnet")
 
-    return load("efficientnet_lite0")
+
+@pytest.fixture(scope="session")
+def efficientnet_lite0(packaged: Callable[[str], Network]) -> Network:
+    """The real network with its packaged weights; nobody may change it."""
+    return packaged("efficientnet_lite0")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from histograms import histogram, preactivations
+from indices import histogram, preactivations
 
 from convscope.activations.statistics import (
     EDGES,

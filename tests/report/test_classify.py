@@ -5,7 +5,7 @@ import re
 
 import pytest
 from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
-from guesses import KEYS, prediction, sure, views
+from results import KEYS, prediction, sure, views
 
 from convscope.activations.predictions import Target, rate
 from convscope.report.classify import COLUMNS, PHOTOGRAPHS, Recognition, chosen

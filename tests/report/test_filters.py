@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
-from cards import texture
-from evidences import (
+from PIL import Image
+from responses import (
     BIRDS,
     DOGS,
     FIELD,
     ROWS,
     activations,
-    evidence,
     photographs,
+    responses_of,
 )  # fmt: skip
-from PIL import Image
-from rosters import NOTHING, layer, unit
+from results import NOTHING, summary, texture, whole_layer
 
 from convscope.activations.dataset_examples import shrunk
 from convscope.data.labels import Labels
@@ -52,7 +51,7 @@ def page(units: list[UnitSummary], **changed: Any) -> str:
 
 @pytest.mark.parametrize("count", [1, 3, 20])
 def test_the_page_asks_for_nothing(count):
-    text = page(layer()[:count])
+    text = page(whole_layer()[:count])
     assert not re.search(r"https?:|@import|fetch\(|XMLHttp|<iframe|<object|url\(|file:", text)
     found = tags(text)
     sources = [given["src"] for tag, given in found if tag == "img"]
@@ -68,7 +67,7 @@ def test_the_page_asks_for_nothing(count):
 def test_a_page_of_a_whole_layer_stays_modest():
     crops = tuple(texture(seed, 100, 100) for seed in range(9))
     words = tuple(f"group of classes number {count}" for count in range(12))
-    text = page([unit(number, crops=crops, words=words) for number in range(512)])
+    text = page([summary(number, crops=crops, words=words) for number in range(512)])
     assert len(re.findall(URI, text)) == 512
     # Noise: photographs take half of it.
     assert len(text.encode()) < 16_000_000
@@ -78,14 +77,14 @@ def test_a_page_of_a_whole_layer_stays_modest():
 
 def test_the_mosaics_of_few_filters_are_as_fine_as_their_crops():
     crops = tuple(texture(seed, 70, 90) for seed in range(9))
-    (shown,) = [decoded(uri) for uri in re.findall(URI, page([unit(crops=crops)]))]
+    (shown,) = [decoded(uri) for uri in re.findall(URI, page([summary(crops=crops)]))]
     assert shown.shape == (270, 270, 3)
     assert np.abs(shown.astype(float) - mosaic(crops, 270)).mean() < 20
 
 
 def test_mosaics_of_tiny_crops_are_kept_without_loss_and_shown_as_pixels():
     crops = tuple(texture(seed, 5, 5) for seed in range(9))
-    text = page([unit(crops=crops)])
+    text = page([summary(crops=crops)])
     (uri,) = re.findall(URI, text)
     assert uri.startswith("data:image/png")
     assert np.array_equal(decoded(uri), mosaic(crops, 144))
@@ -96,7 +95,7 @@ def test_mosaics_of_tiny_crops_are_kept_without_loss_and_shown_as_pixels():
 def test_the_page_is_seen_where_a_crop_is_missing(size):
     square = np.zeros((size, size, 3), np.uint8)
     few = {"labels": ("beagle",) * 4, "activations": (1.0,) * 4, "crops": (square,) * 4}
-    (uri,) = re.findall(URI, page([unit(**few)]))
+    (uri,) = re.findall(URI, page([summary(**few)]))
     image = Image.open(io.BytesIO(b64decode(uri.split(",")[1])))
     assert image.mode == "RGBA"
     side = image.width // 3
@@ -105,13 +104,13 @@ def test_the_page_is_seen_where_a_crop_is_missing(size):
 
 
 def test_a_filter_without_any_crop_still_has_its_tile():
-    text = page([unit(1), unit(2, crops=(), labels=(), activations=())])
+    text = page([summary(1), summary(2, crops=(), labels=(), activations=())])
     assert text.count('class="tile"') == 2
 
 
 def test_a_filter_is_told_with_all_that_is_known():
     asked = ["images=folder", "images.root=my photographs"]
-    text = html.unescape(page([unit(17, avoids="car"), unit(2)], asked=asked))
+    text = html.unescape(page([summary(17, avoids="car"), summary(2)], asked=asked))
     for name, words in {
         "fires for": "hunting dog",
         "also fires for": "dog, animal",
@@ -134,38 +133,40 @@ def test_a_filter_is_told_with_all_that_is_known():
 
 
 def test_what_is_not_significant_is_told_with_its_q():
-    text = page([layer()[6]])
+    text = page([whole_layer()[6]])
     assert "<dt>group</dt><dd>dog: not significant</dd>" in text
     assert '<span class="caption"><span class="group">dog, q 0.50</span>' in text
     assert 'class="caption found"' not in text
     assert "No filter fires for a class or group beyond chance (q &lt; 0.05)." in text
-    none = page([unit(**NOTHING, words=())])
+    none = page([summary(**NOTHING, words=())])
     assert "<dt>group</dt><dd>none stands out</dd>" in none
     assert "AUROC</dt>" not in none
 
 
 def test_what_is_not_a_number_is_a_dash():
-    text = page([unit(auroc=np.nan, q=None, low=None)])
+    text = page([summary(auroc=np.nan, q=None, low=None)])
     assert "<dt>AUROC</dt><dd>\N{EN DASH}</dd>" in text
     assert "<dt>q</dt><dd>not tested</dd>" in text
     assert 'data-numbers="[17.0, 0.125, null, null, 0.5, 217.0]"' in text
 
 
 def test_the_head_says_so_where_nothing_could_be_tested() -> None:
-    text = layer_page(layer(), {}, {}, [], tested=False)
+    text = layer_page(whole_layer(), {}, {}, [], tested=False)
     assert "No class or group could be tested; 1 is silent on every photograph." in text
 
 
 def test_the_head_counts_what_was_found():
-    assert "3 of 20 filters fire for a class or group (q &lt; 0.05); 1 is silent" in page(layer())
-    assert "<h1>Which photographs excite 20 filters of block4_conv3</h1>" in page(layer())
-    one = page([unit()])
+    assert "3 of 20 filters fire for a class or group (q &lt; 0.05); 1 is silent" in page(
+        whole_layer()
+    )
+    assert "<h1>Which photographs excite 20 filters of block4_conv3</h1>" in page(whole_layer())
+    one = page([summary()])
     assert "1 of 1 filter fires for a class or group (q &lt; 0.05)." in one
     assert "<h1>Which photographs excite block4_conv3:17</h1>" in one
 
 
 def test_the_groups_that_most_filters_fire_for_are_offered_with_their_counts():
-    chips = re.findall(r'data-search="(.*?)".*?>(.*?) <b>(\d+)</b>', page(layer()))
+    chips = re.findall(r'data-search="(.*?)".*?>(.*?) <b>(\d+)</b>', page(whole_layer()))
     assert [(html.unescape(search), words, int(many)) for search, words, many in chips] == [
         ("selective", "selective", 3),
         ("avoiding", "avoiding", 2),
@@ -173,14 +174,14 @@ def test_the_groups_that_most_filters_fire_for_are_offered_with_their_counts():
         ('fires:"bird"', "bird", 2),
         ('fires:"hunting dog"', "hunting dog", 1),
     ]
-    many = [unit(number, best=f"group {number}", words=()) for number in range(30)]
+    many = [summary(number, best=f"group {number}", words=()) for number in range(30)]
     assert page(many).count('data-search="fires:') == 8
 
 
 def test_hostile_names_are_shown_and_not_run():
     hostile = '"><script>alert(1)</script>\n|'
     words = {"layer": hostile, "best": hostile, "avoids": hostile, "words": (hostile,)}
-    made = unit(**words, labels=(hostile,) * 9)
+    made = summary(**words, labels=(hostile,) * 9)
     facts = {"facts": {hostile: hostile}, "notes": [hostile], "settings": {hostile: hostile}}
     text = page([made], asked=[hostile], **facts)
     assert "<script>alert" not in text
@@ -188,15 +189,15 @@ def test_hostile_names_are_shown_and_not_run():
 
 
 def test_the_same_layer_gives_the_same_bytes():
-    assert page(layer()) == page(layer())
+    assert page(whole_layer()) == page(whole_layer())
 
 
 @pytest.mark.parametrize(
     ("made", "received"),
     [
         ([], "Received: 0 filters, 0 of them different"),
-        ([unit(1), unit(1)], "Received: 2 filters, 1 of them different"),
-        ([unit(labels=("a",))], "block4_conv3:17: 9 crops, 1 labels and 9 activations"),
+        ([summary(1), summary(1)], "Received: 2 filters, 1 of them different"),
+        ([summary(labels=("a",))], "block4_conv3:17: 9 crops, 1 labels and 9 activations"),
     ],
     ids=["none", "twice", "labels"],
 )
@@ -207,7 +208,7 @@ def test_filters_that_cannot_be_shown_are_refused(made, received):
 
 @pytest.mark.parametrize("count", [1, 2, 7, 64, 100])
 def test_a_sheet_shows_every_mosaic(count):
-    height, width, _ = sheet([unit(number) for number in range(count)]).shape
+    height, width, _ = sheet([summary(number) for number in range(count)]).shape
     assert width <= 2700
     assert count < 7 or 0.6 < width / height < 1.7
 
@@ -255,7 +256,7 @@ def test_a_layer_is_searched_by_number_group_class_and_words(tmp_path):
     found.all = [type(" , ").length, find("nothing").hidden];
     return found;
     """
-    found = browse(page(layer()), TOOLS + script, tmp_path)
+    found = browse(page(whole_layer()), TOOLS + script, tmp_path)
     assert found.pop("nothing") == [[], False]
     assert found.pop("all") == [20, True]
     assert found == {words: [wanted, f"{len(wanted)} of 20"] for words, wanted in asked.items()}
@@ -263,7 +264,7 @@ def test_a_layer_is_searched_by_number_group_class_and_words(tmp_path):
 
 @needs_browser
 def test_a_chip_looks_for_its_group_and_is_let_go_again(tmp_path):
-    made = [*layer(), unit(30, best="bird of prey", words=("bird of prey", "bird"))]
+    made = [*whole_layer(), summary(30, best="bird of prey", words=("bird of prey", "bird"))]
     script = """
     return [...document.querySelectorAll("[data-search]")].map((chip) => {
       chip.click();
@@ -282,7 +283,7 @@ def test_a_chip_looks_for_its_group_and_is_let_go_again(tmp_path):
 
 @needs_browser
 def test_a_layer_is_sorted_by_every_figure_which_each_tile_then_shows(tmp_path):
-    made = layer()
+    made = whole_layer()
     script = """
     const values = () => tiles().slice(0, 2).map((one) => one.querySelector(".value").textContent);
     return { orders: [0, 1, 2, 3, 4, 5].map((key) => [order(String(key)), values()]) };
@@ -332,7 +333,7 @@ def test_a_filter_opens_large_with_a_crop_for_each_photograph(tmp_path):
     await soon(() => !view.open && document.activeElement.hash === "#block4_conv3-3");
     return found;
     """
-    found = browse(page(layer()), TOOLS + script, tmp_path)
+    found = browse(page(whole_layer()), TOOLS + script, tmp_path)
     assert found == {
         "open": True,
         "title": "block4_conv3:2",
@@ -348,7 +349,7 @@ def test_a_filter_opens_large_with_a_crop_for_each_photograph(tmp_path):
 @needs_browser
 def test_a_link_to_a_filter_opens_it(tmp_path):
     script = "return { title: title(), text: find('view').querySelector('.command').textContent };"
-    found = browse(page(layer()), TOOLS + script, tmp_path, "#block4_conv3-11")
+    found = browse(page(whole_layer()), TOOLS + script, tmp_path, "#block4_conv3-11")
     assert found["title"] == "block4_conv3:11"
     assert found["text"] == "python run.py stage=rank layer=block4_conv3 filter=11"
 
@@ -361,8 +362,8 @@ def test_a_link_to_a_filter_opens_it(tmp_path):
 def test_nothing_runs_over_the_edge_of_a_narrow_page(kind, tmp_path):
     long = "an_uncommonly_long_name_of_a_group_of_classes_without_a_space"
     names = {"best": long, "avoids": long, "words": (long, "dog"), "labels": (long,) * 9}
-    odd = replace(unit(1023, **names), layer="conv4_block23_concat")
-    made = [odd] if kind == "one" else [*layer(), odd]
+    odd = replace(summary(1023, **names), layer="conv4_block23_concat")
+    made = [odd] if kind == "one" else [*whole_layer(), odd]
     anchor = "#conv4_block23_concat-1023" if kind == "large" else ""
     text = page(made, asked=["images.root=/data/" + "deep/" * 30])
     widths = (390, 820, 1440)
@@ -381,8 +382,8 @@ def solid(height: int, width: int, colour: tuple[int, int, int] = RED) -> np.nda
 
 
 def test_the_rows_of_the_table_are_what_is_known_of_each_filter():
-    assert [tuple(row) for row in rows([unit(1), unit(2)])] == [COLUMNS] * 2
-    first, second, third = rows([unit(17), unit(3, **NOTHING), layer()[5]])
+    assert [tuple(row) for row in rows([summary(1), summary(2)])] == [COLUMNS] * 2
+    first, second, third = rows([summary(17), summary(3, **NOTHING), whole_layer()[5]])
     assert list(first.values()) == [
         "block4_conv3", 17, 0.125, 0.5, 217.0, "hunting dog", "fires", 0.875, 0.8, 0.93, 0.002, None
     ]  # fmt: skip
@@ -445,7 +446,7 @@ PEAKS = MAPS.max((1, 2))
 def responses(tmp_path_factory) -> Responses:
     """What photographs did to the four filters."""
     paths = photographs(tmp_path_factory.mktemp("photographs"), NAMES, broken=(0, 26))
-    return evidence(tmp_path_factory.mktemp("index"), paths, MAPS)
+    return responses_of(tmp_path_factory.mktemp("index"), paths, MAPS)
 
 
 def told(responses: Responses) -> list[UnitSummary]:
@@ -547,7 +548,7 @@ def test_notes_say_how_names_were_found_and_what_was_set_aside(responses):
 
 
 def test_photographs_without_labels_need_no_note_on_names(tmp_path):
-    made = evidence(
+    made = responses_of(
         tmp_path / "home", photographs(tmp_path / "p", ["a.png", "b.png"]), activations(2)
     )
     assert not made.labelled
@@ -569,14 +570,14 @@ def test_photographs_without_labels_need_no_note_on_names(tmp_path):
 def test_notes_count_what_the_index_could_not_hold(tmp_path, count, note):
     maps = activations(2)
     maps[:count, ROWS - 1, 0, 2] = 70_000
-    made = evidence(tmp_path / "home", photographs(tmp_path / "p", ["a.png", "b.png"]), maps)
+    made = responses_of(tmp_path / "home", photographs(tmp_path / "p", ["a.png", "b.png"]), maps)
     assert notes(made, "own")[1:] == [note]
     assert made.top(2, 1)[0].activation == 65504
     assert made.field == FIELD
 
 
 def test_of_a_layer_without_positions_the_whole_square_is_the_field(tmp_path):
-    made = evidence(
+    made = responses_of(
         tmp_path / "home", photographs(tmp_path / "p", ["a.png"]), activations(1)[:, :1, :1],
         field=None, fit="squash",
     )  # fmt: skip

@@ -4,7 +4,7 @@ import jinja2
 import numpy as np
 import pytest
 from browser import decoded
-from cards import texture
+from results import texture
 
 from convscope.data.photograph import data_uri
 from convscope.report.html import breakable, flat, picture, render

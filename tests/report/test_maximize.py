@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import TOOLS, browse, decoded, fits, needs_browser, overflow, tags
-from cards import card, texture
 from PIL import Image
+from results import optimum, texture
 
 from convscope.report.maximize import OptimumSummary, by_unit, facts, maximize_page, notes, rows
 from convscope.unit import WHOLE
@@ -28,7 +28,7 @@ def page(cards: list[OptimumSummary], **changed: Any) -> str:
 def layer() -> list[OptimumSummary]:
     """Forty filters: 7 is not alive, 11 and 12 are weak, 30 diverged, 5 was not compared."""
     made = [
-        card(number, activation=100.0 + 37 * number % 41, seconds=1 + number * 7 % 40)
+        optimum(number, activation=100.0 + 37 * number % 41, seconds=1 + number * 7 % 40)
         for number in range(40)
     ]
     made[7] = replace(made[7], alive=False, activation=-1.5, quantile=0.3)
@@ -54,14 +54,14 @@ def test_the_page_asks_for_nothing_but_the_files_beside_it(count):
 
 
 def test_few_images_are_in_the_page_as_they_are():
-    made = [card(number, image=texture(number, 30, 50)) for number in range(16)]
+    made = [optimum(number, image=texture(number, 30, 50)) for number in range(16)]
     shown = [decoded(uri) for uri in re.findall(URI, page(made))]
     assert all(np.array_equal(a, b.image) for a, b in zip(shown, made, strict=True))
 
 
 def test_many_images_are_made_smaller_and_keep_their_shape():
     images = [texture(number, 200, 300) for number in range(4)]
-    made = [card(number, image=images[number % 4]) for number in range(200)]
+    made = [optimum(number, image=images[number % 4]) for number in range(200)]
     text = page(made)
     shown = [decoded(uri) for uri in re.findall(URI, text)]
     assert {image.shape for image in shown} == {(107, 161, 3)}
@@ -71,14 +71,14 @@ def test_many_images_are_made_smaller_and_keep_their_shape():
 
 def test_a_page_of_a_whole_layer_stays_modest():
     images = [texture(number, 96, 96) for number in range(8)]
-    made = [card(number, image=images[number % 8]) for number in range(512)]
+    made = [optimum(number, image=images[number % 8]) for number in range(512)]
     text = page(made)
     assert len(re.findall(URI, text)) == 512
     assert len(text.encode()) < 6_000_000
 
 
 def test_one_image_is_told_with_all_that_is_known():
-    text = page([card(quantile=1 - 1 / 8624, animation="images/block4_conv3-17-0.webp")])
+    text = page([optimum(quantile=1 - 1 / 8624, animation="images/block4_conv3-17-0.webp")])
     assert "<h1>What excites block4_conv3:17 most</h1>" in text
     assert "The image reaches 217.0: above all but 1 of 8,624 positions on photographs." in text
     for name, words in {
@@ -96,7 +96,7 @@ def test_one_image_is_told_with_all_that_is_known():
 
 
 def test_samples_of_both_signs_stand_in_pairs():
-    made = [card(17, sample, sign) for sign in (1, -1) for sample in range(2)]
+    made = [optimum(17, sample, sign) for sign in (1, -1) for sample in range(2)]
     text = page(made)
     titles = re.findall(r"<article.*?<h2>(.*?)</h2>", text, re.DOTALL)
     assert titles == [
@@ -107,23 +107,23 @@ def test_samples_of_both_signs_stand_in_pairs():
 
 
 def test_only_negative_images_are_introduced_as_such():
-    assert "<h1>What block4_conv3:17 dislikes most</h1>" in page([card(sign=-1)])
-    both = page([card(1, sign=-1), card(2, sign=-1)])
+    assert "<h1>What block4_conv3:17 dislikes most</h1>" in page([optimum(sign=-1)])
+    both = page([optimum(1, sign=-1), optimum(2, sign=-1)])
     assert "<h1>What 2 filters of block4_conv3 dislike most</h1>" in both
 
 
 def test_a_layer_as_a_whole_has_a_name_and_no_number():
     whole = {"name": "block5_conv3:whole", "layer": "block5_conv3", "filter": -1}
-    assert "<h1>What excites block5_conv3:whole most</h1>" in page([card(**whole)])
-    assert "<b>whole</b>" in page([card(1), replace(card(), **whole)])
+    assert "<h1>What excites block5_conv3:whole most</h1>" in page([optimum(**whole)])
+    assert "<b>whole</b>" in page([optimum(1), replace(optimum(), **whole)])
 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_what_stands_against_an_image_is_told_in_words(count):
-    warned = card(1, quantile=0.9, stopped=31)
-    dead = card(1, 1, alive=False, quantile=0.2)
+    warned = optimum(1, quantile=0.9, stopped=31)
+    dead = optimum(1, 1, alive=False, quantile=0.2)
     for one, marks in ((warned, ["weak", "diverged"]), (dead, ["not alive"])):
-        text = page([one, card(2)][:count])
+        text = page([one, optimum(2)][:count])
         assert re.findall(r'<span class="mark">(.*?)</span>', text) == marks
         assert re.findall(r'<p class="warning">(.*?)</p>', text) == list(one.warnings)
         assert text.count(' faded">') == (one is dead)
@@ -137,14 +137,14 @@ def test_a_gallery_counts_what_stands_against_its_images():
 
 
 def test_the_curve_of_an_ascent_goes_from_its_first_to_its_last_update():
-    text = page([card(curve=np.array([-10.0, 20.0, 15.0, 30.0]))])
+    text = page([optimum(curve=np.array([-10.0, 20.0, 15.0, 30.0]))])
     assert '<path class="line" d="M0 320L333 80L667 120L1000 0"/>' in text
     assert '<path class="zero" d="M0 240H1000"/>' in text
     assert "from \N{MINUS SIGN}10.0 to 30.0, at most 30.0" in text
 
 
 def test_a_curve_that_diverged_ends_at_a_mark():
-    text = page([card(curve=np.array([1.0, 2.0, 3.0, np.inf, np.nan]), stopped=4)])
+    text = page([optimum(curve=np.array([1.0, 2.0, 3.0, np.inf, np.nan]), stopped=4)])
     assert '<path class="line" d="M0 320L333 160L667 0"/>' in text
     assert '<path class="end" d="M1000 0V320"/>' in text
     assert "diverged at the dashed line" in text
@@ -152,15 +152,15 @@ def test_a_curve_that_diverged_ends_at_a_mark():
 
 @pytest.mark.parametrize("curve", [[], [3.0], [np.nan, np.nan, 1.0]])
 def test_without_a_curve_nothing_is_drawn(curve):
-    assert "<svg" not in page([card(curve=np.array(curve))])
+    assert "<svg" not in page([optimum(curve=np.array(curve))])
 
 
 def test_a_level_curve_is_drawn():
-    assert 'd="M0 0L500 0L1000 0"' in page([card(curve=np.full(3, 7.0))])
+    assert 'd="M0 0L500 0L1000 0"' in page([optimum(curve=np.full(3, 7.0))])
 
 
 def test_a_long_curve_is_drawn_with_a_bounded_number_of_points():
-    text = page([card(curve=np.arange(4096.0))])
+    text = page([optimum(curve=np.arange(4096.0))])
     (path,) = re.findall(r'class="line" d="([^"]+)"', text)
     assert 60 < path.count("L") < 80
     assert path.endswith("L1000 0")
@@ -169,7 +169,7 @@ def test_a_long_curve_is_drawn_with_a_bounded_number_of_points():
 def test_hostile_names_are_shown_and_not_run():
     hostile = '"><script>alert(1)</script>'
     words = {"name": hostile, "layer": hostile, "file": f"images/{hostile}.png"}
-    for made in ([card(**words)], [card(1, **words), card(2)]):
+    for made in ([optimum(**words)], [optimum(1, **words), optimum(2)]):
         text = page(made, facts={hostile: hostile}, notes=[hostile], settings={hostile: hostile})
         assert "<script>alert" not in text
         assert sum(tag == "script" for tag, _ in tags(text)) == 1
@@ -181,7 +181,7 @@ def test_the_same_run_gives_the_same_bytes():
 
 @pytest.mark.parametrize(
     ("made", "received"),
-    [([], "0 images from 0 files"), ([card(1), card(1)], "2 images from 1 files")],
+    [([], "0 images from 0 files"), ([optimum(1), optimum(1)], "2 images from 1 files")],
     ids=["none", "twice"],
 )
 def test_images_that_are_none_or_the_same_are_refused(made, received):
@@ -256,7 +256,7 @@ def test_a_gallery_is_sorted_by_every_quantity_and_turned_round(tmp_path):
 
 @needs_browser
 def test_a_search_for_one_sign_leaves_half_of_each_pair(tmp_path):
-    made = [card(number, 0, sign) for number in range(3) for sign in (1, -1)]
+    made = [optimum(number, 0, sign) for number in range(3) for sign in (1, -1)]
     script = """
     const chip = document.querySelector('[data-search="negative"]');
     chip.click();
@@ -410,11 +410,11 @@ def test_nothing_runs_over_the_edge_of_a_narrow_page(kind, tmp_path):
     long = {"name": "conv4_block23_concat:1023", "file": "images/conv4_block23_concat-1023-0.png"}
     made = {
         "gallery": layer(),
-        "large": [*layer(), card(1023, **long, quantile=0.5, stopped=5)],
-        "pairs": [card(f, s, sign) for f in range(9) for s in range(2) for sign in (1, -1)],
-        "one": [card(1023, **long, quantile=0.5, stopped=5, animation="images/a.webp")],
-        "samples": [card(17, sample) for sample in range(5)],
-        "both": [card(17, sample, sign) for sample in range(2) for sign in (1, -1)],
+        "large": [*layer(), optimum(1023, **long, quantile=0.5, stopped=5)],
+        "pairs": [optimum(f, s, sign) for f in range(9) for s in range(2) for sign in (1, -1)],
+        "one": [optimum(1023, **long, quantile=0.5, stopped=5, animation="images/a.webp")],
+        "samples": [optimum(17, sample) for sample in range(5)],
+        "both": [optimum(17, sample, sign) for sample in range(2) for sign in (1, -1)],
     }[kind]
     anchor = "#conv4_block23_concat-1023-0" if kind == "large" else ""
     text = page(made, facts={"weights": "sha256:" + "4f5d7e2a" * 8})
@@ -455,12 +455,12 @@ def test_a_gallery_inside_another_page_needs_no_address_of_its_own(tmp_path):
     ],
 )
 def test_a_quantile_is_told_in_words(sign, quantile, words):
-    assert card(sign=sign, quantile=quantile).standing(8624) == words
+    assert optimum(sign=sign, quantile=quantile).standing(8624) == words
 
 
 def test_without_the_number_of_positions_a_quantile_is_a_share():
-    assert card(quantile=1.0).standing() == "above all positions"
-    assert card(quantile=0.9995).standing() == (
+    assert optimum(quantile=1.0).standing() == "above all positions"
+    assert optimum(quantile=0.9995).standing() == (
         "above all but 0.050\N{NO-BREAK SPACE}% of the positions"
     )
 
@@ -480,23 +480,26 @@ def test_without_the_number_of_positions_a_quantile_is_a_share():
     ],
 )
 def test_what_stands_against_an_image_is_marked(changed, marks):
-    assert card(**changed).marks == marks
-    assert len(card(**changed).warnings) == len(marks)
+    assert optimum(**changed).marks == marks
+    assert len(optimum(**changed).warnings) == len(marks)
 
 
 def test_warnings_say_what_happened():
-    warned = card(sign=-1, quantile=0.5, stopped=31).warnings
+    warned = optimum(sign=-1, quantile=0.5, stopped=31).warnings
     assert warned[0].startswith("Weak: photographs inhibit the unit more than this image")
     assert warned[1].startswith("Diverged at step 31:")
-    assert card(quantile=0.5).warnings[0].startswith("Weak: photographs excite the unit more")
+    assert optimum(quantile=0.5).warnings[0].startswith("Weak: photographs excite the unit more")
 
 
 def test_a_card_is_named_like_its_file():
-    assert card(3, 1, -1).slug == "block4_conv3-3-1-negative"
+    assert optimum(3, 1, -1).slug == "block4_conv3-3-1-negative"
 
 
-def test_cards_of_a_unit_stand_together_in_pairs_of_sign():
-    made = [card(9, sample, sign) for sign in (-1, 1) for sample in (1, 0)] + [card(2), card(9, 2)]
+def test_optima_of_a_unit_stand_together_in_pairs_of_sign():
+    made = [optimum(9, sample, sign) for sign in (-1, 1) for sample in (1, 0)] + [
+        optimum(2),
+        optimum(9, 2),
+    ]
     units = [[(one.filter, one.sample, one.sign) for one in unit] for unit in by_unit(made)]
     assert units == [
         [(9, 0, 1), (9, 0, -1), (9, 1, 1), (9, 1, -1), (9, 2, 1)],
@@ -511,20 +514,20 @@ COLUMNS = [
 
 
 def test_a_row_begins_with_the_columns_that_other_programs_read():
-    (row,) = rows([card()], "channel", (96, 128), 96)
+    (row,) = rows([optimum()], "channel", (96, 128), 96)
     assert list(row)[: len(COLUMNS)] == COLUMNS
     assert row["size"] == "96x128"
     assert row["objective"] == "channel"
 
 
 def test_a_whole_layer_has_no_filter_number():
-    (row,) = rows([card(filter=WHOLE)], "layer", (96, 96), 96)
+    (row,) = rows([optimum(filter=WHOLE)], "layer", (96, 96), 96)
     assert row["filter"] is None
 
 
 def test_the_facts_count_what_is_alive(vgg16):
-    some = [card(layer="block4_conv3", alive=True, activation=10.0), card(alive=False)]
-    some[1] = card(layer="block4_conv3", alive=False, activation=-5.0, filter=9)
+    some = [optimum(layer="block4_conv3", alive=True, activation=10.0), optimum(alive=False)]
+    some[1] = optimum(layer="block4_conv3", alive=False, activation=-5.0, filter=9)
     found = facts(some, vgg16, "channel", 17)
     assert found["alive"] == "1 of 2"
     assert found["receptive field"] == "92 x 92 pixels, a position every 8"
@@ -541,7 +544,7 @@ def test_the_facts_count_what_is_alive(vgg16):
     ],
 )
 def test_what_is_no_evidence_is_said_with_its_names(vgg16, values, words):
-    several = [card(name=f"a:{number}", filter=number, **values) for number in range(12)]
+    several = [optimum(name=f"a:{number}", filter=number, **values) for number in range(12)]
     said = " ".join(notes(several, vgg16, 17))
     assert words in said
     assert "a:0, a:1, a:2, a:3, a:4, a:5, a:6, a:7 and 4 more" in said
@@ -549,7 +552,7 @@ def test_what_is_no_evidence_is_said_with_its_names(vgg16, values, words):
 
 
 def test_good_images_of_many_photographs_need_no_warning(vgg16):
-    said = " ".join(notes([card(quantile=1.0, alive=True)], vgg16, 500))
+    said = " ".join(notes([optimum(quantile=1.0, alive=True)], vgg16, 500))
     assert "Weak" not in said
     assert "few" not in said
     assert "Not alive" not in said

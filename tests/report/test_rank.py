@@ -1,4 +1,4 @@
-"""The report on a filter says what the evidence does, in tables, pictures and words."""
+"""The report on a filter says what photographs did, in tables, pictures and words."""
 
 import hashlib
 import html
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import browse, decoded, fits, needs_browser, overflow, tags
-from cards import texture
-from evidences import BIRDS, DOGS, activations, evidence, photographs
+from responses import BIRDS, DOGS, activations, photographs, responses_of
+from results import texture
 
 from convscope.activations.dataset_examples import Example, bins
 from convscope.report.figures.charts import distribution_picture
@@ -47,7 +47,7 @@ CLAIM = own_hypothesis('<script>alert(1)</script> & "dogs"', "2026-01-02T03:04:0
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory) -> Responses:
     paths = photographs(tmp_path_factory.mktemp("photographs"), NAMES, broken=[33])
-    return evidence(tmp_path_factory.mktemp("index"), paths, MAPS)
+    return responses_of(tmp_path_factory.mktemp("index"), paths, MAPS)
 
 
 def told(layer: Responses, filter: int = FIRES, **given: object) -> UnitReport:

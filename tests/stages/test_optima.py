@@ -2,8 +2,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import results
 from asked import ascent
-from cards import card
 
 from convscope.data.dataset import Batch
 from convscope.models.network import Network
@@ -70,9 +70,9 @@ def test_the_quantile_counts_positions_below_over_all_photographs():
     batches = [Batch((at,), (Path(str(at)),), pixels[at : at + 1], (), (), ()) for at in range(2)]
     broken = Batch((), (), np.empty((0, 1, 4, 3), np.float32), (), (), ((Path("x"), "broken"),))
     cards = [
-        card(layer="a", filter=0, activation=0.45),
-        card(layer="a", filter=0, activation=0.15),
-        card(layer="a", filter=1, activation=-0.65, sign=-1),
+        results.optimum(layer="a", filter=0, activation=0.45),
+        results.optimum(layer="a", filter=0, activation=0.15),
+        results.optimum(layer="a", filter=1, activation=-0.65, sign=-1),
     ]
     done: list[int] = []
     compared, positions, seen, skipped = compare(network, cards, [broken, *batches], done.append)

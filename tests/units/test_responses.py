@@ -6,16 +6,16 @@ from itertools import product
 
 import numpy as np
 import pytest
-from evidences import (
+from responses import (
     BIRDS,
     COLUMNS,
     DOGS,
     SIZE,
     activations,
-    evidence,
     labelled,
     photographs,
     pixels,
+    responses_of,
     seen,
 )
 
@@ -58,7 +58,7 @@ def paths(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def layer(tmp_path_factory, paths) -> Responses:
-    return evidence(tmp_path_factory.mktemp("index"), paths, MAPS)
+    return responses_of(tmp_path_factory.mktemp("index"), paths, MAPS)
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +199,7 @@ def test_a_class_without_a_name_is_shown_by_its_key(layer):
 @pytest.mark.parametrize("fit", ["crop", "squash", "pad", "center"])
 def test_hits_are_shown_by_what_the_filter_saw(tmp_path, fit):
     paths = labelled(tmp_path / "p", 2)
-    made = evidence(tmp_path / "home", paths, activations(8), fit=fit)
+    made = responses_of(tmp_path / "home", paths, activations(8), fit=fit)
     hits = made.top(1, 8)
     shown = made.show(hits)
     assert len(shown) == 8
@@ -226,7 +226,9 @@ def test_every_position_of_the_layer_is_shown_inside_the_photograph(layer):
 
 def test_a_layer_without_positions_sees_the_whole_square(tmp_path):
     paths = labelled(tmp_path / "p", 1)
-    made = evidence(tmp_path / "home", paths, activations(4)[:, :1, :1], field=None, fit="squash")
+    made = responses_of(
+        tmp_path / "home", paths, activations(4)[:, :1, :1], field=None, fit="squash"
+    )
     assert made.field == ReceptiveField(Axis(SIZE), Axis(SIZE))
     for example in made.show(made.top(2, 4)):
         assert (example.row, example.column) == (0, 0)
@@ -328,7 +330,7 @@ def test_crops_that_are_small_enough_stay_as_they_are(layer):
 
 def test_of_few_photographs_there_are_few_crops(tmp_path, loads):
     paths = labelled(tmp_path / "p", 1, broken=[2])
-    made = evidence(tmp_path / "home", paths, activations(4))
+    made = responses_of(tmp_path / "home", paths, activations(4))
     loads.clear()
     *_, crops = made.crops([0, 2], 99)
     assert {filter: len(found) for filter, found in crops.items()} == {0: 3, 2: 3}

@@ -20,10 +20,9 @@ REFERENCE = json.loads((Path(__file__).parents[2] / "data" / "efficientnet_lite0
 
 
 @pytest.fixture(params=list(PACKAGED))
-def network(request: pytest.FixtureRequest) -> Network:
+def network(request: pytest.FixtureRequest, packaged) -> Network:
     """Each of the packaged networks."""
-    found: Network = request.getfixturevalue(request.param)
-    return found
+    return packaged(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import keras
 import pytest
 
 from convscope.models.zoo import registry
+from convscope.models.zoo.packaged import PACKAGED
 from convscope.models.zoo.registry import (
     check_linear,
     check_units,
@@ -29,9 +30,9 @@ def own(folder, *parts, size=(None, None), **changed):
     return asked.model(None, "file", path=path, preprocess="none", **changed)
 
 
-@pytest.mark.parametrize("name", ["vgg16", "alexnet", "efficientnet_lite0"])
-def test_the_outline_of_a_packaged_network_is_that_of_the_network(name, request):
-    found, loaded = outline(asked.model(name)), request.getfixturevalue(name)
+@pytest.mark.parametrize("name", list(PACKAGED))
+def test_the_outline_of_a_packaged_network_is_that_of_the_network(name, packaged):
+    found, loaded = outline(asked.model(name)), packaged(name)
     drawn = registry._drawn(loaded)
     assert (found.layers, found.classifier) == (drawn.layers, drawn.classifier)
     assert (found.name, found.weights, found.size) == (loaded.name, loaded.weights, loaded.size)

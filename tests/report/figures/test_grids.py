@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cards import card, texture
-from guesses import sure, views
+from results import optimum, sure, texture, views
 
 from convscope.activations.dataset_examples import Bin, Example, bins
 from convscope.report.classify import chosen
@@ -77,7 +76,7 @@ def places(sheet: np.ndarray, image: np.ndarray) -> list[tuple[int, int]]:
 
 
 def test_optima_of_a_pair_stand_side_by_side_and_pairs_do_not_touch():
-    made = [card(number, 0, sign, image=noise(176, 176, 4 * number + sign + 1))
+    made = [optimum(number, 0, sign, image=noise(176, 176, 4 * number + sign + 1))
             for number in range(4) for sign in (1, -1)]  # fmt: skip
     sheet = optima_sheet(made)
     ((top, left),) = places(sheet, made[0].image)
@@ -87,7 +86,7 @@ def test_optima_of_a_pair_stand_side_by_side_and_pairs_do_not_touch():
 
 
 def test_samples_of_a_unit_stand_in_a_row():
-    made = [card(number, sample, image=noise(176, 176, 10 * number + sample))
+    made = [optimum(number, sample, image=noise(176, 176, 10 * number + sample))
             for number in range(2) for sample in range(3)]  # fmt: skip
     sheet = optima_sheet(made)
     tops = [places(sheet, one.image)[0][0] for one in made]
@@ -99,14 +98,17 @@ def test_samples_of_a_unit_stand_in_a_row():
 @pytest.mark.parametrize("count", [1, 2, 5, 16, 60])
 @pytest.mark.parametrize("signs", [(1,), (1, -1)], ids=["positive", "both"])
 def test_a_sheet_of_any_number_of_units_is_about_square(count, signs):
-    made = [card(number, 0, sign) for number in range(count) for sign in signs]
+    made = [optimum(number, 0, sign) for number in range(count) for sign in signs]
     height, width = optima_sheet(made).shape[:2]
     assert 0.4 < height / width < 2.1
 
 
 def test_an_image_that_does_not_move_its_unit_is_faded_and_said_to_be_not_alive():
     image = noise(176, 176)
-    alive, dead = optima_sheet([card(image=image)]), optima_sheet([card(image=image, alive=False)])
+    alive, dead = (
+        optima_sheet([optimum(image=image)]),
+        optima_sheet([optimum(image=image, alive=False)]),
+    )
     assert dead.shape[0] > alive.shape[0]  # a line of words more
     shown = dead[16:192, 16:192]
     assert (shown == shown[..., :1]).all()
@@ -116,12 +118,12 @@ def test_an_image_that_does_not_move_its_unit_is_faded_and_said_to_be_not_alive(
 
 @pytest.mark.parametrize("side", [3, 176, 700])
 def test_one_image_is_shown_at_a_size_to_look_at(side):
-    assert 176 <= optima_sheet([card(image=noise(side, side))]).shape[1] - 32 <= 512
+    assert 176 <= optima_sheet([optimum(image=noise(side, side))]).shape[1] - 32 <= 512
 
 
 @pytest.mark.exhaustive
 def test_a_sheet_of_a_whole_layer_stays_modest():
-    made = [card(number, image=noise(8, 8, number)) for number in range(512)]
+    made = [optimum(number, image=noise(8, 8, number)) for number in range(512)]
     height, width = optima_sheet(made).shape[:2]
     assert 2300 < width < 2700
     assert 0.8 < height / width < 1.25

@@ -1,4 +1,4 @@
-"""Photographs of noise, a made-up layer's maps of them, and the evidence that both give."""
+"""Photographs of noise, a made-up layer's maps of them, and the responses that both give."""
 
 import hashlib
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from histograms import histogram
+from indices import histogram
 from pictures import saved
 
 from convscope.activations import index as indexs
@@ -93,7 +93,7 @@ def places(layout: Layout) -> range:
     return range(layout.first, layout.first + layout.count)
 
 
-def evidence(
+def responses_of(
     home: Path,
     paths: Sequence[Path],
     maps: np.ndarray,
