@@ -4,13 +4,12 @@ import gc
 from dataclasses import dataclass
 
 import asked
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from parts import contributions
 from PIL import Image
 
+from convscope.models.backend import keras, tf
 from convscope.models.graph import Applied, inputs, sizes
 from convscope.models.linear import linear
 from convscope.models.network import Network, build, classifier, inputs_of, look, tap

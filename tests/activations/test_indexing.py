@@ -6,7 +6,6 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +21,7 @@ from convscope.activations.indexing import begin, shape, survey
 from convscope.activations.recorder import summarizer
 from convscope.data import dataset, photograph
 from convscope.models import network
+from convscope.models.backend import keras
 from convscope.models.network import Network, tap
 from convscope.models.position import receptive_field
 from convscope.models.zoo.checkpoints import Provenance

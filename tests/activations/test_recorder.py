@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +10,7 @@ from convscope.activations.recorder import Recording, fill, observer, summits
 from convscope.activations.statistics import Observation, Peaks, join
 from convscope.data import dataset, photograph
 from convscope.data.views import View
+from convscope.models.backend import keras
 from convscope.models.network import Network, tap
 from convscope.models.receptive_field import Axis, ReceptiveField
 from convscope.models.zoo.checkpoints import Provenance

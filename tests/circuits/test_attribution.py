@@ -1,6 +1,5 @@
 """Exact contributions one layer back, against convolutions written out with SciPy."""
 
-import keras
 import numpy as np
 import pytest
 from parts import contributions
@@ -10,6 +9,7 @@ from convscope.activations.recorder import LayerBatch, fill
 from convscope.circuits import attribution
 from convscope.circuits.attribution import Sampler, means
 from convscope.data import dataset, photograph
+from convscope.models.backend import keras
 from convscope.models.graph import Window, window
 from convscope.models.linear import Linear, linear
 from convscope.models.network import activation, tap

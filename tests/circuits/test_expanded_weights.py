@@ -1,12 +1,12 @@
 """Expanded weights: a composition of kernels, and where they mislead."""
 
-import keras
 import numpy as np
 import pytest
 from scipy.signal import convolve2d
 
 from convscope.circuits.expanded_weights import Expander, Expansion, jacobian
 from convscope.circuits.paths import upstream
+from convscope.models.backend import keras
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.unit import Unit

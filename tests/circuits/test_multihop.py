@@ -3,7 +3,6 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +10,7 @@ from PIL import Image
 from convscope.circuits import edges
 from convscope.circuits.attribution import observe, read_by
 from convscope.circuits.multihop import CircuitPath, analyze
+from convscope.models.backend import keras
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.settings import FolderImages, InputSettings

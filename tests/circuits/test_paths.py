@@ -1,11 +1,10 @@
 """Paths of two hops: exact on hand-set networks, and complete on real ones."""
 
-import keras
 import numpy as np
 import pytest
 
 from convscope.circuits.paths import Contributions, upstream
-from convscope.models.backend import tf
+from convscope.models.backend import keras, tf
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.unit import IMAGE, Unit

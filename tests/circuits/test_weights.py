@@ -1,6 +1,5 @@
 """The table of a filter's kernel slices, on hand-set weights."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ from convscope.circuits.weights import (
     measure,
     pattern,
 )
+from convscope.models.backend import keras
 from convscope.models.linear import linear
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance

@@ -1,9 +1,9 @@
 """Models laid out flat compute what they did before, under names of their own."""
 
-import keras
 import numpy as np
 import pytest
 
+from convscope.models.backend import keras
 from convscope.models.flatten import absorbed, flat
 from convscope.models.graph import Applied, operations
 

@@ -2,10 +2,10 @@
 
 import sys
 
-import keras
 import numpy as np
 import pytest
 
+from convscope.models.backend import keras
 from convscope.models.flatten import flat
 from convscope.models.graph import (
     Window,

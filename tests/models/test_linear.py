@@ -1,10 +1,10 @@
 """Kernels over the inputs of a layer: contributions add up to what the layer computes."""
 
-import keras
 import numpy as np
 import pytest
 from parts import contributions
 
+from convscope.models.backend import keras
 from convscope.models.flatten import flat
 from convscope.models.graph import operations
 from convscope.models.linear import linear, obstacle

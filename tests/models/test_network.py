@@ -1,10 +1,9 @@
 """Tapping, cutting and tracing back: on hand-set networks, and on the real one."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from convscope.models.backend import keras, tf
 from convscope.models.network import (
     Network,
     build,

@@ -1,9 +1,9 @@
 """One position of a layer answers as it does inside a larger image."""
 
-import keras
 import numpy as np
 import pytest
 
+from convscope.models.backend import keras
 from convscope.models.linear import linear
 from convscope.models.network import Network, build, tap
 from convscope.models.position import probe, receptive_field

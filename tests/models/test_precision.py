@@ -1,9 +1,9 @@
 """Which number format is chosen, from what the processor says of itself."""
 
 import pytest
-import tensorflow as tf
 
 from convscope.models import precision
+from convscope.models.backend import tf
 from convscope.models.precision import device, native_bfloat16, resolve
 
 INTEL_AMX = "vendor_id : GenuineIntel\nmodel name : Xeon 8481C\nflags : fpu avx512_bf16 amx_bf16\n"

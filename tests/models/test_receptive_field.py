@@ -1,10 +1,9 @@
 """Receptive fields: the published table, and pixels that do and do not matter."""
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from convscope.models.backend import keras, tf
 from convscope.models.network import Network, build, tap
 from convscope.models.position import receptive_field
 from convscope.models.receptive_field import Axis, Box, ReceptiveField

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import tensorflow as tf
+
+from convscope.models.backend import tf
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,9 @@
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 
-from convscope.models.backend import tf
+from convscope.models.backend import keras, tf
 from convscope.models.network import MODES, Network, cast, tap
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.ascent import Ascent, Goal, ascend, sample_seed

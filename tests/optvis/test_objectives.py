@@ -1,8 +1,7 @@
-import keras
 import numpy as np
 import pytest
 
-from convscope.models.backend import tf
+from convscope.models.backend import keras, tf
 from convscope.models.network import Network
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.objectives import (

@@ -2,8 +2,8 @@ from functools import partial
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from convscope.models.backend import tf
 from convscope.optvis.parameterization import (
     BRIGHTEST,
     CIRCLE,

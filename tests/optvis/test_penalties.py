@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from convscope.models.backend import tf
 from convscope.optvis.penalties import blur_decay, l1, l2, total_variation
 
 EVERY = [total_variation, l1, l2, blur_decay]

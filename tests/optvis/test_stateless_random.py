@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from convscope.models.backend import tf
 from convscope.optvis.stateless_random import normal, steady, uniform, words
 
 # Seeds as an ascent makes them: steps one apart in the second number, transforms in the first.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
+from convscope.models.backend import tf
 from convscope.optvis.stateless_random import uniform
 from convscope.optvis.transforms import affine, blur, crops, noise, resample
 

@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 from html import unescape
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 from browser import browse, decoded, fits, needs_browser, overflow, tags
@@ -28,6 +27,7 @@ from convscope.hypothesis.evaluation import Evaluation, arguments
 from convscope.hypothesis.measurements import Measurements
 from convscope.hypothesis.preregistration import HypothesisSettings, Preregistration
 from convscope.hypothesis.testing import Effect, decide
+from convscope.models.backend import keras
 from convscope.models.network import Network
 from convscope.models.receptive_field import Inside
 from convscope.models.zoo.checkpoints import Provenance

@@ -1,8 +1,8 @@
 """The table of layers: what one may ask about, and where inputs come from."""
 
-import keras
 import pytest
 
+from convscope.models.backend import keras
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.report.layers import COLUMNS, counted, inventory, layers_page, lines, rows

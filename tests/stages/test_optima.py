@@ -1,11 +1,11 @@
 from pathlib import Path
 
-import keras
 import numpy as np
 import results
 from asked import ascent
 
 from convscope.data.dataset import Batch
+from convscope.models.backend import keras
 from convscope.models.network import Network
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.optvis.ascent import Goal, Optimum, Step

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
 import numpy as np
 import pytest
 
+from convscope.models.backend import keras
 from convscope.models.network import Network, build
 from convscope.models.position import probe
 from convscope.models.zoo.checkpoints import Provenance

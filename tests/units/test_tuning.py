@@ -1,9 +1,9 @@
 """What planted filters are tuned to: Gabors, disks, colours, curves."""
 
-import keras
 import numpy as np
 import pytest
 
+from convscope.models.backend import keras
 from convscope.models.position import probe
 from convscope.stats import circular
 from convscope.units import stimuli, tuning

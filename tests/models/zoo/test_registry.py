@@ -1,9 +1,9 @@
 """What is known of a network before and after it is loaded, and what cannot be asked."""
 
 import asked
-import keras
 import pytest
 
+from convscope.models.backend import keras
 from convscope.models.zoo import registry
 from convscope.models.zoo.packaged import PACKAGED
 from convscope.models.zoo.registry import (
