@@ -10,8 +10,8 @@ from dataclasses import dataclass
 COLOURS = ("red", "green", "blue", "grey")
 GREY = 3
 """The number that stands for the brightness of an image, where a network sees no colours."""
-IMAGE = "image"
-"""The name that stands for the network's input where a layer's name would stand."""
+IMAGE = "/image"
+"""What stands for the network's input where a layer's name would stand: no layer has a slash."""
 
 
 WHOLE = -1
@@ -29,7 +29,12 @@ class Unit:
         """Return `layer:filter`, and the colour's name for a channel of the input image."""
         if self.filter == WHOLE:
             return f"{self.layer}:whole"
-        return f"{self.layer}:{COLOURS[self.filter] if self.layer == IMAGE else self.filter}"
+        return f"{self.place}:{COLOURS[self.filter] if self.layer == IMAGE else self.filter}"
+
+    @property
+    def place(self) -> str:
+        """The layer as it is written: `image` for the network's input."""
+        return self.layer.removeprefix("/")
 
     @property
     def slug(self) -> str:

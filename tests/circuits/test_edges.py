@@ -29,7 +29,7 @@ from convscope.settings import FolderImages, InputSettings
 from convscope.stages import circuit as stage
 from convscope.stages.circuit import CircuitSettings, Settings
 from convscope.tracking.tracker import Tracker
-from convscope.unit import IMAGE, Unit
+from convscope.unit import Unit
 
 ROOT = Unit("b", 7)
 SOURCES = tuple(Unit("a", channel) for channel in range(4))
@@ -214,7 +214,7 @@ def test_the_kernel_table_equals_a_recomputation_from_the_checkpoint(
     stored = checkpoint[f"Conv_{place}"]["kernel"][..., filter]
     assert stored.shape == (3, 3, inputs) and len(rows) == inputs
     assert [int(row["filter"]) for row in rows] == list(range(inputs))
-    assert {row["source"] for row in rows} == {before or IMAGE}
+    assert {row["source"] for row in rows} == {before or "image"}
     norms = [
         math.sqrt(math.fsum(float(w) ** 2 for w in stored[..., c].flat)) for c in range(inputs)
     ]

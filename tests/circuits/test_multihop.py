@@ -14,7 +14,7 @@ from convscope.models.backend import keras
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.settings import FolderImages, InputSettings
-from convscope.unit import Unit
+from convscope.unit import IMAGE, Unit
 
 L = keras.layers
 ROOT, SIZE = Unit("end", 1), 18
@@ -100,7 +100,7 @@ def test_three_hops_lead_on_to_the_inputs_of_these(found):
     three = found.at(3, branches=2)
     deep = [path for path in three.paths if path.depth == 3]
     assert {path.through for path in deep} <= {path.source for path in three.paths}
-    assert {path.source.layer for path in deep} == {"image"}
+    assert {path.source.layer for path in deep} == {IMAGE}
     assert all(abs(left) < 1e-4 * three.rise for left in three.remainder)
     whole = found.at(3, branches=6).reach
     assert whole["paths_recovery"] == pytest.approx(whole["paths_whole"], rel=1e-4)

@@ -1,5 +1,7 @@
 """Models laid out flat compute what they did before, under names of their own."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -239,3 +241,94 @@ def test_what_is_folded_away_names_the_layer_that_holds_it():
     )  # fmt: skip
     assert absorbed(model) == {"one_bn": "one", "three_bn": "three"}
     assert absorbed(flat(model)) == {}
+
+
+RANDOM = [name for name in sorted(dir(L)) if name.startswith(("Random", "Gaussian", "Alpha"))]
+MIXTURES = ["AugMix", "CutMix", "Dropout", "MixUp", "RandAugment", "SpatialDropout2D"]
+SETTINGS = ((), (0.2,), ((0.2, 0.4),), (0.2, 0.2), (3,))
+
+
+def built(name):
+    """A layer with the first settings that it takes."""
+    for settings in [(12, 14)] if name == "RandomCrop" else SETTINGS:
+        with contextlib.suppress(TypeError, ValueError):
+            return getattr(L, name)(*settings, name="idle")
+    raise AssertionError(f"none of the settings fits {name}")
+
+
+@pytest.mark.parametrize("name", [*RANDOM, *MIXTURES])
+def test_whatever_keras_does_in_training_alone_is_left_out(name):
+    model = chain(built(name), L.Conv2D(4, 3, name="conv"), size=(16, 20))
+    image = RNG.random((2, 16, 20, 3)).astype(np.float32)
+    laid = flat(model)
+    assert [name for name, _ in kinds(laid)] == ["conv"]
+    np.testing.assert_allclose(laid(image), model(image, training=False), atol=1e-5)
+    np.testing.assert_array_equal(laid(image), flat(model)(image))
+
+
+@keras.saving.register_keras_serializable("flatten")
+class DropPath(L.Layer):
+    """A layer of somebody's own that does nothing outside training."""
+
+    def call(self, values, training=None):
+        return keras.random.dropout(values, 0.5) if training else values
+
+
+@keras.saving.register_keras_serializable("flatten")
+class Clipped(L.Layer):
+    """A layer that is told whether it trains, and does something in any case."""
+
+    def call(self, values, training=True):
+        return keras.ops.clip(values, -1e5, 2e4) + (100 if training else 0)
+
+
+def test_a_layer_of_ones_own_is_left_out_where_it_does_nothing_and_is_not_told_to_train():
+    laid = flat(model := chain(L.Conv2D(4, 3), DropPath(), Clipped(name="clip"), size=(9, 9)))
+    assert [name for name, _ in kinds(laid)][1:] == ["clip"]
+    image = RNG.normal(size=(2, 9, 9, 3)).astype(np.float32)
+    np.testing.assert_allclose(laid(image), model(image, training=False), rtol=1e-5)
+    np.testing.assert_allclose(flat(laid)(image), model(image, training=False), rtol=1e-5)
+
+
+@pytest.mark.parametrize("invert", [True, False])
+def test_an_adapted_normalization_keeps_its_numbers(invert):
+    normal = L.Normalization(invert=invert)
+    normal.adapt(RNG.normal(3, 2, (8, 5, 5, 3)))
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, L.Conv2D(4, 3)(normal(image)))
+    same(model, flat(model))
+    same(model, flat(flat(model)))
+
+
+def test_names_made_here_are_never_those_of_a_layer():
+    image = keras.Input((9, 9, 3), name="conv")
+    inner = keras.Input((9, 9, 3), name="inner_image")
+    twice = keras.Model(inner, L.Conv2D(3, 1, name="conv.relu")(inner), name="base")
+    value = L.Conv2D(3, 1, activation="relu", name="image")(image)
+    value = L.Conv2D(3, 1, activation="relu", name="image.relu")(value)
+    value = L.Conv2D(3, 1, activation="relu", name="base.conv.relu")(value)
+    value = L.Conv2D(3, 1, name="preprocess")(twice(twice(value)))
+    model = scrambled(keras.Model(image, value))
+    found = flat(model)
+    assert {"image", "image.relu", "base.conv.relu", "preprocess"} <= operations(found).keys()
+    same(model, found, (9, 9))
+
+
+def test_outputs_keep_their_order():
+    image = keras.Input((None, None, 3))
+    value = L.Conv2D(4, 1)(image)
+    first, second = L.Conv2D(2, 1, name="first")(value), L.Conv2D(5, 1, name="second")(value)
+    laid = flat(keras.Model(image, [second, first]))
+    assert [tensor.shape[-1] for tensor in laid.outputs] == [5, 2]
+
+
+def test_a_layer_that_cannot_be_laid_out_is_named():
+    class Broken(L.Layer):
+        def call(self, values):
+            return values
+
+        def get_config(self):
+            raise NotImplementedError("no config\nat all")
+
+    with pytest.raises(ValueError, match=r"layer own \(Broken\) of .* out: no config$"):
+        flat(chain(Broken(name="own")))

@@ -228,7 +228,6 @@ def test_the_walk_to_the_inputs_goes_through_what_leaves_channels_apart():
     tiny = chain(
         L.Conv2D(5, 3, name="one"),
         L.ReLU(),
-        L.Dropout(0.5),
         L.AveragePooling2D(2),
         L.Activation("tanh"),
         L.LeakyReLU(),

@@ -74,7 +74,7 @@ CHAINS = {
     "dilation": [L.Conv2D(2, (2, 3), dilation_rate=(3, 2), padding="same"), L.Conv2D(1, (2, 1))],
     "pooling": [L.AveragePooling2D((2, 3)), L.Conv2D(1, 3, padding="same"), L.AveragePooling2D(2)],
     "overlapping pooling": [L.AveragePooling2D((3, 2), strides=1, padding="same"), L.ReLU()],
-    "pointwise": [L.Conv2D(2, 1), L.ReLU(), L.Dropout(0.5), L.Conv2D(1, (1, 3)), L.LeakyReLU()],
+    "pointwise": [L.Conv2D(2, 1), L.ReLU(), L.Conv2D(1, (1, 3)), L.LeakyReLU()],
 }
 
 

@@ -140,7 +140,7 @@ class Circuit:
         found = []
         for channel, source in enumerate(self.sources):
             own = {name: values[channel].item() for name, values in measures.items()}
-            own |= {"source": source.layer, "filter": source.filter}
+            own |= {"source": source.place, "filter": source.filter}
             own["pattern"], own["angle"] = pattern(self.kernel[..., channel])
             found.append({name: own[name] for name in COLUMNS})
         return found
@@ -161,7 +161,7 @@ class Circuit:
             "by": self.by,
             "edges": [
                 {
-                    "source": vars(edge.source),
+                    "source": {"layer": edge.source.place, "filter": edge.source.filter},
                     "target": vars(self.root),
                     "rank": edge.rank,
                     **{name: getattr(edge, name) for name in EDGE},
@@ -289,14 +289,14 @@ class CircuitAnalysis:
             ],
             "agreement": [dict(vars(one)) for one in self.agreements],
             "members": [
-                {"rank": edge.rank, "source": edge.source.layer, "filter": edge.source.filter,
+                {"rank": edge.rank, "source": edge.source.place, "filter": edge.source.filter,
                  "ablation_top": edge.ablation_top, "p": p, "p_holm": p_holm}
                 for edge, p, p_holm in zip(
                     self.circuit.edges, faithful.p, faithful.p_holm, strict=True
                 )
             ],
             "vetoes": [
-                {"source": sources[one.channel].layer, "filter": sources[one.channel].filter,
+                {"source": sources[one.channel].place, "filter": sources[one.channel].filter,
                  "share": one.share, "active": one.active, "image": image, "positions": positions}
                 for one in self.silencing
                 for image, positions in self.silenced(one)

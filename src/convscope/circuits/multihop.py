@@ -105,8 +105,8 @@ class PathAnalysis:
         """Return the rows of each table that is written, none of them empty."""
         paths = [
             {
-                "depth": it.depth, "source": it.source.layer, "filter": it.source.filter,
-                "through": it.through.layer, "through_filter": it.through.filter,
+                "depth": it.depth, "source": it.source.place, "filter": it.source.filter,
+                "through": it.through.place, "through_filter": it.through.filter,
                 **it.measures(self.rise),
             }
             for it in self.paths

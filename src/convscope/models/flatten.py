@@ -7,13 +7,16 @@ and what does nothing outside training is left out. So every unit has one place 
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
 import numpy as np
+from numpy.random import default_rng
 
 from convscope.models.backend import keras
 from convscope.models.graph import (
@@ -28,6 +31,8 @@ from convscope.models.graph import (
     activation_of,
     by_channel,
     filled,
+    free,
+    inputs,
 )
 
 L = keras.layers
@@ -91,7 +96,7 @@ def flat(
     names = _names(calls)
     shape = tuple(model.inputs[0].shape[1:])
     taken = shape if size is None else (*size, shape[-1])
-    image = keras.Input(taken, dtype="float32", name=model.inputs[0].name.partition(":")[0])
+    image = keras.Input(taken, dtype="float32", name=free(model.inputs[0].name, names))
     made: dict[Value, Any] = {source: image}
     freed = tuple(taken[:2]) != tuple(shape[:2])
     used: set[Value] = set()
@@ -100,12 +105,20 @@ def flat(
         if not known or (freed and not _any_size(call, made)):
             continue
         used.update(call.inputs)
-        made |= dict(zip(call.outputs, _placed(call, name, dtype, made), strict=True))
+        try:
+            placed = _placed(call, name, dtype, made, names)
+        except Exception as error:  # Keras, or code of the user's own, may fail in any way
+            raise ValueError(
+                f"The layer {name} ({type(call.operation).__name__}) of {model.name} cannot be laid"
+                f" out: {str(error).strip().partition(chr(10))[0]}"
+            ) from error
+        made |= dict(zip(call.outputs, placed, strict=True))
     ends = [value for value in made if value not in used or value in results]
     if ends == [source]:
         raise ValueError("Nothing of the network can be computed on images of another size.")
     # All that no one uses is an output, so that no layer is lost; the model's own come last.
-    ends.sort(key=lambda value: (value in results, value))
+    place = {value: at for at, value in enumerate(results, 1)}
+    ends.sort(key=lambda value: (place.get(value, 0), value))
     outputs = [made[value] for value in ends]
     found = keras.Model(image, outputs if len(outputs) > 1 else outputs[0], name=model.name)
     found.trainable = False
@@ -140,6 +153,7 @@ def _unrolled(model: keras.Model) -> tuple[list[Call], list[Value], list[Value]]
         )
     calls: list[Call] = []
     values = map(Value, count())
+    idle: dict[int, bool] = {}
 
     def unroll(model: Any, given: Sequence[Value], path: tuple[str, ...]) -> list[Value]:
         """Add the calls of a model to `calls`, and return its outputs."""
@@ -155,7 +169,7 @@ def _unrolled(model: keras.Model) -> tuple[list[Call], list[Value], list[Value]]
             used = tuple(leaf for leaf in leaves if isinstance(leaf, Value))
             if isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth"):
                 return unroll(operation, used, here)
-            if isinstance(operation, IDLE) and len(used) == 1:
+            if len(used) == 1 and idle.setdefault(id(operation), passes_on(operation)):
                 return list(used)
             made = tuple(next(values) for _ in operation._inbound_nodes[0].output_tensors)
             calls.append(Call(here, operation, args, kwargs, used, made))
@@ -169,15 +183,43 @@ def _unrolled(model: keras.Model) -> tuple[list[Call], list[Value], list[Value]]
     return calls, given, results
 
 
+def passes_on(operation: Any) -> bool:
+    """Return whether an operation with one input gives just that, except in training.
+
+    A layer that is told whether it trains is asked, with numbers small and large.
+    """
+    if isinstance(operation, IDLE):
+        return True
+    kind = isinstance(operation, L.Lambda) or _trains(operation) is None
+    if kind or operation.weights or len(inputs(operation)) != 1:
+        return False
+    shape, generator = [side or 32 for side in inputs(operation)[0].shape[1:]], default_rng(0)
+    scales = 10.0 ** generator.integers(-3, 7, (2, *shape))
+    given = (scales * generator.normal(size=scales.shape)).astype(np.float32)
+    with suppress(Exception):  # code of the user's own may fail in any way: then it is kept
+        found = keras.ops.convert_to_numpy(operation(given, training=False))
+        return np.array_equal(found, given)
+    return False
+
+
+def _trains(operation: Any) -> bool | None:
+    """Return whether a layer trains where it is not told; None: it is nothing to be told."""
+    if not isinstance(operation, keras.Layer):
+        return None
+    told = inspect.signature(operation.call).parameters.get("training")
+    return None if told is None else told.default is True
+
+
 def _names(calls: Sequence[Call]) -> list[str]:
-    """Return a name for each call: its own, or with those of the models around it if need be."""
+    """Return a name for each call: its own, or with those of the models around it if need be.
+
+    A name made here is never that of another layer.
+    """
     shared = Counter(call.path[-1] for call in calls)
-    names = [call.path[-1] if shared[call.path[-1]] == 1 else ".".join(call.path) for call in calls]
-    taken: Counter[str] = Counter()
-    for index, name in enumerate(names):
-        taken[name] += 1
-        if taken[name] > 1:
-            names[index] = f"{name}.{taken[name]}"
+    names: list[str] = []
+    for call in calls:
+        own = call.path[-1]
+        names.append(own if shared[own] == 1 else free(".".join(call.path), (*shared, *names)))
     return names
 
 
@@ -239,8 +281,20 @@ def _any_size(call: Call, made: Mapping[Value, Any]) -> bool:
     return kind in ANY_SIZE and maps and (not fixed or by_channel(operation))
 
 
-def _placed(call: Call, name: str, dtype: str, made: Mapping[Value, Any]) -> list[Any]:
-    """Return the symbolic outputs of a call, made by layers of its own."""
+def _placed(
+    call: Call, name: str, dtype: str, made: Mapping[Value, Any], names: Collection[str]
+) -> list[Any]:
+    """Return the symbolic outputs of a call, made by layers of its own.
+
+    Args:
+        call: the call.
+        name: what its layer is called.
+        dtype: number format of that.
+        made: the symbolic tensors so far.
+        names: what all calls are called.
+    """
+    if _trains(call.operation) is True:
+        call = replace(call, kwargs={**call.kwargs, "training": False})
     operation, given = call.operation, [made[value] for value in call.inputs]
     merge = MERGES.get(type(operation).__name__)
     if merge and not isinstance(operation, keras.Layer) and len(given) == 2:
@@ -262,10 +316,18 @@ def _placed(call: Call, name: str, dtype: str, made: Mapping[Value, Any]) -> lis
     weights = operation.get_weights()
     if weights:
         layer.set_weights(_scaled(operation, weights, call.scale) if call.scale else weights)
+        settle(layer)
     if linear and activation != "linear":
-        beside = L.Activation(operation.activation, name=f"{name}.{activation}", dtype=dtype)
-        outputs = [beside(outputs[0])]
+        called = free(f"{name}.{activation}", names)
+        outputs = [L.Activation(operation.activation, name=called, dtype=dtype)(outputs[0])]
     return list(outputs)
+
+
+def settle(model: keras.Layer) -> None:
+    """Let layers make of their weights what they compute with: Normalization, once adapted."""
+    for layer in model._flatten_layers():
+        if finish := getattr(layer, "finalize_state", None):
+            finish()
 
 
 def _from_config(operation: Any, config: dict[str, Any]) -> Any:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,8 @@ LINEAR = (L.Conv2D, L.DepthwiseConv2D, L.SeparableConv2D, L.Conv2DTranspose, L.D
 Their types are compared, since a class made from one may compute something else.
 """
 
-IDLE = (
-    L.Dropout, L.SpatialDropout2D, L.GaussianDropout, L.GaussianNoise, L.AlphaDropout,
-    L.ActivityRegularization, L.Identity,
-)  # fmt: skip
-"""Layers that pass on what they get, except in training."""
+IDLE = (L.ActivityRegularization, L.Identity)
+"""Layers that pass on what they get, and are not told whether they train."""
 
 MERGES: Mapping[str, type[keras.Layer]] = {
     "Add": L.Add, "Subtract": L.Subtract, "Multiply": L.Multiply, "Maximum": L.Maximum,
@@ -88,6 +86,12 @@ def behind(ends: Sequence[Any]) -> dict[str, Any]:
         waiting.append((operation, True))
         waiting += [(source, False) for source in reversed(before(operation))]
     return order
+
+
+def free(name: str, taken: Collection[str]) -> str:
+    """Return a name, or with a number behind it where it is taken."""
+    spellings = chain([name], (f"{name}.{number}" for number in count(2)))
+    return next(one for one in spellings if one not in taken)
 
 
 def inputs(operation: Any) -> list[Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -286,13 +287,26 @@ def preactivation(layer: Any) -> keras.KerasTensor:
     linear = type(layer) in (*CONVOLUTIONS, L.Dense)
     if not linear or activation_of(layer) == "linear":
         return layer.output
-    # An operation outside a layer does not convert its inputs to the layer's format by itself.
-    given = keras.ops.cast(layer.input, layer.compute_dtype)
-    if isinstance(layer, L.Dense):
-        result = keras.ops.matmul(given, layer.kernel)
-    else:
-        result = layer.convolution_op(given, layer.kernel)
-    return result + layer.bias if layer.use_bias else result
+    return Preactivation(layer)(layer.input)
+
+
+class Preactivation(keras.layers.Layer):
+    """A linear layer without the activation of its own, with its weights."""
+
+    def __init__(self, layer: Any):
+        """Keep the layer."""
+        # By chance no layer of a user's is called so.
+        super().__init__(name=f"preactivation.{uuid4().hex}", dtype=layer.dtype_policy)
+        self.layer = layer
+
+    def call(self, values: tf.Tensor) -> tf.Tensor:
+        """Return the preactivations `(samples, rows, columns, filters)`."""
+        layer = self.layer
+        if isinstance(layer, L.Dense):
+            result = keras.ops.matmul(values, layer.kernel)
+        else:
+            result = layer.convolution_op(values, layer.kernel)
+        return result + layer.bias if layer.use_bias else result
 
 
 def activation(network: Network, name: str) -> keras.KerasTensor:
@@ -326,7 +340,7 @@ def tap(network: Network, names: Sequence[str], *, pre: bool = False) -> keras.M
 def look(network: Network, tensors: Mapping[str, keras.KerasTensor]) -> keras.Model:
     """Return a model from images in [0, 1] to named symbolic tensors of one graph, float32."""
     source = root(next(iter(tensors.values())))
-    image = keras.Input((*source.shape[1:3], 3), dtype="float32", name=IMAGE)
+    image = keras.Input((*source.shape[1:3], 3), dtype="float32", name="image")
     body = keras.Model(source, dict(tensors))
     values = body(network.preprocess(image))
     return keras.Model(

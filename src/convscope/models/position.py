@@ -17,6 +17,7 @@ from convscope.models.graph import (
     Sizes,
     activation_of,
     before,
+    free,
     sizes,
     window,
 )
@@ -193,13 +194,11 @@ def _cone(
     network: Network, layer: str, fields: dict[str, tuple[Axis, Axis]], size: tuple[int, int]
 ) -> tuple[keras.Model, keras.Model | None]:
     """Return models from what a position sees to its preactivations and to what its taps get."""
-    image = keras.Input((*size, 3), dtype="float32")
     made: dict[str, Any] = {}
     given: list[Any] = []
-    for name, operation in network.until(layer).items():
-        if isinstance(operation, L.InputLayer):
-            made[name] = network.preprocess(image)
-            continue
+    first, *others = (graph := network.until(layer)).items()
+    made[first[0]] = start = keras.Input((*size, first[1].output.shape[-1]), dtype="float32")
+    for name, operation in others:
         asked = _through(operation, fields[name])
         if asked is None:
             raise ValueError(f"{name} has no window.")
@@ -210,11 +209,18 @@ def _cone(
                 for need, have in zip(asked, fields[source.name], strict=True)
             ]
             values = made[source.name]
-            given.append(L.Cropping2D(edges)(values) if np.any(edges) else values)
+            if np.any(edges):
+                cropped = L.Cropping2D(edges, name=free(f"{source.name}.cropped", graph | made))
+                values = made[cropped.name] = cropped(values)
+            given.append(values)
         made[name] = _applied(operation, given, last=name == layer)
-    answers = keras.Model(image, keras.ops.cast(made[layer][:, 0, 0], "float32"))
-    fed = type(network.find(layer)) in CONVOLUTIONS or type(network.find(layer)) is L.Dense
-    return answers, keras.Model(image, keras.ops.cast(given[0], "float32")) if fed else None
+    fed = type(graph[layer]) in CONVOLUTIONS or type(graph[layer]) is L.Dense
+    ends = {"answer": made[layer]} | ({"given": given[0]} if fed else {})
+    # Names made here stand in a model around it, so that they are never those of its layers.
+    image = keras.Input((*size, 3), dtype="float32")
+    found = keras.Model(start, ends)(network.preprocess(image))
+    answers = keras.Model(image, keras.ops.cast(found["answer"][:, 0, 0], "float32"))
+    return answers, keras.Model(image, keras.ops.cast(found["given"], "float32")) if fed else None
 
 
 def _applied(operation: Any, given: list[Any], *, last: bool) -> Any:
