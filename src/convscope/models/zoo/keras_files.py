@@ -20,7 +20,9 @@ import numpy as np
 
 from convscope.data import labels
 from convscope.models.backend import keras
+from convscope.models.flatten import settle
 from convscope.models.network import Network, build, classifier, layers
+from convscope.models.zoo import keras2
 from convscope.models.zoo.checkpoints import Provenance
 
 ACCEPTED = "Give a model that Keras saved whole, as .keras or .h5"
@@ -78,9 +80,17 @@ def _load(path: Path, custom: bool) -> keras.Model:
     """
     if not path.is_file():
         raise FileNotFoundError(f"The model file {path} does not exist. {ACCEPTED}.")
-    config = _config(path)
+    config, old = _config(path)
     # Keras leaves the outermost of these alone, since nothing is trained here.
     config = {key: value for key, value in config.items() if key != "compile_config"}
+    if old:
+        try:
+            config = keras2.modern(config)
+        # What a damaged or foreign config lacks may be missed anywhere.
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}, which Keras {old} saved, cannot be loaded: {reason(error)}."
+            ) from error
     if not custom and (code := next(_code(config), None)):
         raise ValueError(
             f"{path} holds code, {code}, and nothing of it was run. Set model.custom=true if its"
@@ -89,7 +99,10 @@ def _load(path: Path, custom: bool) -> keras.Model:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of an optimizer that is not wanted
-            model = keras.models.load_model(path, compile=False, safe_mode=not custom)
+            if old:
+                model = _old(path, config, custom)
+            else:
+                model = keras.models.load_model(path, compile=False, safe_mode=not custom)
     # A damaged or foreign file may fail anywhere in Keras, and code of its own in any way.
     except Exception as error:
         raise ValueError(f"{path} cannot be loaded: {reason(error)}. {ACCEPTED}.") from error
@@ -103,27 +116,54 @@ def _load(path: Path, custom: bool) -> keras.Model:
     return model
 
 
-def _config(path: Path) -> dict[str, Any]:
-    """Return what a file says its model is made of; nothing of it is built.
+def _old(path: Path, config: dict[str, Any], custom: bool) -> keras.Model:
+    """Return the model in a file of Keras 2, with its weights.
+
+    Args:
+        path: the file.
+        config: of the model, in the words of Keras 3.
+        custom: whether code in the file may run.
+
+    Raises:
+        ValueError: model and weights do not fit.
+    """
+    model = keras.saving.deserialize_keras_object(config, safe_mode=not custom)
+    if zipfile.is_zipfile(path):
+        with _open(path) as stored:
+            for weight, array in keras2.arrays(model, stored):
+                weight.assign(array)
+    elif problem := misfit(model, file := contents(path)) or _fill(model, file):
+        raise ValueError(problem)
+    settle(model)
+    return model
+
+
+def _config(path: Path) -> tuple[dict[str, Any], str]:
+    """Return what a file says its model is made of, and which Keras before 3 wrote it, if one did.
+
+    Nothing of it is built.
 
     Raises:
         ValueError: it says nothing.
     """
     try:
-        if path.suffix == ".keras":
+        if path.suffix not in (".keras", ".h5", ".hdf5"):
+            raise ValueError(f"its name ends in {path.suffix or 'nothing'}")
+        if path.suffix == ".keras" and not h5py.is_hdf5(path):
             with zipfile.ZipFile(path) as archive:
                 text = archive.read("config.json")
-        elif path.suffix in (".h5", ".hdf5"):
+                version = json.loads(archive.read("metadata.json")).get("keras_version", "3")
+        else:  # until 2.12 .keras was HDF5 too
             with h5py.File(path, "r") as file:
                 text = file.attrs.get("model_config")
-        else:
-            raise ValueError(f"its name ends in {path.suffix or 'nothing'}")
+                version = file.attrs.get("keras_version", "1")
         if text is None:
             raise ValueError("it holds weights without a model")
         config = json.loads(text)
         if not isinstance(config, dict):
             raise ValueError("its config is no object")
-        return config
+        version = version.decode() if isinstance(version, bytes) else str(version)
+        return config, version if version.startswith(("1", "2")) else ""
     except (OSError, KeyError, ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is no model: {reason(error)}. {ACCEPTED}.") from error
 
@@ -238,9 +278,20 @@ def misfit(model: keras.Model, file: Contents) -> str:
                 return _unshared(*(ours or ("", ())), *(theirs or ("", ())))
             if ours[1] != theirs[1]:
                 return f"its {theirs[0]} is {theirs[1]} where {ours[0]} is {ours[1]}"
+            if _last(ours[0]) in NAMED and _last(theirs[0]) in NAMED - {_last(ours[0])}:
+                return f"its {theirs[0]} stands where {ours[0]} should"
         return ""
     asked, given = Counter(shapes(model).values()), Counter(file.shapes.values())
     return _unshared(*_first(shapes(model), asked - given), *_first(file.shapes, given - asked))
+
+
+NAMED = {"kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance", "mean", "variance"}
+"""Weights that are called the same by all versions of Keras."""
+
+
+def _last(path: str) -> str:
+    """Return the own name of an array: `gamma` of `bn/gamma:0`."""
+    return path.rpartition("/")[2].partition(":")[0]
 
 
 def shapes(model: keras.Model) -> dict[str, Shape]:
