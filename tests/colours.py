@@ -40,7 +40,7 @@ def place():
     """Put the network where the stage looks for efficientnet_lite0."""
     from convscope.models.zoo import packaged, registry
 
-    packaged.load = lambda name, path=None: network(path)
+    packaged.load = lambda name, path=None, check=True: network(path)
     registry._loaded.cache_clear()
 
 

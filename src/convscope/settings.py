@@ -67,10 +67,17 @@ Share = Annotated[float, Range(ge=0, le=1)]
 
 @dataclass(frozen=True)
 class Model:
-    """What is said of any network: the kind of place it comes from, and its name in results."""
+    """What is said of any network.
+
+    Attributes:
+        kind: the kind of place it comes from.
+        name: its name in results.
+        check: whether it is compared with the model as Keras runs it.
+    """
 
     kind: str
     name: str | None
+    check: bool
 
     @property
     def called(self) -> str:
@@ -104,6 +111,7 @@ class FileModel(Model):
         name: None takes the name of the file.
         path: of the file.
         preprocess: what the network takes.
+        output: which of several outputs is asked; None takes the only one that classifies.
         labels: where its classes stand.
         custom: whether code inside of the file may run.
     """
@@ -111,6 +119,7 @@ class FileModel(Model):
     kind: Literal["file"]
     path: str
     preprocess: Literal["none", "unit", "byte", "tf", "torch", "caffe"]
+    output: str | None
     labels: str | None
     custom: bool
 

@@ -145,6 +145,60 @@ def test_a_classifier_with_a_softmax_of_its_own_is_asked_before_it():
     np.testing.assert_allclose(found, colours.probabilities(pixels), rtol=1e-5)
 
 
+def behind(*parts, dense=4):
+    """Three colours, a dense layer of known weights, and what comes behind it; and its logits."""
+    L = keras.layers
+    image = keras.Input((None, None, 3))
+    value = logits = L.Dense(dense, name="dense")(L.GlobalAveragePooling2D()(image))
+    for part in parts:
+        value = part(value)
+    model = keras.Model(image, value)
+    model.get_layer("dense").set_weights(
+        [8 * np.eye(3, dense), np.float32([0.5, -3, 1, 2][:dense])]
+    )
+    names = [str(number) for number in range(max(dense, 2))]
+    return build("own", model, "unit", Provenance("own", ""), names), model, logits
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (keras.layers.Rescaling(0.25), keras.layers.Softmax()),
+        (keras.layers.ReLU(), keras.layers.Activation("softmax")),
+        (keras.layers.ReLU(), keras.ops.softmax),
+        (keras.layers.Activation("sigmoid"),),
+        (keras.ops.sigmoid, keras.layers.Identity()),
+        (keras.layers.Rescaling(-1.0), keras.layers.Softmax(), keras.layers.Flatten()),
+    ],
+)
+def test_probabilities_are_the_networks_own_output_whatever_stands_before_it(parts, dtype):
+    network, model, _ = behind(*parts)
+    pixels = noise(6)
+    found = predictor(cast(network, dtype))(pixels)
+    near = 1e-6 if dtype == "float32" else 0.02
+    np.testing.assert_allclose(found, model(pixels), atol=near)
+
+
+def test_one_sigmoid_is_the_second_of_two_classes():
+    network, model, _ = behind(keras.layers.Activation("sigmoid"), dense=1)
+    pixels = noise(6)
+    ours, its = predictor(network)(pixels), np.asarray(model(pixels))
+    np.testing.assert_allclose(ours, np.hstack([1 - its, its]), atol=1e-6)
+
+
+def test_an_output_that_is_no_longer_what_it_was_taken_for_is_refused():
+    network, *_ = behind(keras.layers.Activation("softmax", name="last"))
+
+    def softmax(values):
+        return keras.ops.sigmoid(values)
+
+    network.model.get_layer("last").activation = softmax
+    look = predictor(network)
+    with pytest.raises(ValueError, match="output last of own is not the softmax of dense"):
+        look(noise(1))
+
+
 def test_a_network_in_half_precision_gives_probabilities_in_float32():
     pixels = noise(2)
     found = predictor(cast(colours.network(), "bfloat16"))(pixels)
@@ -158,7 +212,7 @@ def test_a_network_that_names_nothing_is_refused(vgg16):
         predictor(vgg16)
     with pytest.raises(ValueError, match="has a classifier whose classes are not named, so"):
         predictor(colours.network(classes=()))
-    with pytest.raises(ValueError, match=r"^predictions of efficientnet_lite0 has 4 logits for 3"):
+    with pytest.raises(ValueError, match=r"^predictions of .* tells 4 classes apart, and 3"):
         predictor(colours.network(classes=colours.CLASSES[:3]))
 
 

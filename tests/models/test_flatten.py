@@ -5,9 +5,12 @@ import contextlib
 import numpy as np
 import pytest
 
+from convscope.models import flatten
 from convscope.models.backend import keras
 from convscope.models.flatten import absorbed, flat
 from convscope.models.graph import Applied, operations
+from convscope.models.network import build
+from convscope.models.zoo.checkpoints import Provenance
 
 L = keras.layers
 RNG = np.random.default_rng(0)
@@ -332,3 +335,42 @@ def test_a_layer_that_cannot_be_laid_out_is_named():
 
     with pytest.raises(ValueError, match=r"layer own \(Broken\) of .* out: no config$"):
         flat(chain(Broken(name="own")))
+
+
+WRONG = {
+    "weights that are not taken over": ("settle", lambda layer: layer.set_weights(
+        [2 * part for part in layer.get_weights()])),
+    "a layer left out": ("passes_on", lambda layer: isinstance(layer, L.ReLU)),
+    "an activation left out": ("activation_of", lambda layer: "linear"),
+    "a BatchNorm folded without its offset": (
+        "normalization", lambda layer: (np.ones(layer.gamma.shape), np.zeros(layer.gamma.shape))),
+    "other settings": ("_from_config", lambda operation, config: type(operation).from_config(
+        config | ({"rate": 1} if "rate" in config else {"pool_size": 3, "strides": 2}
+                  if "pool_size" in config else {}))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", WRONG)
+@pytest.mark.parametrize("size", [(None, None), (21, 25)])
+def test_a_network_that_is_laid_flat_wrongly_is_refused(monkeypatch, fault, size):
+    parts = [
+        L.Conv2D(6, 3), L.BatchNormalization(), L.ReLU(), L.MaxPooling2D(2, name="pool"),
+        L.Conv2D(4, 3, activation="relu"), L.GlobalAveragePooling2D(), L.Dense(3, name="last"),
+    ]  # fmt: skip
+    model = chain(*parts, size=size)
+    given = "own", model, "unit", Provenance("", "")
+    assert build(*given).error < 1e-5
+    monkeypatch.setattr(flatten, *WRONG[fault])
+    with pytest.raises(
+        ValueError, match=r"own computes otherwise here than in Keras: at .*, the first"
+    ):
+        build(*given)
+    assert build(*given, check=False).error is None
+
+
+def test_the_comparison_is_of_numbers_of_any_size_and_of_none():
+    assert flatten._apart(np.zeros(3), np.zeros(3)) == 0
+    assert flatten._apart(np.float32([1e9, 0]), np.float32([1e9, 1e5])) == pytest.approx(1e-4)
+    assert flatten._apart(np.float32([np.nan, 1]), np.float32([np.nan, 1])) == 0
+    assert flatten._apart(np.float32([1, 1]), np.float32([np.nan, 1])) == np.inf
+    assert flatten._apart(np.ones((2, 3)), np.ones((3, 2))) == np.inf

@@ -541,7 +541,7 @@ def hops(report, **changes):
         )
         for at in range(2)
     )
-    path = CircuitPath(2, Unit("image", 0), Unit("a", 2), 0, 1, 0.5, 0.1, 0.4)
+    path = CircuitPath(2, Unit(IMAGE, 0), Unit("a", 2), 0, 1, 0.5, 0.1, 0.4)
     names = ("recovery", "recovery_low", "recovery_high", "whole", "random", "none")
     reach = {f"paths_{name}": 0.25 for name in names}
     found = PathAnalysis(ROOT, Downstream(clients, ()), (path,), 2.0, (0.0,), reach, 3)

@@ -23,7 +23,7 @@ FOUND = (
 
 def recognition(predictions=FOUND, **changed):
     given = {
-        "network": "net", "source": "own weights", "classes": KEYS,
+        "network": "net", "source": "own weights", "classes": KEYS, "kind": "linear",
         "predictions": tuple(predictions), "skipped": 0, "targets": {}, "origin": "folders",
         "top": 2, "size": 224, "fit": "crop", "trained": 224,
     }  # fmt: skip
@@ -115,6 +115,7 @@ def test_facts_name_network_weights_photographs_and_accuracy():
         "labels": "from folders",
         "top-1 accuracy": "40 % (2 of 5; 95 % interval 12 to 77 %)",
         "top-2 accuracy": "100 % (5 of 5; 95 % interval 57 to 100 %)",
+        "probabilities": "a softmax taken here; the network gives logits",
         "mean confidence": "70 % in the best class",
     }
     assert "top-1 accuracy" in recognition(top=1).facts

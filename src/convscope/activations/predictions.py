@@ -11,7 +11,7 @@ from scipy import special
 
 from convscope.data.wordnet import taxonomy
 from convscope.models.backend import tf
-from convscope.models.network import Network, classifier, look, preactivation
+from convscope.models.network import Network, head, look, preactivation
 from convscope.stats.inference import wilson
 
 
@@ -127,36 +127,48 @@ def predictor(network: Network) -> Callable[[np.ndarray], np.ndarray]:
     Raises:
         ValueError: it has no classifier, or one whose classes are not known.
     """
-    layer = classifier(network)
-    if layer is None or not network.classes:
-        what = "no classifier" if layer is None else "a classifier whose classes are not named"
+    last = head(network)
+    if last is None or not network.classes:
+        what = "no classifier" if last is None else "a classifier whose classes are not named"
         raise ValueError(
             f"{network.name} has {what}, so it cannot say what a photograph shows. Take one that"
             " can, like model=efficientnet_lite0."
         )
-    model = look(network, {layer: preactivation(network.find(layer))})
-    count = model.outputs[0].shape[-1]
-    if count != len(network.classes):
+    if last.classes != len(network.classes):
         raise ValueError(
-            f"{layer} of {network.name} has {count} logits for {len(network.classes)} classes. A"
-            " class is named for each."
+            f"{last.layer} of {network.name} tells {last.classes} classes apart, and"
+            f" {len(network.classes)} are named. A class is named for each."
         )
+    graph = network.graph([last.logits, last.output])
+    ends = {"logits": preactivation(graph[last.logits]), "output": graph[last.output].output}
+    model = look(network, ends if last.kind != "linear" else {"logits": ends["logits"]})
+
+    near = 1e-3 if network.dtype == "float32" else 3e-2
 
     # One graph for batches of any length: another one might round in another way.
     @tf.function(input_signature=[tf.TensorSpec(model.inputs[0].shape, tf.float32)])
-    def forward(pixels: tf.Tensor) -> tf.Tensor:
-        return tf.reshape(model(pixels)[layer], (-1, count))  # some have a map of one position
+    def forward(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        shape = (-1, last.filters)  # some have a map of one position
+        return {name: tf.reshape(values, shape) for name, values in model(pixels).items()}
 
     def probabilities(pixels: np.ndarray) -> np.ndarray:
-        logits: np.ndarray = forward(tf.constant(pixels, tf.float32)).numpy()
+        found = {name: one.numpy() for name, one in forward(tf.constant(pixels)).items()}
+        logits = found["logits"]
         if not np.isfinite(logits).all():
             raise ValueError(
                 f"The logits of {network.name} are no finite numbers. Its weights are damaged, or"
                 " its input lies far outside what it was trained on."
             )
         # TensorFlow's own rounds a row in one way or another, by the length of its batch.
-        shares: np.ndarray = special.softmax(logits, axis=1)
-        return shares
+        shares: np.ndarray
+        each = last.kind in ("sigmoid", "binary")
+        shares = special.expit(logits) if each else special.softmax(logits, axis=1)
+        if not np.allclose(shares, found.get("output", shares), rtol=0, atol=near):
+            raise ValueError(
+                f"The output {last.output} of {network.name} is not the {last.kind} of"
+                f" {last.logits} that it was taken for, so its probabilities are not known."
+            )
+        return np.hstack([1 - shares, shares]) if last.kind == "binary" else shares
 
     return probabilities
 

@@ -8,6 +8,7 @@ and what does nothing outside training is left out. So every unit has one place 
 from __future__ import annotations
 
 import inspect
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -33,6 +34,7 @@ from convscope.models.graph import (
     filled,
     free,
     inputs,
+    operations,
 )
 
 L = keras.layers
@@ -137,6 +139,36 @@ def absorbed(model: keras.Model) -> dict[str, str]:
     return {call.path[-1]: names[call.outputs] for call in calls if call.path in gone}
 
 
+def outputs(model: keras.Model, laid: keras.Model) -> dict[str, str]:
+    """Return {each output of a model: the operation that gives it once the model is flat}.
+
+    Args:
+        model: the model.
+        laid: the model laid out flat.
+    """
+    ends = (tensor._keras_history.operation.name for tensor in _own_outputs(model, laid))
+    found: dict[str, str] = {}
+    for name, end in zip(_output_names(model), ends, strict=True):
+        found[free(name, found)] = end
+    return found
+
+
+def _own_outputs(model: keras.Model, laid: keras.Model) -> list[Any]:
+    """Return the outputs of a flat model that are those of the model, in their order."""
+    *_, results = _unrolled(model)
+    values = list(dict.fromkeys(results))
+    given = dict(zip(values, laid.outputs[-len(values) :], strict=True))
+    return [given[value] for value in results]
+
+
+def _output_names(model: keras.Model) -> list[str]:
+    """Return what the outputs of a model are called: by their keys, or by their layers."""
+    keys = getattr(model, "_outputs_struct", None)
+    if isinstance(keys, dict) and len(keys) == len(model.outputs):
+        return sorted(keys)  # the order in which Keras takes them
+    return [tensor._keras_history.operation.name for tensor in model.outputs]
+
+
 # Unrolling
 
 
@@ -221,6 +253,77 @@ def _names(calls: Sequence[Call]) -> list[str]:
         own = call.path[-1]
         names.append(own if shared[own] == 1 else free(".".join(call.path), (*shared, *names)))
     return names
+
+
+# Comparing
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far what is computed here is from what Keras computes.
+
+    Attributes:
+        error: the largest difference, as a share of the largest number that Keras has there.
+        layer: the first layer, in Keras' order, where it is as large as is not borne; "": none.
+    """
+
+    error: float
+    layer: str = ""
+
+
+BORNE = 1e-3
+"""The share that rounding alone may make; networks differ by 1e-6 to 1e-4."""
+
+NUMBERS = 3e7
+"""Activations that are compared at the most, of an image."""
+
+
+def difference(
+    model: keras.Model, laid: keras.Model, freed: keras.Model, images: np.ndarray
+) -> Difference:
+    """Compare a model as Keras runs it with itself laid out flat, at its outputs and in between.
+
+    In between those layers are compared that stand in both for themselves.
+
+    Args:
+        model: the model as Keras has it.
+        laid: the model laid out flat.
+        freed: the same for images of any size.
+        images: what both are shown, as the model takes it.
+    """
+    own, inner = operations(laid), []
+    for layer in model.operations:
+        alike = type(layer) is type(own.get(layer.name)) and type(layer) not in LINEAR
+        inner += [layer] if alike and len(layer._inbound_nodes) == 1 else []
+    inner = [layer for layer in inner if not isinstance(layer.output, list | tuple | dict)]
+    numbers = [math.prod(side or 1 for side in own[layer.name].output.shape) for layer in inner]
+    step = math.ceil(sum(numbers) / NUMBERS) if inner else 1
+    inner = [layer for layer in inner[::step] if layer is not model.operations[0]]
+    truth = keras.Model(model.inputs[0], [*(one.output for one in inner), *model.outputs])
+    whole = keras.Model(
+        laid.inputs[0], [*(own[one.name].output for one in inner), *_own_outputs(model, laid)]
+    )
+    wanted = [np.asarray(one) for one in keras.tree.flatten(truth(images, training=False))]
+    found = [np.asarray(one) for one in keras.tree.flatten(whole(images))]
+    errors = list(map(_apart, wanted, found))
+    names = [one.name for one in inner] + _output_names(model)
+    if freed is not laid:
+        free_ones = operations(freed)
+        there = [one for one in inner if one.name in free_ones]
+        tapped = {one.name: free_ones[one.name].output for one in there}
+        part = keras.Model(freed.inputs[0], tapped)(images) if there else {}
+        errors += [_apart(wanted[inner.index(one)], np.asarray(part[one.name])) for one in there]
+        names += [one.name for one in there]
+    first = next((name for name, one in zip(names, errors, strict=True) if one > BORNE), "")
+    return Difference(max(errors), first)
+
+
+def _apart(wanted: np.ndarray, found: np.ndarray) -> float:
+    """Return the largest difference as a share of the largest number; infinite beside NaN."""
+    if wanted.shape != found.shape or (np.isnan(wanted) != np.isnan(found)).any():
+        return math.inf
+    largest = np.nanmax(np.abs(wanted), initial=0.0)
+    return float(np.nanmax(np.abs(wanted - found), initial=0.0) / largest) if largest else 0.0
 
 
 # Folding

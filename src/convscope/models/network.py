@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -13,9 +14,10 @@ from uuid import uuid4
 import numpy as np
 
 from convscope.models.backend import keras, tf
-from convscope.models.flatten import absorbed, flat
+from convscope.models.flatten import BORNE, absorbed, difference, flat, outputs
 from convscope.models.graph import (
     CONVOLUTIONS,
+    Applied,
     activation_of,
     after,
     before,
@@ -23,6 +25,7 @@ from convscope.models.graph import (
     concatenates,
     inputs,
     keeps,
+    kind_of,
     operations,
 )
 from convscope.models.zoo.checkpoints import Provenance
@@ -130,6 +133,10 @@ class Network:
         size: height and width in pixels of the images it was trained on; None where unknown.
         fixed: all of the network, for images of that size alone; None where `model` is all of it.
         absorbed: layers of the original that are part of another: {BatchNorm: its convolution}.
+        ends: the operations that give the network's own outputs; none where they are all that
+            nothing reads.
+        output: the one of these that was chosen; None: whichever classifies.
+        error: how far it is from the model as Keras runs it, as a share; None: not compared.
     """
 
     name: str
@@ -141,6 +148,9 @@ class Network:
     size: int | None = None
     fixed: keras.Model | None = None
     absorbed: Mapping[str, str] = field(default_factory=dict)
+    ends: tuple[str, ...] = ()
+    output: str | None = None
+    error: float | None = None
 
     @cached_property
     def graphs(self) -> tuple[dict[str, Any], ...]:
@@ -213,6 +223,8 @@ def build(
     provenance: Provenance,
     classes: Sequence[str] = (),
     size: int | None = None,
+    output: str | None = None,
+    check: bool = True,
 ) -> Network:
     """Return a Keras model as a network, laid out flat and for images of any size if it can be.
 
@@ -223,21 +235,65 @@ def build(
         provenance: which weights it holds.
         classes: the class of each logit; none for a network without classifier.
         size: height and width in pixels of the images it was trained on, where it is known.
+        output: the name of the output that is asked, of a model with several.
+        check: whether it is compared with the model as Keras runs it.
 
     Raises:
-        ValueError: the mode does not fit to the model's input, or the model is no graph of one
-            image.
+        ValueError: the mode does not fit to the model's input, the model is no graph of one
+            image, has no such output, or computes otherwise than it does in Keras.
     """
     made = preprocess(mode, model.inputs[0].shape[-1])
     body, fixed = flat(model), None
+    ends = outputs(model, body)
+    if output is not None and output not in ends:
+        raise ValueError(
+            f"model.output={output} is no output of {name}. Those are {', '.join(ends)}."
+        )
     if None not in model.inputs[0].shape[1:3]:
         # If nothing of it can be freed, it stays as it is.
         with suppress(ValueError):
             body, fixed = flat(body, size=(None, None)), body
         if fixed and operations(body).keys() == operations(fixed).keys():
             fixed = None
-    held, classes = absorbed(model), tuple(classes)
-    return Network(name, body, made, provenance, "float32", classes, size, fixed, held)
+    error = _verified(name, model, fixed or body, body, made) if check else None
+    return Network(
+        name, body, made, provenance, "float32", tuple(classes), size, fixed, absorbed(model),
+        tuple(ends.values()), ends[output] if output else None, error,
+    )  # fmt: skip
+
+
+SIDE = 96
+"""Pixels of a side of the images that a network of any size is compared on."""
+
+
+def _verified(
+    name: str, model: keras.Model, laid: keras.Model, freed: keras.Model, prepare: Preprocess
+) -> float:
+    """Return how far a network is from the model as Keras runs it, as a share.
+
+    It is shown noise, and noise as smooth as photographs are.
+
+    Raises:
+        ValueError: it is farther than rounding explains.
+    """
+    rows, columns = (side or SIDE for side in model.inputs[0].shape[1:3])
+    random = np.random.default_rng(0)
+    noise = random.random((2, rows, columns, 3), np.float32)
+    steps = (np.fft.fftfreq(rows)[:, None], np.fft.fftfreq(columns)[None])
+    falling = 1 / np.maximum(np.hypot(*steps), 1 / max(rows, columns))
+    smooth = np.fft.ifft2(np.fft.fft2(noise[1], axes=(0, 1)) * falling[..., None], axes=(0, 1)).real
+    low, high = smooth.min(), smooth.max()
+    noise[1] = (smooth - low) / (high - low or 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what the model is, which is not news
+        found = difference(model, laid, freed, np.asarray(prepare(noise)))
+    if found.error > BORNE:
+        raise ValueError(
+            f"{name} computes otherwise here than in Keras: at {found.layer}, the first of its"
+            f" layers that does, by {found.error:.2g} of its largest value. So nothing was"
+            " answered. Please report it; model.check=false answers all the same."
+        )
+    return found.error
 
 
 def cast(network: Network, dtype: str) -> Network:
@@ -255,27 +311,107 @@ def maker(operation: Any) -> Any:
     return operation
 
 
-def classifier(network: Network) -> str | None:
-    """Return the layer that gives a logit for each class, or None if the network has none.
+@dataclass(frozen=True)
+class Head:
+    """How a network says what an image shows.
 
-    It is the last layer that makes channels, if it is linear and has no places left. Of a network
-    with several such ends none is the one.
+    Attributes:
+        layer: the layer whose filters are the classes.
+        logits: the operation that gives a number for each of them, the last one before the
+            probabilities.
+        output: the network's own output behind it.
+        kind: what that is: "softmax", one choice; "sigmoid", each class by itself, or "binary" if
+            it is one number; "linear": logits, so that a softmax has to be taken here.
+        filters: of the layer. A single sigmoid chooses between two classes, the first at 0.
     """
-    found = []
-    for tensor in (network.fixed or network.model).outputs:
-        last = tensor._keras_history.operation
-        while _softmax(last) or (before(last) and keeps(last)):
-            (last,) = before(last)
-        shape = last.output.shape
-        pooled = len(shape) == 2 or (len(shape) == 4 and shape[1:3] == (1, 1))
-        if pooled and type(last) in (L.Dense, L.Conv2D):
-            found.append(last.name)
+
+    layer: str
+    logits: str
+    output: str
+    kind: str
+    filters: int
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are to choose from; 0 where a single number is no choice."""
+        if self.filters > 1:
+            return self.filters
+        return 2 if self.kind == "binary" else 0
+
+
+def head(network: Network) -> Head | None:
+    """Return how a network classifies, None if it does not.
+
+    Of a network with several outputs that classify none is the one, unless it was chosen.
+    """
+    graph = network.graphs[-1]
+    ends = network.ends or [tensor._keras_history.operation.name for tensor in _last(network)]
+    chosen = [network.output] if network.output else ends
+    found = [one for name in dict.fromkeys(chosen) if (one := _head(graph[name]))]
     return found[0] if len(found) == 1 else None
 
 
-def _softmax(operation: Any) -> bool:
-    softmax = type(operation) is L.Activation and activation_of(operation) == "softmax"
-    return type(operation) is L.Softmax or softmax
+def classifier(network: Network) -> str | None:
+    """Return the layer whose filters are the classes, or None if the network has none."""
+    found = head(network)
+    return found.layer if found else None
+
+
+def _last(network: Network) -> list[keras.KerasTensor]:
+    return list((network.fixed or network.model).outputs)
+
+
+def _head(output: Any) -> Head | None:
+    """Return how an output of a network classifies, None if it does not."""
+    logits = output
+    while before(logits) and (_reshapes(logits) and not (_chooses(logits))):
+        (logits,) = before(logits)
+    kind = _chooses(logits) or "linear"
+    logits = before(logits)[0] if kind != "linear" else output
+    if not _pooled(logits):
+        return None
+    layer, affine = logits, True
+    while before(layer) and keeps(layer):
+        affine = affine and type(layer) in AFFINE
+        (layer,) = before(layer)
+    # A linear end may be anything, features for instance, unless it is what classifiers end in.
+    ends = type(layer) in (L.Dense, L.Conv2D) and _pooled(layer) and affine
+    if kind == "linear" and not ends:
+        return None
+    filters = int(logits.output.shape[-1])
+    kind = "binary" if kind == "sigmoid" and filters == 1 else kind
+    return Head(layer.name, logits.name, output.name, kind, filters)
+
+
+AFFINE = (L.Flatten, L.Reshape, L.Rescaling, L.BatchNormalization)
+
+
+def _pooled(operation: Any) -> bool:
+    """Return whether an output has no places left, but a number for each channel."""
+    shape = operation.output.shape
+    return len(shape) == 2 or (len(shape) == 4 and shape[1:3] == (1, 1))
+
+
+def _reshapes(operation: Any) -> bool:
+    """Return whether an operation gives the very numbers that it gets."""
+    same = type(operation) in (L.Flatten, L.Reshape) or kind_of(operation) == "Cast"
+    return (same and keeps(operation)) or activation_is(operation, "linear")
+
+
+def _chooses(operation: Any) -> str:
+    """Return how an operation makes probabilities of logits, "softmax" or "sigmoid"; "": not."""
+    own = operation.operation if isinstance(operation, Applied) else operation
+    if kind_of(operation) == "Softmax":
+        rank = len(inputs(operation)[0].shape)
+        return "softmax" if own.axis in (-1, rank - 1) else ""
+    if kind_of(operation) == "Sigmoid":
+        return "sigmoid"
+    return next((name for name in ("softmax", "sigmoid") if activation_is(operation, name)), "")
+
+
+def activation_is(operation: Any, name: str) -> bool:
+    """Return whether an operation is the activation of a name and nothing else."""
+    return type(operation) is L.Activation and activation_of(operation) == name
 
 
 def preactivation(layer: Any) -> keras.KerasTensor:
@@ -298,6 +434,10 @@ class Preactivation(keras.layers.Layer):
         # By chance no layer of a user's is called so.
         super().__init__(name=f"preactivation.{uuid4().hex}", dtype=layer.dtype_policy)
         self.layer = layer
+
+    def compute_output_spec(self, values: keras.KerasTensor) -> keras.KerasTensor:
+        """Return the shape of the preactivations, which is that of the layer's output."""
+        return keras.KerasTensor(self.layer.compute_output_shape(values.shape), self.compute_dtype)
 
     def call(self, values: tf.Tensor) -> tf.Tensor:
         """Return the preactivations `(samples, rows, columns, filters)`."""

@@ -161,6 +161,7 @@ def aim(
     power: float = 2.0,
     samples: int = 1,
     diversity: float = 0.0,
+    logits: str | None = None,
 ) -> Callable[[str], Objective]:
     """Return what ascends in a layer.
 
@@ -171,13 +172,14 @@ def aim(
         power: for `direction` and `caricature`: of the cosine.
         samples: images of each filter that follow one another.
         diversity: share of the score that these lose by being alike.
+        logits: for `logit`: what gives a number for each class; None: the layer itself.
     """
     main: dict[str, Callable[[str], Objective]] = {
         "channel": objectives.channel,
         "neuron": lambda layer: objectives.neuron(layer, position),
         "direction": lambda layer: objectives.direction(layer, others or {}, power),
         "layer": objectives.deepdream,
-        "logit": objectives.logit,
+        "logit": lambda layer: objectives.logit(logits or layer),
         "caricature": lambda layer: objectives.caricature(layer, power),
     }
 

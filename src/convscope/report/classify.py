@@ -51,6 +51,19 @@ CUTS = {
 }
 
 
+PROBABILITIES = {
+    "softmax": "the network's own, a softmax over all classes",
+    "sigmoid": "the network's own, each class by itself",
+    "linear": "a softmax taken here; the network gives logits",
+}
+
+BARS_ARE = {
+    "softmax": "a softmax over all of them",
+    "sigmoid": "each by itself, a sigmoid, so that they need not sum to 100 %",
+    "linear": "a softmax over all of them, taken here of the logits that the network gives",
+}
+
+
 @dataclass(frozen=True)
 class Recognition:
     """The predictions of one network on some photographs.
@@ -59,6 +72,7 @@ class Recognition:
         network: its name.
         source: which weights these are.
         classes: its classes, synsets or plain names.
+        kind: what its output is: softmax, sigmoid, or linear, of which a softmax was taken.
         predictions: of the photographs that could be read, in their order.
         skipped: photographs that were set aside.
         targets: what the labels stand for among the classes.
@@ -72,6 +86,7 @@ class Recognition:
     network: str
     source: str
     classes: tuple[str, ...]
+    kind: str
     predictions: tuple[Prediction, ...]
     skipped: int
     targets: Mapping[str, Target]
@@ -148,6 +163,7 @@ class Recognition:
             found |= {name: self.rates[k].share, f"{name}_low": low, f"{name}_high": high}
         found |= {
             "k": self.top,
+            "output": self.kind,
             "confidence": self.confidence,
             "photographs": len(self.predictions),
             "labelled": self.labelled,
@@ -233,6 +249,11 @@ class Recognition:
             said.append(f"and {more:,} more: see tables/predictions.csv")
         return [*said, self.result]
 
+    @property
+    def bars_are(self) -> str:
+        """What the bars of the page are, in words."""
+        return BARS_ARE[self.kind]
+
     @cached_property
     def facts(self) -> dict[str, str]:
         """What the head of the page states."""
@@ -245,6 +266,7 @@ class Recognition:
         for k, one in self.rates.items():
             if one.total:
                 said[f"top-{k} accuracy"] = str(one)
+        said["probabilities"] = PROBABILITIES[self.kind]
         return said | {"mean confidence": f"{percent(self.confidence)} in the best class"}
 
     @cached_property

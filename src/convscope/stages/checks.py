@@ -76,4 +76,5 @@ def provenance(
         "images": dataset.record(settings, len(paths), dataset.fingerprint(paths), skipped),
         "device": device(),
         "precision": resolve(precision),
+        "check/output_error": network.error,
     }

@@ -85,6 +85,7 @@ def recognize(
         predictor,
         targets,
     )
+    from convscope.models.network import head
     from convscope.report.classify import Recognition
 
     shown, root = settings.images, dataset.root(settings.images)
@@ -92,7 +93,7 @@ def recognize(
     known = targets(labels.keys, labels.names, network.classes)
     names = class_names(network.classes)
     top = min(settings.stage.top, len(names))
-    look = predictor(network)
+    look, last = predictor(network), head(network)
     found: list[Prediction] = []
     skipped: list[tuple[str, str]] = []
     start = time.perf_counter()
@@ -120,6 +121,7 @@ def recognize(
         network=network.name,
         source=network.weights.source,
         classes=network.classes,
+        kind=last.kind if last else "",
         predictions=tuple(found),
         skipped=len(skipped),
         targets=known,

@@ -283,6 +283,7 @@ def earlier(settings: Settings, tracker: Tracker) -> Path | None:
 
 def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
     """Return the ascent, and how many images climb together."""
+    from convscope.models.network import head
     from convscope.optvis import parameterization, recipe
 
     stage, size = settings.stage, recipe.canvas_size(settings.ascent, network, settings.layer)
@@ -297,6 +298,7 @@ def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
         power=stage.power,
         samples=stage.samples,
         diversity=stage.diversity,
+        logits=last.logits if stage.objective == "logit" and (last := head(network)) else None,
     )
     ascent = recipe.recipe(
         settings.ascent,

@@ -126,6 +126,15 @@ def test_a_sequential_model_becomes_a_graph(tmp_path):
         (layers.Flatten, lambda: layers.Dense(5), lambda: layers.Activation("softmax")),
         (lambda: layers.Conv2D(5, 7), layers.Flatten, layers.Softmax),
         (lambda: keras.Sequential([layers.Flatten(), layers.Dense(5)]),),
+        (lambda: layers.Conv2D(5, 1), layers.GlobalAveragePooling2D, layers.Softmax),
+        (
+            lambda: layers.Conv2D(5, 1),
+            layers.GlobalMaxPooling2D,
+            lambda: layers.Activation("sigmoid"),
+        ),
+        (layers.Flatten, lambda: layers.Dense(5, activation="sigmoid")),
+        (layers.Flatten, lambda: layers.Dense(5), lambda: layers.Rescaling(0.25), layers.Softmax),
+        (layers.Flatten, lambda: layers.Dense(5), layers.ReLU, layers.Softmax, layers.Identity),
     ],
 )
 def test_a_classifier_is_known_by_its_outputs(tmp_path, head):
@@ -136,15 +145,60 @@ def test_a_classifier_is_known_by_its_outputs(tmp_path, head):
     assert network.classes == tuple(f"class {index}" for index in range(5))
 
 
+def test_a_single_sigmoid_chooses_between_two_classes(tmp_path):
+    network = load(saved(model(classes=1), tmp_path / "one.keras"))
+    assert network.classes == ()  # a softmax over one number says nothing
+    image = keras.Input((9, 9, 3))
+    two = layers.Dense(1, activation="sigmoid")(layers.Flatten()(image))
+    path = saved(keras.Model(image, two), tmp_path / "two.keras")
+    assert load(path).classes == ("class 0", "class 1")
+    (tmp_path / "labels.txt").write_text("cat\ndog")
+    assert load(path, str(tmp_path / "labels.txt")).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda: layers.Dense(8, activation="relu"),  # features
+        lambda: layers.Dense(8, activation="tanh"),
+        lambda: layers.Reshape((9, 9, 3)),
+    ],
+)
+def test_what_ends_in_features_is_no_classifier(tmp_path, end):
+    made = keras.Sequential([keras.Input((9, 9, 3)), layers.Flatten(), end()])
+    assert load(saved(made, tmp_path / "own.keras")).classes == ()
+
+
+def test_a_map_of_probabilities_is_no_classifier(tmp_path):
+    made = keras.Sequential([keras.Input((9, 9, 3)), layers.Conv2D(2, 3, activation="sigmoid")])
+    assert load(saved(made, tmp_path / "own.keras")).classes == ()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_of_several_outputs_one_is_asked(tmp_path, named):
+    image = keras.Input((9, 9, 3))
+    flat = layers.Flatten()(image)
+    few = layers.Dense(2, activation="softmax", name="few")(flat)
+    many = layers.Dense(7, activation="softmax", name="many")(flat)
+    ends = {"small": few, "large": many} if named else [few, many]
+    path = saved(keras.Model(image, ends), tmp_path / "own.keras")
+    names = ("large", "small") if named else ("few", "many")
+    assert load(path).classes == ()
+    asked = keras_file(path, "none", "own", None, False, output=names[0])
+    assert len(asked.classes) == (7 if named else 2)
+    with pytest.raises(ValueError, match=rf"model\.output=x is no output of own\. .*{names[1]}"):
+        keras_file(path, "none", "own", None, False, output="x")
+
+
 def test_names_are_as_many_as_the_outputs(tmp_path):
     path = saved(model(), tmp_path / "own.keras")
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join("abcdefghij"))
     assert load(path, str(labels)).classes == tuple("abcdefghij")
     labels.write_text("\n".join("abcdefghi"))
-    with pytest.raises(ValueError, match=r"^labels\.txt has 9 names, the classifier 10 outputs\. "):
+    with pytest.raises(ValueError, match=r"^labels\.txt has 9 names, the classifier 10 classes\. "):
         load(path, str(labels))
-    with pytest.raises(ValueError, match=r"^imagenet has 1000 names, the classifier 10 outputs"):
+    with pytest.raises(ValueError, match=r"^imagenet has 1000 names, the classifier 10 classes"):
         load(path, "imagenet")
     bare = keras.Sequential([keras.Input((9, 9, 3)), layers.Conv2D(4, 3)])
     with pytest.raises(ValueError, match=r"has 9 names, bare\.keras has no classifier"):

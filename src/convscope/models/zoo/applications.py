@@ -41,7 +41,7 @@ file_utils = keras.src.utils.file_utils
 COMMON = 224  # pixels; the size of ImageNet networks that take any, which are MobileNetV3
 
 
-def application(name: str, weights: str) -> Network:
+def application(name: str, weights: str, check: bool = True) -> Network:
     """Return a network of keras.applications, its classifier giving logits.
 
     Args:
@@ -49,6 +49,7 @@ def application(name: str, weights: str) -> Network:
         weights: `imagenet`, which Keras downloads once; `random` for a network without training,
             always the same for a name; or the path of a file of weights, with a classifier of any
             number of classes or without one.
+        check: whether it is compared with the model as Keras runs it.
 
     Raises:
         FileNotFoundError: the file of weights is neither there nor to be had.
@@ -76,7 +77,7 @@ def application(name: str, weights: str) -> Network:
             fill(model, file, name)
             digest = checksum(path)
     provenance = Provenance(f"keras.applications {name}, {source}", digest)
-    return build(name, model, ours, provenance, _classes(model), size)
+    return build(name, model, ours, provenance, _classes(model), size, check=check)
 
 
 def names() -> dict[str, Callable[..., keras.Model]]:

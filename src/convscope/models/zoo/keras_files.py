@@ -21,7 +21,7 @@ import numpy as np
 from convscope.data import labels
 from convscope.models.backend import keras
 from convscope.models.flatten import settle
-from convscope.models.network import Network, build, classifier, layers
+from convscope.models.network import Network, build, head
 from convscope.models.zoo import keras2
 from convscope.models.zoo.checkpoints import Provenance
 
@@ -39,7 +39,15 @@ MODULES = tuple(
 CODE = {"Lambda", "__lambda__", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"}
 
 
-def keras_file(path: Path, mode: str, name: str, classes: str | None, custom: bool) -> Network:
+def keras_file(
+    path: Path,
+    mode: str,
+    name: str,
+    classes: str | None,
+    custom: bool,
+    output: str | None = None,
+    check: bool = True,
+) -> Network:
     """Return the network in a file that Keras saved, its graph as it is.
 
     Args:
@@ -49,6 +57,8 @@ def keras_file(path: Path, mode: str, name: str, classes: str | None, custom: bo
         classes: the file with the names of its outputs, as `class_names.read` takes it; without
             one they are class 0, class 1, ....
         custom: whether code in the file may run. Otherwise such a file is refused before that.
+        output: the one of several outputs that is asked; None: the only one that classifies.
+        check: whether it is compared with the model as Keras runs it.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -57,15 +67,17 @@ def keras_file(path: Path, mode: str, name: str, classes: str | None, custom: bo
     """
     model = _load(path, custom)
     size = _size(path, model)
-    network = build(name, model, mode, Provenance(path.name, checksum(path)), (), size)
-    last = classifier(network)
-    count = layers(network)[last] if last else 0
+    network = build(
+        name, model, mode, Provenance(path.name, checksum(path)), (), size, output, check
+    )
+    last = head(network)
+    count = last.classes if last else 0
     found = labels.numbered(count) if classes is None else labels.read(classes)
     if len(found) != count:
         label = Path(str(classes)).name
-        has = f"the classifier {count} outputs" if count else f"{path.name} has no classifier"
+        has = f"the classifier {count} classes" if count else f"{path.name} has no classifier"
         raise ValueError(
-            f"{label} has {len(found)} names, {has}. Give a name for each output, or leave"
+            f"{label} has {len(found)} names, {has}. Give a name for each class, or leave"
             " model.labels out."
         )
     return replace(network, classes=found)

@@ -88,12 +88,13 @@ class Packaged:
         return rows, columns
 
 
-def load(name: str, path: Path | None = None) -> Network:
+def load(name: str, path: Path | None = None, check: bool = True) -> Network:
     """Return a packaged network with its weights.
 
     Args:
         name: its name in `PACKAGED`.
         path: a copy of its checkpoint; None takes the installed one.
+        check: whether it is compared with the model as Keras runs it.
 
     Raises:
         FileNotFoundError: the file or its package is missing.
@@ -118,7 +119,8 @@ def load(name: str, path: Path | None = None) -> Network:
     model = keras.Model(image, value, name=name)
     classes = taxonomy().classes if packaged.classifier else ()
     provenance = packaged.checkpoint.provenance
-    return build(name, model, packaged.preprocess, provenance, classes, packaged.size)
+    how = packaged.preprocess, provenance, classes, packaged.size
+    return build(name, model, *how, check=check)
 
 
 def _convolution(name: str, filters: int, size: int, **options: object) -> Layer:

@@ -21,6 +21,7 @@ from convscope.settings import (
     ModelSettings,
     PackagedModel,
 )
+from convscope.text import listed
 from convscope.unit import Unit
 from convscope.unit import check as check_unit
 
@@ -41,7 +42,9 @@ class Outline:
         weights: which weights it holds.
         preprocess: how an image becomes what it takes, as a text that names it exactly.
         layers: filters of each layer one may ask for, in the network's order.
-        classifier: the layer that gives a logit for each class; None: there is none.
+        classifier: the layer whose filters are the classes; None: there is none.
+        classes: how many there are.
+        ends: what its outputs are called, where there are several.
         size: height and width in pixels of the images it was trained on; None: unknown.
         demands: layer -> the only side of a square image that it can be asked about; None: any.
         positions: (layer, rows and columns of an image) -> those of the layer's map; 0: none left.
@@ -52,6 +55,8 @@ class Outline:
     preprocess: str
     layers: Mapping[str, int]
     classifier: str | None
+    classes: int
+    ends: tuple[str, ...]
     size: int | None
     demands: Callable[[str], int | None]
     positions: Callable[[str, tuple[int, int]], tuple[int, int]]
@@ -88,6 +93,8 @@ def outline(model: ModelSettings) -> Outline:
         model.name,
         known.filters,
         known.classifier,
+        known.filters[known.classifier] if known.classifier else 0,
+        (),
         known.size,
         lambda _: None,
         known.positions,
@@ -112,15 +119,16 @@ def _loaded(model: ModelSettings, _: object) -> Network:
     """Load a network; a file that has changed since is loaded again."""
     if isinstance(model, PackagedModel):
         _packaged(model)
-        return packaged.load(model.name, _weight_file(model))
+        return packaged.load(model.name, _weight_file(model), model.check)
     if isinstance(model, ApplicationModel):
         from convscope.models.zoo.applications import application
 
-        return application(model.name, model.weights or "imagenet")
+        return application(model.name, model.weights or "imagenet", model.check)
     from convscope.models.zoo.keras_files import keras_file
 
     path = Path(model.path).expanduser()
-    return keras_file(path, model.preprocess, model.called, model.labels, model.custom)
+    settings = model.preprocess, model.called, model.labels, model.custom, model.output, model.check
+    return keras_file(path, *settings)
 
 
 def _packaged(model: PackagedModel) -> packaged.Packaged:
@@ -144,14 +152,16 @@ def asked(model: ModelSettings) -> list[str]:
     if isinstance(model, FileModel):
         said = ["model=file", f"model.path={model.path}", f"model.preprocess={model.preprocess}"]
         said += [f"model.name={model.name}"] if model.name else []
+        said += [f"model.output={model.output}"] if model.output else []
         said += [f"model.labels={model.labels}"] if model.labels else []
-        return [*said, "model.custom=true"] if model.custom else said
+        said += ["model.custom=true"] if model.custom else []
+        return said if model.check else [*said, "model.check=false"]
     if isinstance(model, ApplicationModel):
         said = ["model=application", f"model.name={model.name}"]
     else:
         said = [] if model.name == USUAL else [f"model={model.name}"]
-    usual = model.weights in (None, "imagenet")
-    return said if usual else [*said, f"model.weights={model.weights}"]
+    said += [] if model.weights in (None, "imagenet") else [f"model.weights={model.weights}"]
+    return said if model.check else [*said, "model.check=false"]
 
 
 def _weight_file(model: PackagedModel) -> Path | None:
@@ -162,19 +172,22 @@ def _weight_file(model: PackagedModel) -> Path | None:
 def _drawn(found: Network) -> Outline:
     """Return the outline of a network that is loaded."""
     from convscope.models.graph import sizes
-    from convscope.models.network import classifier, layers
+    from convscope.models.network import head, layers
 
     def positions(layer: str, size: tuple[int, int]) -> tuple[int, int]:
         with suppress(ValueError):
             return sizes(found.until(layer), size)[layer]
         return 0, 0
 
+    last = head(found)
     return Outline(
         found.name,
         found.weights,
         found.mode,
         layers(found),
-        classifier(found),
+        last.layer if last else None,
+        last.classes if last else 0,
+        found.ends if len(found.ends) > 1 else (),
         found.size,
         lambda layer: (found.demands(layer) or (None,))[0],
         positions,
@@ -235,16 +248,21 @@ def check_classifier(model: ModelSettings) -> str:
         ValueError, FileNotFoundError: there is none, or the weights are missing or damaged.
     """
     found = outline(model)
+    if found.classifier is None and found.ends and not getattr(model, "output", None):
+        raise ValueError(
+            f"{found.name} has the outputs {listed(found.ends)}. Say which one classifies, with"
+            f" model.output={found.ends[0]}."
+        )
     if found.classifier is None:
         raise ValueError(
             f"{found.name} with these weights has no classifier to name what it sees: it ends in"
             f" {list(found.layers)[-1]}. Take model=efficientnet_lite0, or model=application"
             " model.name=VGG16 with Keras' own weights."
         )
-    if found.layers[found.classifier] < 2:
+    if not found.classes:
         raise ValueError(
             f"{found.name} ends in a single number, {found.classifier}, which is no choice between"
-            " classes. Give a network with a logit for each class."
+            " classes. Give a network with a sigmoid behind it, or with a logit for each class."
         )
     check_weights(model)
     return found.classifier
