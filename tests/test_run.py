@@ -194,7 +194,10 @@ def test_a_root_alone_is_a_folder_or_file_of_the_users_own(words, name, shell, s
         ("images.labels=x", "images.labels is a setting of images=folder or images=imagenet_sam"),
         ("model.path=x", "model.path is a setting of model=file. Leave it out, or add model=file."),
         ("ascent=maco ascent.decay=2", "ascent.decay is a setting of ascent=fourier. Leave it out"),
-        ("+model.path=x", "There is no setting 'model.path'. model has kind, name and weights."),
+        (
+            "+model.path=x",
+            "There is no setting 'model.path'. model has kind, name, check and weights.",
+        ),
         ("model.kind=files", "model.kind='files' does not fit. It takes packaged, application or"),
     ],
 )

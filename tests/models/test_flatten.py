@@ -374,3 +374,26 @@ def test_the_comparison_is_of_numbers_of_any_size_and_of_none():
     assert flatten._apart(np.float32([np.nan, 1]), np.float32([np.nan, 1])) == 0
     assert flatten._apart(np.float32([1, 1]), np.float32([np.nan, 1])) == np.inf
     assert flatten._apart(np.ones((2, 3)), np.ones((3, 2))) == np.inf
+
+
+def test_a_convolution_in_spectral_normalization_is_a_convolution():
+    wrapped = L.SpectralNormalization(L.Conv2D(4, 3, activation="relu"), name="wrapped")
+    model = chain(wrapped, L.Conv2D(2, 1, name="last"))
+    assert [(name, kind) for name, kind in kinds(flat(model))] == [
+        ("wrapped", L.Conv2D), ("wrapped.relu", L.Activation), ("last", L.Conv2D),
+    ]  # fmt: skip
+    same(model, flat(model))
+
+
+def test_what_lora_adds_is_in_the_kernel_even_behind_a_folded_batchnorm():
+    parts = [L.Conv2D(4, 3, name="conv"), L.BatchNormalization(), L.Dense(5, name="dense")]
+    model = chain(*parts)
+    for name in ("conv", "dense"):
+        layer = model.get_layer(name)
+        layer.enable_lora(2)
+        for weight in layer.weights:
+            if "lora" in weight.name:
+                weight.assign(RNG.normal(size=weight.shape))
+    laid = flat(model)
+    assert [len(laid.get_layer(name).weights) for name in ("conv", "dense")] == [2, 2]
+    same(model, laid)

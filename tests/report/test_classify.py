@@ -125,6 +125,24 @@ def told(*predictions, **changed):
     return " ".join(recognition(predictions or FOUND, **changed).notes)
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("softmax", "the network's own, a softmax"),
+        ("sigmoid", "each class by itself"),
+        ("binary", "a sigmoid for the second class"),
+        ("linear", "a softmax taken here"),
+    ],
+)
+def test_what_the_probabilities_are_is_said(kind, words):
+    found = recognition(kind=kind)
+    assert words in found.facts["probabilities"]
+    assert (
+        found.bars_are.split()[0] in ("a", "each", "one")
+        and found.summary()["classify/output"] == kind
+    )
+
+
 def test_what_to_keep_in_mind_follows_from_the_photographs():
     said = told(skipped=2)
     assert "1 photograph has no label, and no part in the accuracy." in said

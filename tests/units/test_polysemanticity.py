@@ -150,8 +150,9 @@ def test_directions_that_share_a_dimension_have_a_part_of_it():
 def test_few_or_equal_exemplars_are_not_split():
     assert split(np.eye(11), 0) is None
     assert split(np.ones((20, 5)), 0) is None
+    assert split(np.zeros((20, 5)), 0) is None  # of a constant unit
     with pytest.raises(ValueError, match="finite length above zero"):
-        split(np.zeros((20, 5)), 0)
+        split(np.eye(20, 5), 0)
 
 
 def test_lin_similarity_follows_from_the_leaves():

@@ -201,9 +201,11 @@ def _unrolled(model: keras.Model) -> tuple[list[Call], list[Value], list[Value]]
             used = tuple(leaf for leaf in leaves if isinstance(leaf, Value))
             if isinstance(operation, keras.Sequential) or hasattr(operation, "_nodes_by_depth"):
                 return unroll(operation, used, here)
+            made = tuple(next(values) for _ in operation._inbound_nodes[0].output_tensors)
+            if type(operation) is L.SpectralNormalization:
+                operation = operation.layer  # its kernel was made in training
             if len(used) == 1 and idle.setdefault(id(operation), passes_on(operation)):
                 return list(used)
-            made = tuple(next(values) for _ in operation._inbound_nodes[0].output_tensors)
             calls.append(Call(here, operation, args, kwargs, used, made))
             return list(made)
 
@@ -250,8 +252,10 @@ def _names(calls: Sequence[Call]) -> list[str]:
     shared = Counter(call.path[-1] for call in calls)
     names: list[str] = []
     for call in calls:
-        own = call.path[-1]
-        names.append(own if shared[own] == 1 else free(".".join(call.path), (*shared, *names)))
+        own, whole = call.path[-1], ".".join(call.path)
+        # The outermost layer of several of a name keeps it.
+        others = shared.keys() - ({whole} if len(call.path) == 1 else set())
+        names.append(own if shared[own] == 1 else free(whole, others | set(names)))
     return names
 
 
@@ -411,12 +415,13 @@ def _placed(
     config = {**operation.get_config(), "name": name, "dtype": dtype}
     if linear:
         config |= {"activation": "linear", "use_bias": operation.use_bias or bool(call.scale)}
+        config = {key: value for key, value in config.items() if not key.startswith("lora_")}
         for key in config:
             if key.endswith("_initializer"):
                 config[key] = "zeros"  # the weights are set below
     layer = _from_config(operation, config)
     outputs = keras.tree.flatten(layer(*filled((call.args, {}), made)[0]))
-    weights = operation.get_weights()
+    weights = _weights(operation)
     if weights:
         layer.set_weights(_scaled(operation, weights, call.scale) if call.scale else weights)
         settle(layer)
@@ -424,6 +429,14 @@ def _placed(
         called = free(f"{name}.{activation}", names)
         outputs = [L.Activation(operation.activation, name=called, dtype=dtype)(outputs[0])]
     return list(outputs)
+
+
+def _weights(layer: keras.Layer) -> list[np.ndarray]:
+    """Return the weights that a layer computes with: what LoRA adds is in its kernel."""
+    if not getattr(layer, "lora_enabled", False):
+        found: list[np.ndarray] = layer.get_weights()
+        return found
+    return [np.asarray(part) for part in (layer.kernel, *([layer.bias] if layer.use_bias else []))]
 
 
 def settle(model: keras.Layer) -> None:

@@ -54,12 +54,14 @@ CUTS = {
 PROBABILITIES = {
     "softmax": "the network's own, a softmax over all classes",
     "sigmoid": "the network's own, each class by itself",
+    "binary": "the network's own, a sigmoid for the second class",
     "linear": "a softmax taken here; the network gives logits",
 }
 
 BARS_ARE = {
     "softmax": "a softmax over all of them",
     "sigmoid": "each by itself, a sigmoid, so that they need not sum to 100 %",
+    "binary": "one sigmoid for the second of both, and what it leaves for the first",
     "linear": "a softmax over all of them, taken here of the logits that the network gives",
 }
 
@@ -72,7 +74,7 @@ class Recognition:
         network: its name.
         source: which weights these are.
         classes: its classes, synsets or plain names.
-        kind: what its output is: softmax, sigmoid, or linear, of which a softmax was taken.
+        kind: what its output is, as in `network.Head`.
         predictions: of the photographs that could be read, in their order.
         skipped: photographs that were set aside.
         targets: what the labels stand for among the classes.

@@ -95,12 +95,13 @@ def split(vectors: np.ndarray, seed: int) -> Split | None:
         seed: of draws, starts and bootstrap samples.
 
     Returns:
-        None for fewer than 12 exemplars, or exemplars that are all the same.
+        None for fewer than 12 exemplars, or exemplars that are all the same: none has length where
+        the unit is constant.
 
     Source: after Liu, Hayes, Nobel and Marron, "Statistical Significance of Clustering for
     High-Dimension, Low-Sample Size Data", 2008.
     """
-    if len(vectors) < FEWEST:
+    if len(vectors) < FEWEST or not vectors.any():
         return None
     if not (np.isfinite(vectors).all() and vectors.any(axis=1).all()):
         raise ValueError("Each exemplar needs a vector of finite length above zero.")

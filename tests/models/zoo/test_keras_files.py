@@ -368,3 +368,47 @@ def test_a_model_whose_weights_are_missing_is_refused(tmp_path):
         archive.writestr("metadata.json", "{}")
         archive.writestr("model.weights.h5", foreign)
     refused(path, "cannot be loaded: A total of 1 objects could not be loaded")
+
+
+def test_a_quantized_model_is_refused(tmp_path):
+    made = model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of layers that cannot be
+        made.quantize("int8")
+    refused(saved(made, tmp_path / "own.keras"), "is quantized (top is int8), which leaves no")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_half_precision_is_computed_in_float32(tmp_path, policy, suffix):
+    keras.config.set_dtype_policy(policy)
+    try:
+        made = model(dtype="float32")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    network = load(saved(made, tmp_path / f"own{suffix}"))
+    image = np.random.default_rng(0).random((2, 9, 9, 3), np.float32)
+    laid = network.fixed or network.model
+    assert {layer.compute_dtype for layer in laid.layers} == {"float32"}
+    np.testing.assert_allclose(laid(image), np.asarray(made(image)), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("net.onnx", "is no model: it is ONNX; save the Keras model that it was made of"),
+        ("net.tflite", "is no model: it is TensorFlow Lite"),
+        ("net.PT", "is no model: it is torch's; build the same network in Keras"),
+        ("net.pb", "is no model: it is a graph of TensorFlow without layers"),
+        ("net.zip", "is no model: its name ends in .zip. Give a model that Keras saved whole"),
+    ],
+)
+def test_other_kinds_of_model_are_told_apart(tmp_path, name, problem):
+    (tmp_path / name).write_bytes(b"0123456789")
+    refused(tmp_path / name, problem)
+
+
+def test_a_saved_model_of_tensorflow_is_told_apart(tmp_path):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "saved_model.pb").write_bytes(b"")
+    refused(tmp_path / "net", "is a SavedModel of TensorFlow")

@@ -27,6 +27,16 @@ from convscope.models.zoo.checkpoints import Provenance
 
 ACCEPTED = "Give a model that Keras saved whole, as .keras or .h5"
 
+TORCH = "it is torch's; build the same network in Keras and give its layers these weights"
+OTHERS = {
+    ".onnx": "it is ONNX; save the Keras model that it was made of, or build it in Keras",
+    ".tflite": "it is TensorFlow Lite, whose layers are melted; save the Keras model that it was"
+    " made of",
+    ".pb": "it is a graph of TensorFlow without layers; save the Keras model that it was made of",
+    ".pt": TORCH, ".pth": TORCH, ".safetensors": TORCH,
+}  # fmt: skip
+"""{how another kind of model's name ends: what it is}."""
+
 # Where the classes and functions live that a model needs. Others of Keras load, save or fetch.
 MODULES = tuple(
     f"keras.{part}."
@@ -90,6 +100,11 @@ def _load(path: Path, custom: bool) -> keras.Model:
         FileNotFoundError: there is no such file.
         ValueError: it is no model, is damaged, or holds code that may not run.
     """
+    if (path / "saved_model.pb").exists():
+        raise ValueError(
+            f"{path} is a SavedModel of TensorFlow, a graph of operations without layers. Load it"
+            f" with the Keras that wrote it and save it as .keras. {ACCEPTED}."
+        )
     if not path.is_file():
         raise FileNotFoundError(f"The model file {path} does not exist. {ACCEPTED}.")
     config, old = _config(path)
@@ -120,12 +135,46 @@ def _load(path: Path, custom: bool) -> keras.Model:
         raise ValueError(f"{path} cannot be loaded: {reason(error)}. {ACCEPTED}.") from error
     if isinstance(model, keras.Sequential) and getattr(model, "inputs", None):
         model = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    for layer in model._flatten_layers():
+        if getattr(layer, "quantization_mode", None):
+            raise ValueError(
+                f"{path} is quantized ({layer.name} is {layer.quantization_mode}), which leaves no"
+                " gradient. Give the model as it was before quantize()."
+            )
+    if any(layer.compute_dtype in HALF for layer in model._flatten_layers()):
+        model = _in_float32(model, custom)
+    settle(model)
     if not getattr(model, "operations", None):
         raise ValueError(
             f"{path} holds a {type(model).__name__} without a graph of layers. Build it with"
             " keras.Model(inputs, outputs), or a Sequential with an Input, and save it again."
         )
     return model
+
+
+HALF = ("float16", "bfloat16")
+MIXED = ("mixed_float16", "mixed_bfloat16")
+
+
+def _in_float32(model: keras.Model, custom: bool) -> keras.Model:
+    """Return a model in half or mixed precision, which spares memory in training, in float32."""
+
+    def whole(part: Any) -> Any:
+        if isinstance(part, list | tuple):
+            return [whole(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        if part.get("class_name") == "DTypePolicy":
+            return "float32"
+        return {
+            key: "float32" if key == "dtype" and value in (*HALF, *MIXED) else whole(value)
+            for key, value in part.items()
+        }
+
+    config = whole(keras.saving.serialize_keras_object(model))
+    found = keras.saving.deserialize_keras_object(config, safe_mode=not custom)
+    found.set_weights([np.asarray(weight).astype(np.float32) for weight in model.get_weights()])
+    return found
 
 
 def _old(path: Path, config: dict[str, Any], custom: bool) -> keras.Model:
@@ -146,7 +195,6 @@ def _old(path: Path, config: dict[str, Any], custom: bool) -> keras.Model:
                 weight.assign(array)
     elif problem := misfit(model, file := contents(path)) or _fill(model, file):
         raise ValueError(problem)
-    settle(model)
     return model
 
 
@@ -160,7 +208,8 @@ def _config(path: Path) -> tuple[dict[str, Any], str]:
     """
     try:
         if path.suffix not in (".keras", ".h5", ".hdf5"):
-            raise ValueError(f"its name ends in {path.suffix or 'nothing'}")
+            other = OTHERS.get(path.suffix.casefold())
+            raise ValueError(other or f"its name ends in {path.suffix or 'nothing'}")
         if path.suffix == ".keras" and not h5py.is_hdf5(path):
             with zipfile.ZipFile(path) as archive:
                 text = archive.read("config.json")
