@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from convscope.activations.recorder import summarizer
 from convscope.data import dataset, photograph
 from convscope.models import network
 from convscope.models.backend import keras
-from convscope.models.network import Network, tap
+from convscope.models.network import Network, build, tap
 from convscope.models.position import receptive_field
 from convscope.models.zoo.checkpoints import Provenance
 
@@ -96,6 +97,18 @@ def alone(network: Network, layer: str, path: Path, size: int, fit: str = "crop"
     pixels, _ = dataset.shown(photograph.load(path), size, fit)
     found = tap(network, [layer], pre=True)(pixels[None])[layer].numpy()[0]
     return found if found.ndim == 3 else found[None, None]
+
+
+def test_fields_of_fractions_of_a_pixel_are_kept(tmp_path):
+    image = keras.Input((None, None, 3))
+    value = keras.layers.Conv2D(3, 3, strides=2)(image)
+    value = keras.layers.UpSampling2D(3)(value)
+    model = keras.Model(image, keras.layers.Conv2D(4, 3, name="last")(value))
+    network = build("thirds", model, "none", Provenance("", "0" * 64))
+    index = complete(tmp_path / "home", network, write(tmp_path / "p", 3), layer="last")
+    assert index.manifest.field.rows.stride == Fraction(2, 3)
+    again = start(tmp_path / "home", network, sorted((tmp_path / "p").iterdir()), layer="last")
+    assert again.manifest == index.manifest and again.missing() == []
 
 
 # What every filter does

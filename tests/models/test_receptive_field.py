@@ -1,8 +1,11 @@
 """Receptive fields: the published table, and pixels that do and do not matter."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from convscope.models import position
 from convscope.models.backend import keras, tf
 from convscope.models.network import Network, build, tap
 from convscope.models.position import receptive_field
@@ -137,7 +140,7 @@ def test_only_pixels_inside_the_box_matter_to_the_real_network_and_its_edges_do(
 
 @pytest.mark.parametrize(
     "part",
-    [L.UpSampling2D(name="odd"), L.Conv2DTranspose(1, 3, name="odd"), L.Lambda(abs, name="odd")],
+    [L.Lambda(abs, name="odd"), L.Conv2DTranspose(1, 3, output_padding=0, name="odd")],
 )
 def test_what_cannot_be_followed_counts_as_all_of_the_image(part):
     assert receptive_field(chain(L.Conv2D(1, 3), part, L.ReLU()), "last") is None
@@ -216,3 +219,74 @@ def test_the_canvases_of_the_real_network(vgg16):
     names = ("block1_conv1", "block3_conv3", "block4_conv2", "block4_conv3", "block5_conv1")
     sides = [canvas(receptive_field(vgg16, name)) for name in names]
     assert sides == [64, 64, 80, 96, 128]
+
+
+# Maps that are made larger
+
+LARGER = [
+    *(L.Conv2DTranspose(4, kernel, strides=stride, padding=padding, name="larger")
+      for kernel, stride, padding in (
+          (2, 2, "same"), (3, 2, "same"), (3, 2, "valid"), (4, 2, "same"), (5, 3, "valid"),
+          (3, 1, "valid"), (4, 1, "same"), ((2, 5), (1, 3), "same"))),
+    L.Conv2DTranspose(4, 3, dilation_rate=2, name="larger"),
+    L.UpSampling2D(2, name="larger"), L.UpSampling2D((2, 4), name="larger"),
+    L.UpSampling2D(3, name="larger"),
+    L.UpSampling2D(2, interpolation="bilinear", name="larger"),
+    L.UpSampling2D((3, 2), interpolation="bilinear", name="larger"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("larger", LARGER, ids=str)
+def test_a_box_holds_every_pixel_that_counts_where_a_map_is_made_larger(larger):
+    image = keras.Input((None, None, 3))
+    value = L.Conv2D(3, 3, strides=2, padding="same")(image)
+    value = L.Conv2D(2, 3, name="behind")(type(larger).from_config(larger.get_config())(value))
+    value = L.Conv2D(2, 3, strides=2, padding="same", name="deep")(L.MaxPooling2D(2)(value))
+    model, random = keras.Model(image, value), np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(random.uniform(0.1, 1, weight.shape))
+    network, size = build("tiny", model, "none", Provenance("", "")), (26, 33)
+    pixels = tf.Variable(random.random((1, *size, 3), np.float32))
+    for name in ("larger", "behind", "deep"):
+        field, look = receptive_field(network, name, size), tap(network, [name])
+        rows, columns = look(pixels)[name].shape[1:3]
+        some = {(int(random.integers(rows)), int(random.integers(columns))) for _ in range(12)}
+        for row, column in {(0, 0), (rows - 1, columns - 1)} | some:
+            with tf.GradientTape() as tape:
+                value = tf.reduce_sum(look(pixels)[name][0, row, column])
+            seen = tape.gradient(value, pixels).numpy()[0].any(axis=-1)
+            box, (top, left) = field.box(row, column), np.argwhere(seen).min(0)
+            bottom, right = np.argwhere(seen).max(0) + 1
+            assert box.top <= top and box.left <= left
+            assert box.bottom >= bottom and box.right >= right
+            # Not much more than what counts: the largest value alone is pooled.
+            assert box.bottom - box.top <= bottom - top + 12 or box.top < 0 or box.bottom > size[0]
+
+
+def test_what_is_enlarged_by_more_than_neighbours_sees_all_of_the_image():
+    image = keras.Input((None, None, 3))
+    value = L.UpSampling2D(2, interpolation="bicubic", name="larger")(L.Conv2D(2, 3)(image))
+    network = build("tiny", keras.Model(image, value), "none", Provenance("", ""))
+    assert receptive_field(network, "larger") is None
+
+
+def test_a_field_that_leaves_out_what_counts_is_refused(monkeypatch):
+    image = keras.Input((None, None, 3))
+    value = L.Conv2D(4, 3, activation="relu")(image)
+    value = L.UpSampling2D(2)(L.MaxPooling2D(2)(value))
+    model = keras.Model(image, L.Conv2D(4, 3, name="last")(value))
+    network = build("own", model, "none", Provenance("", ""))
+    field, outside = position.verified(network, "last", (24, 31))
+    assert field == receptive_field(network, "last", (24, 31)) and outside == 0
+    through = position._through
+
+    def narrow(operation, *given):
+        found = through(operation, *given)
+        large = type(operation) is L.UpSampling2D
+        return tuple(replace(axis, size=axis.size - 1) for axis in found) if large else found
+
+    monkeypatch.setattr(position, "_through", narrow)
+    with pytest.raises(ValueError, match=r"^last of own depends on pixels outside of the \d"):
+        position.verified(network, "last", (24, 31))
+    _, outside = position.verified(replace(network, error=None), "last", (24, 31))
+    assert outside is None  # model.check=false

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from importlib import metadata
 from itertools import groupby
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 
 from convscope.activations import shard, statistics
 from convscope.activations.shard import Layout
-from convscope.models.receptive_field import Axis, ReceptiveField
+from convscope.models.receptive_field import Axis, ReceptiveField, plain
 from convscope.tracking.files import canonical, clear, save, scratch, sealed, settle, unsealed
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def create(home: Path, manifest: Manifest, files: bytes) -> ActivationIndex:
         with scratch(home, folder.name) as partial:
             (partial / SHARDS).mkdir()
             save(partial / FILES, files)
-            save(partial / MANIFEST, sealed({**asdict(manifest), "shard": manifest.shard}))
+            save(partial / MANIFEST, sealed({**_plain(manifest), "shard": manifest.shard}))
             settle(partial, folder)
     found = find(home, request)
     if found is None:
@@ -250,7 +251,19 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 MANIFEST = "manifest.json"
-FORMAT = 2  # of the files; another one is another index
+
+
+def _plain(manifest: Manifest) -> dict[str, object]:
+    """Return a manifest as JSON takes it: a fraction of a pixel as a text like 1/2."""
+    return asdict(
+        manifest,
+        dict_factory=lambda pairs: {
+            name: str(part) if isinstance(part, Fraction) else part for name, part in pairs
+        },
+    )
+
+
+FORMAT = 3  # of the files; another one is another index
 PACKAGES = ("tensorflow", "keras", "pillow")  # whose versions may change an activation
 PARTS, STEP, MOST = 64, 16, 4096  # shards aimed at; photographs in one: multiple of, at most
 
@@ -365,7 +378,11 @@ class Manifest:
             said = unsealed(folder / MANIFEST)
             field, size = said.pop("field"), said.pop("shard")
             if field:
-                rows, columns = Axis(**field["rows"]), Axis(**field["columns"])
+                axes = (
+                    {name: plain(Fraction(part)) for name, part in field[axis].items()}
+                    for axis in ("rows", "columns")
+                )
+                rows, columns = (Axis(**axis) for axis in axes)
                 field = ReceptiveField(rows, columns, tuple(field["whole"]))
             found = cls(request=Request(**said.pop("request")), field=field, **said)
             if found.shard != size:

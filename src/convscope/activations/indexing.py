@@ -14,7 +14,7 @@ from convscope.activations.shard import Draft, Layout
 from convscope.data import dataset
 from convscope.models.backend import keras
 from convscope.models.network import Network, look, preactivation
-from convscope.models.position import receptive_field
+from convscope.models.position import verified
 from convscope.models.precision import device
 
 
@@ -38,7 +38,7 @@ def begin(home: Path, request: Request, files: bytes, network: Network) -> Activ
             f" given is {given[0]} with weights {given[1][:12]} in {given[2]}."
         )
     rows, columns, filters = shape(network, request.layer, request.size)
-    field = receptive_field(network, request.layer, (request.size, request.size))
+    field, _ = verified(network, request.layer, (request.size, request.size))
     manifest = Manifest(request, filters, rows, columns, field, device())
     return indices.create(home, manifest, files)
 

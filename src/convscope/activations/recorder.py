@@ -18,7 +18,7 @@ from convscope.data.views import Fit, View
 from convscope.models.backend import tf
 from convscope.models.linear import obstacle
 from convscope.models.network import Network, look, mapped, preactivation, tap
-from convscope.models.position import receptive_field
+from convscope.models.position import receptive_field, verified
 from convscope.models.receptive_field import ReceptiveField, sees_all
 from convscope.unit import Unit
 
@@ -209,6 +209,7 @@ class Recording:
         size: pixels of the square view that the network got of each.
         fit: how photographs that are no squares were shown.
         fields: {layer: its receptive field}.
+        outside: the share of a gradient beyond the boxes of the first of them; None: not taken.
         paths: the readable photographs seen so far.
         views: how each was cut to the square that the network saw.
         skipped: (file, reason) of the unreadable ones.
@@ -220,6 +221,7 @@ class Recording:
     size: int
     fit: Fit
     fields: dict[str, ReceptiveField]
+    outside: float | None = None
     paths: list[Path] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     skipped: list[tuple[Path, str]] = field(default_factory=list)
@@ -279,10 +281,11 @@ def fill(
         fit: how photographs that are no squares are shown.
     """
     observe = observer(network, layers[0], layers[1:])
+    seen_by, outside = verified(network, layers[0], (size, size))
+    fields = {name: receptive_field(network, name, (size, size)) for name in layers[1:]}
+    fields = {layers[0]: seen_by, **fields}
     recording = Recording(
-        size,
-        fit,
-        {name: receptive_field(network, name, (size, size)) or sees_all(size) for name in layers},
+        size, fit, {name: fields[name] or sees_all(size) for name in layers}, outside
     )
     for seen in dataset.batches(paths, size, batch, fit):
         recording.skipped.extend(seen.skipped)

@@ -200,7 +200,8 @@ def _patch(upstream: Upstream, name: str, side: int, extents: Sequence[int]) -> 
     if ours is None or its is None or ours.whole or its.whole:
         return Patch((0, 0), (0, 0), extents)
     axes = [(ours.rows, its.rows), (ours.columns, its.columns)]
-    if any(one.stride % other.stride for one, other in axes):
+    whole = all(axis.whole for pair in axes for axis in pair)
+    if not whole or any(one.stride % other.stride for one, other in axes):
         return Patch((0, 0), (0, 0), extents)
     return Patch(
         starts=[-((one.padding - other.padding) // other.stride) for one, other in axes],

@@ -23,11 +23,13 @@ from convscope.models.backend import keras
 from convscope.models.graph import (
     ELEMENTWISE,
     IDLE,
+    LARGER,
     LINEAR,
     MERGES,
     SCALED_SUMS,
     SCALES,
     Applied,
+    Enlarged,
     Value,
     activation_of,
     by_channel,
@@ -41,7 +43,7 @@ L = keras.layers
 
 ANY_SIZE = (
     *LINEAR, L.MaxPooling2D, L.AveragePooling2D, L.GlobalAveragePooling2D, L.GlobalMaxPooling2D,
-    L.ZeroPadding2D, L.Cropping2D, L.UpSampling2D, L.Activation, L.ReLU, L.LeakyReLU, L.ELU,
+    L.ZeroPadding2D, L.Cropping2D, *LARGER, L.Activation, L.ReLU, L.LeakyReLU, L.ELU,
     L.Softmax, L.BatchNormalization, L.GroupNormalization, L.Normalization, L.Rescaling, L.Add,
     L.Subtract, L.Multiply, L.Average, L.Maximum, L.Minimum, L.Concatenate, L.LayerNormalization,
     L.PReLU,
@@ -453,6 +455,8 @@ def _from_config(operation: Any, config: dict[str, Any]) -> Any:
             operation.function, output_shape=operation._output_shape, mask=operation.mask,
             arguments=operation.arguments, name=config["name"], dtype=config["dtype"],
         )  # fmt: skip
+    if type(operation) is L.UpSampling2D and operation.interpolation != "nearest":
+        return Enlarged.from_config(config)
     return type(operation).from_config(config)
 
 

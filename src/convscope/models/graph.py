@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from convscope.models.backend import keras
+from convscope.models.backend import keras, tf
 
 L = keras.layers
 
@@ -64,6 +64,18 @@ class Applied(keras.layers.Layer):
         given = dict(zip(self.values, tensors, strict=True))
         args, kwargs = filled(self._call, given)
         return self.operation.call(*args, **kwargs)
+
+
+class Enlarged(keras.layers.UpSampling2D):
+    """A map made larger between its numbers; Keras' own layer does not know maps of any size."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the larger map."""
+        size = tf.shape(inputs)[1:3] * tf.constant(self.size)
+        return tf.cast(tf.image.resize(inputs, size, self.interpolation), inputs.dtype)
+
+
+LARGER = (L.UpSampling2D, Enlarged)
 
 
 def operations(model: keras.Model) -> dict[str, Any]:
@@ -241,7 +253,7 @@ def keeps(operation: Any) -> bool:
         # A row of numbers that becomes a map of one position, or the other way round.
         ends = (inputs(operation)[0].shape, operation.output.shape)
         return all(len(end) == 2 or (len(end) == 4 and end[1:3] == (1, 1)) for end in ends)
-    kinds = (*POINTWISE, *POOLINGS, *SHIFTS, *GLOBAL, L.UpSampling2D)
+    kinds = (*POINTWISE, *POOLINGS, *SHIFTS, *GLOBAL, *LARGER)
     return kind in kinds or _small(operation)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from convscope.models.backend import keras, tf
 from convscope.models.graph import (
     CONVOLUTIONS,
+    LARGER,
     LINEAR,
     POOLINGS,
     SHIFTS,
@@ -23,7 +25,7 @@ from convscope.models.graph import (
 )
 from convscope.models.linear import Linear
 from convscope.models.network import Network, look, mapped, preactivation
-from convscope.models.receptive_field import Axis, ReceptiveField
+from convscope.models.receptive_field import Axis, ReceptiveField, plain
 
 L = keras.layers
 
@@ -49,6 +51,52 @@ def receptive_field(
     fields, whole = _fields(network, name, size)
     seen = fields.get(next(iter(network.until(name))))
     return ReceptiveField(*seen, whole) if seen else None
+
+
+def verified(
+    network: Network, name: str, size: tuple[int, int]
+) -> tuple[ReceptiveField | None, float | None]:
+    """Return the field of a layer, and the share of a gradient that lies outside of its boxes.
+
+    The gradient is that of three positions, two of them in corners, on noise. It is not taken, and
+    None, where the network was not to be compared, or all of the image counts anyway.
+
+    Args:
+        network: the network.
+        name: the layer.
+        size: rows and columns of the image.
+
+    Raises:
+        ValueError: some of it lies outside.
+    """
+    field = receptive_field(network, name, size)
+    if field is None or field.whole or network.error is None:
+        return field, None
+    model = look(network, {name: preactivation(network.find(name))})
+    rows, columns = sizes(network.until(name), size)[name]
+    places = [(0, 0), (rows - 1, columns - 1), (rows // 2, columns // 3)]
+    noise = tf.constant(np.random.default_rng(0).random((len(places), *size, 3), np.float32))
+
+    @tf.function
+    def slope(pixels: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(pixels)
+            asked = [[number, *place] for number, place in enumerate(places)]
+            value = tf.reduce_sum(tf.gather_nd(mapped(model(pixels)[name]), asked))
+        return tape.gradient(value, pixels)
+
+    outside = np.abs(slope(noise).numpy()).sum(axis=-1)
+    largest = float(outside.max())
+    for place, part in zip(places, outside, strict=True):
+        box = field.box(*place)
+        part[max(box.top, 0) : max(box.bottom, 0), max(box.left, 0) : max(box.right, 0)] = 0
+    if outside.max() > 1e-6 * largest:
+        raise ValueError(
+            f"{name} of {network.name} depends on pixels outside of the {field.words} that it was"
+            " taken to see, so every box would be wrong. Nothing was answered. Please report it;"
+            " model.check=false answers all the same."
+        )
+    return field, float(outside.max()) / largest if largest else None
 
 
 def _fields(
@@ -84,6 +132,8 @@ def _through(
     operation: keras.Operation, field: tuple[Axis, Axis], given: Sizes | None = None
 ) -> tuple[Axis, Axis] | None:
     """Return a field seen through one operation more; None where that sees all of its input."""
+    if type(operation) in (*LARGER, L.Conv2DTranspose):
+        return _through_larger(operation, field)
     seen = window(operation)
     if seen is None:
         return None
@@ -102,6 +152,35 @@ def _through(
         )
     )
     return rows, columns
+
+
+def _through_larger(
+    operation: keras.Operation, field: tuple[Axis, Axis]
+) -> tuple[Axis, Axis] | None:
+    """Return a field seen through an operation that enlarges a map; None where it sees all of it.
+
+    Position v sees those of the map before it from v / factor - padding on; see `Axis`.
+    """
+    found = []
+    for at, axis in enumerate(field):
+        if type(operation) in LARGER:
+            factor = operation.size[at]
+            if operation.interpolation == "nearest":
+                size, padding = 2 - Fraction(1, factor), Fraction(factor - 1, factor)
+            elif operation.interpolation == "bilinear":
+                # Both neighbours of (v + 1/2) / factor - 1/2, which lies on one or between two.
+                size, padding = 3 - Fraction(1, factor), Fraction(3, 2) - Fraction(1, factor)
+            else:
+                return None
+        else:
+            factor = operation.strides[at]
+            extent = (operation.kernel_size[at] - 1) * operation.dilation_rate[at] + 1
+            if operation.output_padding is not None:
+                return None
+            cut = max(extent - factor, 0) // 2 if operation.padding == "same" else 0
+            size, padding = 1 + Fraction(extent - 1, factor), Fraction(extent - 1 - cut, factor)
+        found.append(axis.behind(plain(size), plain(Fraction(1, factor)), plain(padding)))
+    return found[0], found[1]
 
 
 LARGEST = 256
@@ -155,9 +234,10 @@ def probe(network: Network, layer: str) -> Probe:
     """
     fields, whole = _fields(network, layer)
     *others, _ = network.until(layer).values()
-    if not whole and all(len(part.output.shape) == 4 for part in others):
+    larger = {*LARGER, L.Conv2DTranspose} & set(map(type, network.until(layer).values()))
+    if not (whole or larger) and all(len(part.output.shape) == 4 for part in others):
         rows, columns = fields[next(iter(network.until(layer)))]
-        size = rows.size, columns.size
+        size = rows.pixels, columns.pixels
         if max(size) <= LARGEST:
             ends = _cone(network, layer, fields, size)
             respond, feed = (_batched(end, size) if end is not None else None for end in ends)
@@ -205,7 +285,7 @@ def _cone(
         given.clear()
         for source in before(operation):
             edges = [
-                (have.padding - need.padding, have.end - need.end)
+                (int(have.padding - need.padding), int(have.end - need.end))
                 for need, have in zip(asked, fields[source.name], strict=True)
             ]
             values = made[source.name]

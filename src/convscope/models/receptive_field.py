@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -18,9 +19,20 @@ class Box:
     right: int
 
 
+Number = int | Fraction
+
+
+def plain(number: Number) -> Number:
+    """Return a fraction as an int where it is one."""
+    return int(number) if number == int(number) else number
+
+
 @dataclass(frozen=True)
 class Axis:
     """One axis of a receptive field: position u sees pixels [stride u - padding, ... + size).
+
+    Behind layers that enlarge a map the three may be fractions: position u then sees the whole
+    pixels from stride u - padding to stride u - padding + size - 1, both included.
 
     Attributes:
         size: pixels seen.
@@ -28,27 +40,41 @@ class Axis:
         padding: pixels by which the first position's field reaches beyond the image.
     """
 
-    size: int = 1
-    stride: int = 1
-    padding: int = 0
+    size: Number = 1
+    stride: Number = 1
+    padding: Number = 0
 
     @property
-    def end(self) -> int:
+    def end(self) -> Number:
         """The first pixel behind those that position 0 sees."""
         return self.size - self.padding
 
-    def behind(self, kernel: int, stride: int, padding: int) -> Axis:
+    @property
+    def pixels(self) -> int:
+        """The most pixels that a position sees."""
+        return math.floor(self.size)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all positions see alike, so that nothing enlarged the map between."""
+        return all(isinstance(part, int) for part in (self.size, self.stride, self.padding))
+
+    def first(self, position: int) -> int:
+        """Return the first pixel that a position sees; it sees at most `pixels` from there on."""
+        return math.ceil(self.stride * position - self.padding)
+
+    def behind(self, kernel: Number, stride: Number, padding: Number) -> Axis:
         """Return this axis seen through one more layer in front of it."""
         return Axis(
-            size=stride * self.size + kernel - stride,
-            stride=stride * self.stride,
-            padding=stride * self.padding + padding,
+            size=plain(stride * self.size + kernel - stride),
+            stride=plain(stride * self.stride),
+            padding=plain(stride * self.padding + padding),
         )
 
     def inside(self, count: int, length: int) -> range:
         """Return which of the first `count` positions see nothing beyond `length` pixels."""
-        first = -(-self.padding // self.stride)
-        last = (length + self.padding - self.size) // self.stride
+        first = math.ceil(Fraction(self.padding) / self.stride)
+        last = math.floor(Fraction(length + self.padding - self.size) / self.stride)
         return range(max(first, 0), min(last + 1, count))
 
     def hull(self, other: Axis) -> Axis:
@@ -115,9 +141,8 @@ class ReceptiveField:
 
     def box(self, row: int, column: int) -> Box:
         """Return the pixels that position (row, column) sees, zero padding included."""
-        top = self.rows.stride * row - self.rows.padding
-        left = self.columns.stride * column - self.columns.padding
-        return Box(top, left, top + self.rows.size, left + self.columns.size)
+        top, left = self.rows.first(row), self.columns.first(column)
+        return Box(top, left, top + self.rows.pixels, left + self.columns.pixels)
 
     def inside(self, positions: tuple[int, int], size: tuple[int, int]) -> Inside | None:
         """Return the positions of a map that see nothing but the image; None: there is none.
@@ -134,7 +159,7 @@ class ReceptiveField:
     @property
     def words(self) -> str:
         """The field in words: what a position sees, how far apart they lie, what counts besides."""
-        sizes = f"{self.rows.size} x {self.columns.size} pixels"
+        sizes = f"{self.rows.pixels} x {self.columns.pixels} pixels"
         strides = dict.fromkeys([self.rows.stride, self.columns.stride])
         apart = f", a position every {' x '.join(map(str, strides))}"
         return f"{sizes}{apart}{self.besides}"

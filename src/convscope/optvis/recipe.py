@@ -250,4 +250,4 @@ def canvas(field: ReceptiveField | None) -> int:
     if field is None:
         return LARGEST
     sides = [-(-axis.size // axis.stride) * axis.stride for axis in (field.rows, field.columns)]
-    return min(max(SMALLEST, *sides), LARGEST)
+    return min(max(SMALLEST, *map(math.ceil, sides)), LARGEST)

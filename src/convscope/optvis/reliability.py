@@ -269,7 +269,7 @@ def _profiles(
     if len(batch.paths) < len(paths):
         return {}
     field = receptive_field(network, layer, (side, side))
-    if field is None:
+    if field is None or not (field.rows.whole and field.columns.whole):
         return profiles(network, layer, batch.pixels, places)
     strides = np.array([field.rows.stride, field.columns.stride])
     middle = np.array(size) // strides // 2

@@ -426,7 +426,7 @@ def facts(responses: Responses, filter: int | None, source: str) -> dict[str, st
         "filter": "",
         "receptive field": field.words
         if manifest.rows * manifest.columns > 1
-        else f"{field.rows.size} x {field.columns.size} pixels{field.besides}",
+        else f"{field.rows.pixels} x {field.columns.pixels} pixels{field.besides}",
         "photographs": f"{responses.seen:,} at {request.size} x {request.size} ({request.fit})",
         "fires at": "",
         "sparseness": "",

@@ -80,7 +80,7 @@ def entry(network: Network, name: str, filters: int, last: str | None) -> Entry:
         filters=filters,
         kernel=_pair(seen.taps) if seen and kernel else "",
         stride=_pair(seen.strides) if seen and kernel else "",
-        field=_pair((field.rows.size, field.columns.size)) if field else "all",
+        field=_pair((field.rows.pixels, field.columns.pixels)) if field else "all",
         apart=_pair((field.rows.stride, field.columns.stride)) if field else "",
         whole=", ".join(field.whole) if field else "",
         inputs=", ".join(sources(units)),
@@ -145,7 +145,7 @@ def lines(entries: Sequence[Entry], width: int = 60) -> list[str]:
     return found
 
 
-def _pair(values: tuple[int, int]) -> str:
+def _pair(values: tuple[object, object]) -> str:
     return f"{values[0]}x{values[1]}"
 
 

@@ -92,7 +92,7 @@ class UnitReport:
     def patch(self) -> tuple[int, int]:
         """Height and width of the patch that the filter looks at, in pixels."""
         field, view = self.responses.field, self.responses.index.manifest.request.size
-        return min(field.rows.size, view), min(field.columns.size, view)
+        return min(field.rows.pixels, view), min(field.columns.pixels, view)
 
     @cached_property
     def hypothesis(self) -> str:

@@ -140,7 +140,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
     with tracker.timer("report"):
         figures, skipped = measured.scalars() | evaluation.scalars(), len(recording.skipped)
         tracker.summarize(
-            {"stage": "circuit", **vars(unit), "seed": seed}
+            {"stage": "circuit", **vars(unit), "seed": seed, "check/field": recording.outside}
             | checks.provenance(network, shown, files, skipped, settings.ascent.precision)
             | {f"circuit/{name}": value for name, value in figures.items()}
         )

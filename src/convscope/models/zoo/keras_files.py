@@ -400,6 +400,7 @@ def _fill(model: keras.Model, file: Contents) -> str:
                 model.load_weights(file.path)
         except (ValueError, TypeError, KeyError, OSError) as error:
             return f"Keras says: {reason(error)}"
+    settle(model)
     # What the file did not reach is still no number.
     left = next((one for one in numbers if keras.ops.any(keras.ops.isnan(one))), None)
     return "" if left is None else f"it leaves {left.path} without numbers"
