@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from asked import values_of
+from asked import settings, values_of
 
 from convscope.settings import (
     AscentSettings,
@@ -17,6 +17,7 @@ from convscope.settings import (
     setting_names,
     unknown,
 )
+from convscope.stages import rank
 from convscope.text import closest
 
 
@@ -137,6 +138,14 @@ def test_a_number_where_text_is_needed_is_told_how_to_become_text() -> None:
         " layer='\"17\"'."
     )
     assert "root='\"2024\"'" in refusal(root=2024)
+
+
+def test_a_layer_that_is_called_by_a_number_is_asked_for_by_it() -> None:
+    asked = settings(rank, "layer=17", "filter=3")
+    assert asked.layer == "17"
+    assert settings(rank, "layer=007", "filter=3").layer == "007"
+    with pytest.raises(ValueError, match=r"^layer=true does not fit\. It takes text"):
+        settings(rank, "layer=true", "filter=3")
 
 
 def test_a_mistyped_choice_gets_a_suggestion() -> None:

@@ -59,6 +59,14 @@ class Range:
                 raise ValueError(f"{place}={value} is too {size}. {words} {bound}.")
 
 
+class Spelled:
+    """Of text: a whole number counts as its digits, like the layer `17`."""
+
+    def check(self, place: str, value: str) -> None:
+        """Take any text."""
+
+
+LayerName = Annotated[str, Spelled()]
 Count = Annotated[int, Range(ge=1)]
 NotNegative = Annotated[float, Range(ge=0)]
 Positive = Annotated[float, Range(gt=0)]
@@ -308,7 +316,8 @@ def read(kind: type[T], values: object, place: str = "") -> T:
 
     Fields may be str, int, float (a whole number is taken too), bool, None, Literal, unions of
     these, `tuple[X, ...]`, `dict[X, Y]`, and other dataclasses. Those in a union are told apart by
-    their first field, a Literal. A number may be `Annotated` with its `Range`. Where the
+    their first field, a Literal. A number may be `Annotated` with its `Range`, a text as `Spelled`.
+    Where the
     `__post_init__` of a dataclass raises a ValueError that begins with the name of a field, the
     message is given the full name of the setting.
 
@@ -437,6 +446,8 @@ def _fit(hint: Any, value: Any, place: str) -> Any:
     """Return a single value as its type wants it, or raise TypeError (bool is never a number)."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
+        if isinstance(arguments[1], Spelled) and type(value) is int:
+            value = str(value)
         made = _fit(arguments[0], value, place)
         arguments[1].check(place, made)
         return made

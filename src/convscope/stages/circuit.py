@@ -17,6 +17,7 @@ from convscope.settings import (
     AscentSettings,
     ImageSettings,
     InputSettings,
+    LayerName,
     ModelSettings,
     Range,
 )
@@ -53,7 +54,7 @@ class CircuitSettings(InputSettings):
 class Settings:
     """Everything a circuit run is given."""
 
-    layer: str
+    layer: LayerName
     filter: int
     seed: int
     stage: CircuitSettings
@@ -70,9 +71,8 @@ class Settings:
     @property
     def claimed(self) -> HypothesisSettings:
         """The hypothesis, with the words that the stage was given."""
-        if self.stage.hypothesis is None:
-            return self.hypothesis
-        return replace(self.hypothesis, text=self.stage.hypothesis)
+        words = self.stage.hypothesis
+        return self.hypothesis if words is None else replace(self.hypothesis, text=words)
 
 
 def check(settings: Settings) -> None:

@@ -211,7 +211,11 @@ class Job:
                         stage=stage,
                         name=" ".join(filter(None, [stage, _unit(values, ":")])),
                         group=Path(parts.sweep.dir).name if self.header else None,
-                        tags=[*filter(None, [model, values.get("layer")])],
+                        tags=[
+                            str(tag)
+                            for tag in (model, values.get("layer"))
+                            if tag not in ("", None)
+                        ],
                     )
                 )
             if self.header:

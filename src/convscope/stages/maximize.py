@@ -17,6 +17,7 @@ from convscope.settings import (
     AscentSettings,
     Count,
     ImageSettings,
+    LayerName,
     MacoAscent,
     ModelSettings,
     NotNegative,
@@ -83,7 +84,7 @@ class MaximizeSettings:
 class Settings:
     """Everything a maximize run is given."""
 
-    layer: str
+    layer: LayerName
     filter: Choice
     seed: int
     stage: MaximizeSettings

@@ -14,7 +14,7 @@ from convscope.activations import index as indices
 from convscope.activations.index import ActivationIndex, ranges
 from convscope.data import dataset
 from convscope.models.zoo import registry
-from convscope.settings import Count, ImageSettings, ModelSettings, Range
+from convscope.settings import Count, ImageSettings, LayerName, ModelSettings, Range
 from convscope.stages import checks, resume
 from convscope.tracking.files import relative
 from convscope.tracking.tracker import Tracker
@@ -79,7 +79,7 @@ class RankSettings:
 class Settings:
     """Everything a rank run is given."""
 
-    layer: str
+    layer: LayerName
     filter: Choice
     seed: Annotated[int, Range(ge=0)]
     stage: RankSettings
