@@ -25,7 +25,7 @@ def network(path=None, classes=CLASSES):
     model = keras.Model(image, dense(keras.layers.GlobalAveragePooling2D()(image)))
     dense.set_weights([GAIN * np.eye(3, 4, dtype=np.float32), np.float32(BIAS)])
     origin = Provenance("colours", "0" * 64)
-    return build("efficientnet_lite0", model, "unit", origin, classes, 224)
+    return build("efficientnet_lite0", model, "unit", origin, classes, (224, 224))
 
 
 def probabilities(pixels):

@@ -18,8 +18,8 @@ def asked(count, **others):
     files = "".join(f'["{number}.jpg",{number},7]\n' for number in range(count)).encode()
     digest = hashlib.sha256(files).hexdigest()
     values = {
-        "model": "tiny", "weights": "0123", "preprocess": "none", "layer": "conv", "size": 33,
-        "fit": "crop",
+        "model": "tiny", "weights": "0123", "preprocess": "none", "layer": "conv",
+        "sides": (33, 33), "fit": "crop",
     }  # fmt: skip
     return Request(**values | {"files": digest, "count": count, "versions": {}} | others), files
 

@@ -28,8 +28,9 @@ class Draw:
     def __init__(self, seed: int):
         """Draw it."""
         self.random = np.random.default_rng(seed)
-        side = int(self.random.integers(24, 41))
-        self.size = (None, None) if self.random.random() < 0.5 else (side, side)
+        height, width = (int(side) for side in self.random.integers(24, 41, 2))
+        height = width if self.random.random() < 0.5 else height
+        self.size = (None, None) if self.random.random() < 0.5 else (height, width)
         image = value = keras.Input((*self.size, 1 if self.random.random() < 0.15 else 3))
         earlier: list[Any] = []
         for _ in range(self.random.integers(3, 10)):

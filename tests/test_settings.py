@@ -216,7 +216,7 @@ def test_ascent_settings_outside_their_ranges_are_refused(
 def test_each_kind_of_photographs_has_settings_of_its_own() -> None:
     images = {"name": "samples", "size": 224, "fit": "crop", "batch": 8}
     made = read(ImageSettings, images, "images")
-    assert (made.side, made.root, made.labels) == (224, None, None)
+    assert (made.sides, made.root, made.labels) == ((224, 224), None, None)
     with pytest.raises(ValueError, match=r"^There is no setting 'images\.root'\. images has name,"):
         read(ImageSettings, images | {"root": "/x"}, "images")
     with pytest.raises(ValueError, match=r"^images\.root is missing\. Add images\.root="):

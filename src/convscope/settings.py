@@ -71,6 +71,25 @@ Count = Annotated[int, Range(ge=1)]
 NotNegative = Annotated[float, Range(ge=0)]
 Positive = Annotated[float, Range(gt=0)]
 Share = Annotated[float, Range(ge=0, le=1)]
+ViewSide = Annotated[int, Range(ge=1, le=LARGEST_VIEW)]
+
+
+def sides(size: int | tuple[int, ...]) -> tuple[int, int]:
+    """Return a size, one side or [height,width], as height and width."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def size_of(sides: tuple[int, int]) -> int | tuple[int, int]:
+    """Return height and width as a setting gives them: one side of a square."""
+    return sides[0] if sides[0] == sides[1] else sides
+
+
+def _check_sides(name: str, size: object) -> None:
+    """Raise ValueError for a size of three sides."""
+    if isinstance(size, tuple) and len(size) != 2:
+        raise ValueError(
+            f"{name}={list(size)} has {len(size)} numbers. It is one side, or [height,width]."
+        )
 
 
 @dataclass(frozen=True)
@@ -145,20 +164,24 @@ class Images:
     """At which size photographs are shown to the network, and how many at a time."""
 
     name: str
-    size: Annotated[int, Range(ge=1, le=LARGEST_VIEW)] | Literal["auto"]
+    size: ViewSide | Literal["auto"] | tuple[ViewSide, ...]
     fit: Literal["crop", "squash", "pad", "center"]
     batch: Count
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a view of three sides."""
+        _check_sides("size", self.size)
+
     @property
-    def side(self) -> int:
-        """The size as a number.
+    def sides(self) -> tuple[int, int]:
+        """The size as height and width.
 
         Raises:
             ValueError: it is still `auto`: only the network knows.
         """
         if self.size == "auto":
             raise ValueError("images.size=auto is a number only beside a network.")
-        return self.size
+        return sides(self.size)
 
 
 @dataclass(frozen=True)
@@ -210,7 +233,7 @@ class Ascent:
     crops: Annotated[int, Range(ge=0)]
     crop_largest: Annotated[float, Range(gt=0, le=1)]
     crop_smallest: Annotated[float, Range(gt=0, le=1)]
-    view: Count | None
+    view: Count | tuple[Count, ...] | None
     total_variation: NotNegative
     l1: NotNegative
     l2: NotNegative
@@ -222,11 +245,8 @@ class Ascent:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a canvas of three sides, and steps that do not fit the image."""
-        if isinstance(self.size, tuple) and len(self.size) != 2:
-            raise ValueError(
-                f"size={list(self.size)} has {len(self.size)} numbers. It is one side, or"
-                " [height,width]."
-            )
+        _check_sides("size", self.size)
+        _check_sides("view", self.view)
         if self.optimizer == "normalized" and self.parameterization != "pixel":
             raise ValueError(
                 "optimizer=normalized moves all free numbers alike, which only"

@@ -48,6 +48,16 @@ def some(names: Iterable[str], most: int) -> str:
     return ", ".join(every[:most]) + more
 
 
+def by(size: Sequence[int]) -> str:
+    """Return height and width as sentences say them: `64 x 96`."""
+    return f"{size[0]} x {size[1]}"
+
+
+def sized(size: Sequence[int]) -> str:
+    """Return height and width as tables say them: one side, or `64x96`."""
+    return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
+
+
 def number(value: float | None, *, signed: bool = False, digits: int = 3) -> str:
     """Return `value` in significant digits with a true minus sign; an en dash for None."""
     if value is None or not math.isfinite(value):

@@ -290,7 +290,8 @@ def test_a_changed_file_changes_the_request(tmp_path):
     ("name", "value"),
     [
         ("model", "vgg"), ("weights", "0124"), ("preprocess", "tf"), ("layer", "conv2"),
-        ("size", 34), ("fit", "pad"), ("files", "f"), ("count", 8), ("versions", {"keras": "4"}),
+        ("sides", (9, 34)), ("fit", "pad"), ("files", "f"), ("count", 8),
+        ("versions", {"keras": "4"}),
     ],
 )  # fmt: skip
 def test_another_request_has_another_folder(tmp_path, name, value):

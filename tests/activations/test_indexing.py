@@ -223,7 +223,11 @@ def test_an_index_holds_what_a_plain_loop_over_photographs_finds(tmp_path, small
 def test_the_manifest_names_the_map_and_its_receptive_field(tmp_path, small):
     paths = write(tmp_path / "p", 2)
     said = start(tmp_path / "home", small, paths).manifest
-    assert (said.rows, said.columns, said.filters) == (12, 11, 5) == shape(small, "second", SIZE)
+    assert (
+        (said.rows, said.columns, said.filters)
+        == (12, 11, 5)
+        == shape(small, "second", (SIZE, SIZE))
+    )
     assert said.field == receptive_field(small, "second")
     head = start(tmp_path / "home", small, paths, layer="head").manifest
     assert (head.rows, head.columns, head.filters, head.field) == (1, 1, 4, None)

@@ -363,10 +363,10 @@ def test_a_crop_of_a_turned_photograph_is_cut_from_it_upright(tmp_path):
 
 def test_layers_that_were_not_observed_have_no_crops():
     recording = Recording(
-        size=5,
+        sides=(5, 5),
         fit="crop",
         paths=[Path("a.png")],
-        views=[View((1, 1), (0, 0), (5, 5), 5)],
+        views=[View((1, 1), (0, 0), (5, 5), (5, 5))],
         fields={"a": ReceptiveField(Axis(), Axis())},
         pages=[Observation({"a": Peaks(*[np.zeros((1, 1))] * 5)}, np.zeros(1))],
     )

@@ -264,7 +264,7 @@ def made_up(folder: Path, count: int) -> ActivationIndex:
     """Write an index with random activations."""
     files = b'["n00000000_00000.JPEG",100000,0]\n' * count
     digest = hashlib.sha256(files).hexdigest()
-    how = Request("vgg16", "", "none", LAYER, SIZE, "crop", digest, count, {})
+    how = Request("vgg16", "", "none", LAYER, (SIZE, SIZE), "crop", digest, count, {})
     index = create(folder, Manifest(how, FILTERS, 28, 28, None, "none"), files)
     random = np.random.default_rng(0)
     for number in index.missing():

@@ -29,7 +29,7 @@ def expanded(made, unit, places, side=14, pixels=None):
     pixels = RNG.random((2, side, side, 3)).astype(np.float32) if pixels is None else pixels
     found = upstream(made, unit, 2)
     values = found.body(pixels)
-    expander = Expander(found, side)
+    expander = Expander(found, (side, side))
     expander.add(values, np.array(places))
     return expander.found()
 
@@ -96,7 +96,7 @@ def test_the_patch_holds_all_that_the_unit_sees_through_branches(joint):
         layer.set_weights([RNG.normal(size=part.shape) for part in layer.get_weights()])
     found = upstream(build("tiny", model, "none", Provenance("", "")), Unit("end", 1), 2)
     values = found.body(RNG.random((1, 41, 54, 3)).astype(np.float32))
-    expander = Expander(found, 41)
+    expander = Expander(found, (41, 41))
     expander.add(values, np.array([[0, 5, 6]]))
     weights = np.zeros(found.answer(values[found.read]).shape, np.float32)
     weights[0, 5, 6] = 1

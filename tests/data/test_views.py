@@ -19,18 +19,18 @@ def test_a_view_at_the_photographs_own_size_is_its_middle():
         found, made = shown(Image.fromarray(picture), 7)
         assert found.dtype == np.float32
         np.testing.assert_array_equal(found, middle / np.float32(255))
-        assert made == View((1, 1), (2, 0) if turned else (0, 2), picture.shape[:2], 7)
+        assert made == View((1, 1), (2, 0) if turned else (0, 2), picture.shape[:2], (7, 7))
         assert made.original(1, 2, 4, 6) == ((3, 2, 6, 6) if turned else (1, 4, 4, 8))
 
 
 def test_a_padded_view_shows_the_whole_photograph_on_grey():
     pixels = RNG.integers(0, 256, (7, 12, 3), np.uint8)
     found, made = shown(Image.fromarray(pixels), 12, "pad")
-    assert made == View((1, 1), (-2, 0), (7, 12), 12)
+    assert made == View((1, 1), (-2, 0), (7, 12), (12, 12))
     np.testing.assert_array_equal(found[2:9], pixels / np.float32(255))
     assert (found[:2] == 0.5).all() and (found[9:] == 0.5).all()
     found, made = shown(Image.fromarray(pixels.transpose(1, 0, 2)), 12, "pad")
-    assert made == View((1, 1), (0, -2), (12, 7), 12)
+    assert made == View((1, 1), (0, -2), (12, 7), (12, 12))
     np.testing.assert_array_equal(found[:, 2:9], pixels.transpose(1, 0, 2) / np.float32(255))
     assert (found[:, :2] == 0.5).all() and (found[:, 9:] == 0.5).all()
 
@@ -39,7 +39,7 @@ def test_a_squashed_view_shows_the_whole_photograph_without_grey():
     flat = np.repeat(np.uint8([[[40], [80], [160]]]), 3, axis=2)
     picture = Image.fromarray(np.repeat(np.repeat(flat, 10, axis=0), 20, axis=1))
     found, made = shown(picture, 30, "squash")
-    assert made == View((3, 0.5), (0, 0), (10, 60), 30)
+    assert made == View((3, 0.5), (0, 0), (10, 60), (30, 30))
     np.testing.assert_allclose(found[:, [3, 15, 26], 0] * 255, [[40, 80, 160]] * 30, atol=1e-4)
 
 
@@ -89,6 +89,36 @@ def test_shrinking_averages_what_lies_under_a_pixel():
 
 
 @pytest.mark.parametrize(
+    ("shape", "fit", "scaled", "offset"),
+    [
+        # Of a view of 30 x 45: covered by what is wider and by what is higher than it.
+        ((60, 120), "crop", (30, 60), (0, 7)),
+        ((90, 60), "crop", (68, 45), (19, 0)),
+        ((60, 120), "pad", (22, 45), (-4, 0)),
+        ((90, 60), "pad", (30, 20), (0, -12)),
+        ((60, 120), "squash", (30, 45), (0, 0)),
+        ((60, 120), "center", (34, 68), (2, 12)),
+        ((90, 60), "center", (76, 51), (23, 3)),
+        ((60, 90), "crop", (30, 45), (0, 0)),
+        ((60, 90), "pad", (30, 45), (0, 0)),
+    ],
+)
+def test_an_oblong_view_is_covered_or_filled_by_either_side(shape, fit, scaled, offset):
+    expected = (scaled[0] / shape[0], scaled[1] / shape[1])
+    made = view(*shape, (30, 45), fit)
+    assert made == View(expected, offset, shape, (30, 45), fit == "center")
+    turned = view(*shape[::-1], (45, 30), fit)
+    assert turned == View(expected[::-1], offset[::-1], shape[::-1], (45, 30), fit == "center")
+    picture = Image.fromarray(np.full((*shape, 3), 255, np.uint8))
+    seen, its = shown(picture, (30, 45), fit)
+    assert its == made and seen.shape == (30, 45, 3)
+    grey = (seen[..., 0] == 0.5).mean()
+    assert grey == pytest.approx(
+        max(0, 1 - scaled[0] * scaled[1] / (30 * 45)) if fit == "pad" else 0
+    )
+
+
+@pytest.mark.parametrize(
     ("shape", "size", "fit", "scaled", "offset"),
     [
         ((375, 500), 224, "crop", (224, 299), (0, 37)),
@@ -106,7 +136,7 @@ def test_shrinking_averages_what_lies_under_a_pixel():
 def test_a_view_is_known_from_sizes_alone(shape, size, fit, scaled, offset):
     expected = (scaled[0] / shape[0], scaled[1] / shape[1])
     whole = fit == "center" and max(shape) <= 16 * min(shape)
-    assert view(*shape, size, fit) == View(expected, offset, shape, size, whole)
+    assert view(*shape, size, fit) == View(expected, offset, shape, (size, size), whole)
     assert shown(Image.new("RGB", shape[::-1]), size, fit)[1] == view(*shape, size, fit)
 
 
@@ -117,8 +147,8 @@ def weights_of(made: View, axis: int) -> np.ndarray:
     bright = Image.fromarray(np.eye(length, dtype=np.float32))  # each row lights one pixel
     scaled = bright.resize((count, length), Image.Resampling.BICUBIC, (low, 0, high, length))
     if margin < 0:  # more is scaled than the view shows
-        return np.asarray(scaled)[:, -margin : made.side - margin]
-    found = np.zeros((length, made.side))
+        return np.asarray(scaled)[:, -margin : made.sides[axis] - margin]
+    found = np.zeros((length, made.sides[axis]))
     found[:, margin : margin + count] = np.asarray(scaled)
     return found
 
@@ -143,14 +173,14 @@ def test_a_center_is_the_middle_of_what_pillow_makes_of_the_whole(size, height, 
 
 def test_a_center_outside_of_the_view_is_the_nearest_pixel_that_it_shows():
     made = view(80, 320, 14, "center")  # a fifth as large; 1 row and 25 columns are cut away
-    assert made == View((0.2, 0.2), (1, 25), (80, 320), 14, True)
+    assert made == View((0.2, 0.2), (1, 25), (80, 320), (14, 14), True)
     assert made.original(-3, -4, -1, -1) == (5, 125, 6, 126)
     assert made.original(15, 20, 17, 21) == (74, 194, 75, 195)
     assert made.original(-9, -9, 40, 40) == made.original(0, 0, 14, 14)
 
 
 @pytest.mark.parametrize("fit", FITS)
-@pytest.mark.parametrize("size", [97, 224])
+@pytest.mark.parametrize("size", [97, 224, (61, 97)])
 @pytest.mark.parametrize(
     ("height", "width"),
     [(384, 448), (300, 451), (191, 384), (427, 640), (500, 375), (37, 640), (1411, 131), (97, 98)],
@@ -158,8 +188,9 @@ def test_a_center_outside_of_the_view_is_the_nearest_pixel_that_it_shows():
 def test_a_box_takes_in_each_pixel_that_pillow_weighs_and_no_other(size, height, width, fit):
     made = view(height, width, size, fit)
     weighed = [np.abs(weights_of(made, axis)) >= 2**-23 for axis in (0, 1)]
-    for low in range(-3, size, 7):
-        for high in (low + 1, low + 14, size + 2):
+    end = max(made.sides)
+    for low in range(-3, end, 7):
+        for high in (low + 1, low + 14, end + 2):
             box = made.original(low, low, high, high)
             for axis in (0, 1):
                 deciding = np.flatnonzero(weighed[axis][:, max(low, 0) : max(high, 0)].any(1))

@@ -76,7 +76,7 @@ def test_a_layer_that_sees_everything_is_asked_with_whole_images():
     image = keras.Input((None, None, 3))
     x = L.Conv2D(4, 3, activation="relu", name="conv")(image)
     model = keras.Model(image, L.Dense(6, name="dense")(L.GlobalAveragePooling2D()(x)))
-    network = build("pooled", model, "none", Provenance("", ""), size=24)
+    network = build("pooled", model, "none", Provenance("", ""), size=(24, 24))
     found, images = probe(network, "dense"), np.random.default_rng(0).random((2, 24, 24, 3))
     assert not found.exact and found.size == (24, 24)
     expected = tap(network, ["dense"], pre=True)(images.astype(np.float32))["dense"]

@@ -17,12 +17,12 @@ from convscope.optvis.recipe import (
     filled,
     fitted,
     goals,
-    named,
     numbers,
     penalties,
     recipe,
     transforms,
 )
+from convscope.text import sized
 from convscope.unit import Unit
 
 
@@ -46,7 +46,7 @@ def test_the_canvas_is_a_side_two_sides_or_chosen_from_the_field(vgg16):
     assert canvas_size(settings("fourier"), vgg16, "block4_conv3") == (96, 96)
     assert canvas_size(settings("fourier", size=50), vgg16, "block4_conv3") == (50, 50)
     assert canvas_size(settings("fourier", size=[40, 60]), vgg16, "block4_conv3") == (40, 60)
-    assert [named((40, 60)), named((7, 7))] == ["40x60", "7"]
+    assert [sized((40, 60)), sized((7, 7))] == ["40x60", "7"]
 
 
 def test_the_batch_is_as_given_or_chosen(vgg16):

@@ -204,6 +204,18 @@ def test_a_crop_of_everything_is_the_central_square_resized(size, compiled):
         np.testing.assert_allclose(found[:, inside, inside], expected[:, inside, inside], atol=1e-5)
 
 
+@pytest.mark.parametrize(("height", "width"), [(24, 36), (24, 30), (30, 36)])
+def test_an_oblong_crop_of_everything_is_the_largest_of_its_shape(height, width):
+    images = tf.random.stateless_uniform((3, height, width, 3), (1, 2))
+    found = crops((12, 18), 3.0, 3.0, spread=0)(images, SEEDS, START)
+    tall, wide = min(height, width * 2 // 3), min(width, height * 3 // 2)
+    top, left = (height - tall) // 2, (width - wide) // 2
+    cut = images[:, top : top + tall, left : left + wide]
+    expected = tf.image.resize(cut, (12, 18), antialias=True)
+    inside = slice(None) if (tall, wide) == (height, width) else slice(1, -1)
+    np.testing.assert_allclose(found[:, inside, inside], expected[:, inside, inside], atol=1e-5)
+
+
 def marks(height, width):
     """An image whose red is the place along its height, from 0 to 1, and its green across."""
     y, x = np.mgrid[:height, :width]

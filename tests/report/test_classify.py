@@ -25,7 +25,8 @@ def recognition(predictions=FOUND, **changed):
     given = {
         "network": "net", "source": "own weights", "classes": KEYS, "kind": "linear",
         "predictions": tuple(predictions), "skipped": 0, "targets": {}, "origin": "folders",
-        "top": 2, "size": 224, "fit": "crop", "trained": 224,
+        "top": 2, "sides": (224, 224), "fit": "crop",
+        "trained": (224, 224),
     }  # fmt: skip
     return Recognition(**(given | changed))
 
@@ -200,8 +201,10 @@ def test_how_photographs_were_cut_is_said(fit):
 
 
 def test_a_size_that_the_network_did_not_learn_from_is_said():
-    assert "learned from images of 299 pixels and saw these at 224" in told(trained=299)
-    for size in (224, None):
+    assert "learned from images of 64 x 96 pixels and saw these at 224 x 224" in told(
+        trained=(64, 96)
+    )
+    for size in ((224, 224), None):
         assert "learned from" not in told(trained=size)
 
 

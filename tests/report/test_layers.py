@@ -23,7 +23,7 @@ def entries():
     beside = L.Concatenate(name="beside")([groups, stream])
     row = L.Flatten(name="row")(L.MaxPooling2D()(beside))
     last = L.Dense(5, activation="softmax", name="last")(row)
-    network = build("tiny", keras.Model(image, last), "none", Provenance("", ""), "abcde", 32)
+    network = build("tiny", keras.Model(image, last), "none", Provenance("", ""), "abcde", (32, 32))
     return inventory(network)
 
 
@@ -63,7 +63,7 @@ def test_what_counts_besides_the_field_and_what_is_tied_to_a_size_is_said(entrie
         "gated", "stream", "groups", "beside",
     ]  # fmt: skip
     assert known["stream"].whole == "squeeze"
-    assert {name: one.size for name, one in known.items() if one.size} == {"last": 32}
+    assert {name: one.size for name, one in known.items() if one.size} == {"last": "32"}
     assert [name for name, one in known.items() if not one.circuit] == [
         "gated", "stream", "beside", "last",
     ]  # fmt: skip
@@ -90,7 +90,7 @@ def test_the_page_lists_every_layer_and_a_command_that_can_be_typed(entries):
     assert "1 sum, 2 dense layers." in page
     assert "python run.py stage=circuit model=x layer=groups filter=0" in page
     assert page.count("no kernel, so no circuit") == 4
-    assert page.count("images of 32 x 32 alone") == 1
+    assert page.count("images of 32 pixels alone") == 1
     with pytest.raises(ValueError, match=r"^A page of layers needs one at least\.$"):
         layers_page([], {}, {}, [], {})
 

@@ -73,8 +73,33 @@ def test_a_canvas_with_a_position_is_large_enough(size):
 
 @pytest.mark.parametrize("size", [7, (7, 96), (96, 7)])
 def test_a_canvas_without_a_position_is_refused(size):
-    with pytest.raises(ValueError, match=r"a=7 leaves no position at block4_conv3.* Give a=32"):
+    with pytest.raises(ValueError) as caught:
         registry.check_size("a", size, outline(VGG16), "block4_conv3")
+    said = "7" if size == 7 else str(list(size)).replace(" ", "")
+    assert str(caught.value) == (
+        f"a={said} leaves no position at block4_conv3, which needs 8 pixels. Give a=32 or more."
+    )
+
+
+@pytest.mark.parametrize("size", [48, 64, (64, 48), (48, 65)])
+def test_a_layer_of_one_size_is_asked_at_that_alone(size):
+    image = keras.Input((48, 64, 3))
+    flat = keras.layers.Flatten()(keras.layers.Conv2D(2, 3, name="maps")(image))
+    made = build(
+        "oblong", keras.Model(image, keras.layers.Dense(3, name="end")(flat)), "none",
+        Provenance("", ""), size=(48, 64),
+    )  # fmt: skip
+    found = _drawn(made)
+    assert (found.size, found.demands("end"), found.demands("maps")) == ((48, 64), (48, 64), None)
+    registry.check_size("a", (48, 64), found, "end")
+    registry.check_size("a", size, found, "maps")
+    said = str(size if isinstance(size, int) else list(size)).replace(" ", "")
+    with pytest.raises(ValueError) as caught:
+        registry.check_size("a", size, found, "end")
+    assert str(caught.value) == (
+        f"a={said} does not suit end, which takes images of 48 x 64 pixels alone. Give a=[48,64],"
+        " or leave it out."
+    )
 
 
 def test_a_size_at_which_a_network_cannot_add_its_maps_is_refused_with_one_that_fits():

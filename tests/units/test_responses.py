@@ -229,7 +229,7 @@ def test_a_layer_without_positions_sees_the_whole_square(tmp_path):
     made = responses_of(
         tmp_path / "home", paths, activations(4)[:, :1, :1], field=None, fit="squash"
     )
-    assert made.field == ReceptiveField(Axis(SIZE), Axis(SIZE))
+    assert made.field == ReceptiveField(Axis(SIZE, SIZE), Axis(SIZE, SIZE))
     for example in made.show(made.top(2, 4)):
         assert (example.row, example.column) == (0, 0)
         assert example.box == (0, 0, *example.size)

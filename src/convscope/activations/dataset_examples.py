@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from convscope.data import dataset, photograph, views
-from convscope.data.views import Fit
+from convscope.data.views import Fit, Size
 from convscope.unit import Unit
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Example(Hit):
 
 
 def examples(
-    hits: Sequence[Hit], field: ReceptiveField, size: int, fit: Fit = "crop"
+    hits: Sequence[Hit], field: ReceptiveField, size: Size, fit: Fit = "crop"
 ) -> tuple[Example, ...]:
     """Return an example for each hit, in order; a photograph with several hits is read once.
 
@@ -80,7 +80,7 @@ def examples(
     Args:
         hits: the places to show.
         field: the layer's receptive field.
-        size: pixels of the square view that the network got.
+        size: of the view that the network got, one side or (height, width).
         fit: how the photographs were fitted into the view.
 
     Raises:
@@ -297,7 +297,7 @@ def gather(
     @cache
     def view(place: int) -> np.ndarray:
         picture = photograph.load(recording.paths[place])
-        return dataset.shown(picture, recording.size, recording.fit)[0]
+        return dataset.shown(picture, recording.sides, recording.fit)[0]
 
     def cut(filter: int, places: np.ndarray) -> np.ndarray:
         crops = np.empty((len(places), *size, 3), np.float32)

@@ -23,10 +23,11 @@ import numpy as np
 from convscope.activations import shard, statistics
 from convscope.activations.shard import Layout
 from convscope.models.receptive_field import Axis, ReceptiveField, plain
+from convscope.settings import sides
 from convscope.tracking.files import canonical, clear, save, scratch, sealed, settle, unsealed
 
 if TYPE_CHECKING:
-    from convscope.data.views import Fit
+    from convscope.data.views import Fit, Sides, Size
 
 
 FILES, SHARDS = "files.jsonl", "shards"
@@ -263,7 +264,7 @@ def _plain(manifest: Manifest) -> dict[str, object]:
     )
 
 
-FORMAT = 3  # of the files; another one is another index
+FORMAT = 4  # of the files; another one is another index
 PACKAGES = ("tensorflow", "keras", "pillow")  # whose versions may change an activation
 PARTS, STEP, MOST = 64, 16, 4096  # shards aimed at; photographs in one: multiple of, at most
 
@@ -277,8 +278,8 @@ class Request:
         weights: SHA-256 of its weights.
         preprocess: how an image becomes what the network takes.
         layer: whose filters are observed.
-        size: pixels of the square that the network sees.
-        fit: how a photograph becomes that square.
+        sides: height and width in pixels of what the network sees.
+        fit: how a photograph becomes that.
         files: SHA-256 of the listing of the photographs.
         count: how many there are.
         versions: of the packages that decode and compute, and of the format.
@@ -288,7 +289,7 @@ class Request:
     weights: str
     preprocess: str
     layer: str
-    size: int
+    sides: Sides
     fit: Fit
     files: str
     count: int
@@ -328,13 +329,13 @@ def listing(paths: Sequence[Path], root: Path | None) -> bytes:
 
 
 def request(
-    *, model: str, weights: str, preprocess: str, layer: str, size: int, fit: Fit, files: bytes
+    *, model: str, weights: str, preprocess: str, layer: str, size: Size, fit: Fit, files: bytes
 ) -> Request:
     """Return a request for the photographs of a listing, with the versions installed here."""
     versions = {name: metadata.version(name) for name in PACKAGES} | {"format": str(FORMAT)}
     digest = hashlib.sha256(files).hexdigest()
     count = files.count(b"\n")
-    return Request(model, weights, preprocess, layer, size, fit, digest, count, versions)
+    return Request(model, weights, preprocess, layer, sides(size), fit, digest, count, versions)
 
 
 @dataclass(frozen=True)
@@ -346,7 +347,7 @@ class Manifest:
         filters: of the layer.
         rows: of the layer's map.
         columns: of the layer's map.
-        field: what a position sees; None: the whole square.
+        field: what a position sees; None: all of the view.
         device: what computed the first shard.
     """
 
@@ -384,7 +385,10 @@ class Manifest:
                 )
                 rows, columns = (Axis(**axis) for axis in axes)
                 field = ReceptiveField(rows, columns, tuple(field["whole"]))
-            found = cls(request=Request(**said.pop("request")), field=field, **said)
+            request = said.pop("request")
+            height, width = request.pop("sides")
+            asked = Request(**request, sides=(height, width))
+            found = cls(request=asked, field=field, **said)
             if found.shard != size:
                 raise ValueError(f"its shards hold {size} photographs, not {found.shard}")
             return found

@@ -12,6 +12,7 @@ from convscope.activations.index import ActivationIndex, Manifest, Request
 from convscope.activations.recorder import summarizer
 from convscope.activations.shard import Draft, Layout
 from convscope.data import dataset
+from convscope.data.views import Sides
 from convscope.models.backend import keras
 from convscope.models.network import Network, look, preactivation
 from convscope.models.position import verified
@@ -37,8 +38,8 @@ def begin(home: Path, request: Request, files: bytes, network: Network) -> Activ
             f"The index is of {wanted[0]} with weights {wanted[1][:12]} in {wanted[2]}, the network"
             f" given is {given[0]} with weights {given[1][:12]} in {given[2]}."
         )
-    rows, columns, filters = shape(network, request.layer, request.size)
-    field, _ = verified(network, request.layer, (request.size, request.size))
+    rows, columns, filters = shape(network, request.layer, request.sides)
+    field, _ = verified(network, request.layer, request.sides)
     manifest = Manifest(request, filters, rows, columns, field, device())
     return indices.create(home, manifest, files)
 
@@ -83,7 +84,7 @@ def survey(
 
     summarize = summarizer(network, request.layer)
     done = skipped = 0
-    with closing(dataset.stream(slices(), request.size, request.fit)) as stream:
+    with closing(dataset.stream(slices(), request.sides, request.fit)) as stream:
         for seen in stream:
             layout, start = plan.popleft()
             if start == layout.first:
@@ -102,8 +103,8 @@ def survey(
             yield done, skipped
 
 
-def shape(network: Network, layer: str, size: int) -> tuple[int, int, int]:
-    """Return rows, columns and filters of a layer's map for a square image of `size` pixels."""
+def shape(network: Network, layer: str, sides: Sides) -> tuple[int, int, int]:
+    """Return rows, columns and filters of a layer's map for an image of this size."""
     model = look(network, {layer: preactivation(network.find(layer))})
-    found = model(keras.KerasTensor((1, size, size, 3)))[layer].shape
+    found = model(keras.KerasTensor((1, *sides, 3)))[layer].shape
     return (found[1], found[2], found[3]) if len(found) == 4 else (1, 1, found[1])

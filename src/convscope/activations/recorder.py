@@ -14,12 +14,13 @@ from convscope.activations.shard import HALF
 from convscope.activations.statistics import BINS, Observation, Peaks, join
 from convscope.data import dataset, photograph
 from convscope.data.dataset import halves
-from convscope.data.views import Fit, View
+from convscope.data.views import Fit, Sides, Size, View
 from convscope.models.backend import tf
 from convscope.models.linear import obstacle
 from convscope.models.network import Network, look, mapped, preactivation, tap
 from convscope.models.position import receptive_field, verified
 from convscope.models.receptive_field import ReceptiveField, sees_all
+from convscope.settings import sides as pair
 from convscope.unit import Unit
 
 
@@ -206,19 +207,19 @@ class Recording:
     """Photographs as a network sees them, page by page.
 
     Attributes:
-        size: pixels of the square view that the network got of each.
-        fit: how photographs that are no squares were shown.
+        sides: height and width in pixels of the view that the network got of each.
+        fit: how photographs of another shape were shown.
         fields: {layer: its receptive field}.
         outside: the share of a gradient beyond the boxes of the first of them; None: not taken.
         paths: the readable photographs seen so far.
-        views: how each was cut to the square that the network saw.
+        views: how each was cut to what the network saw.
         skipped: (file, reason) of the unreadable ones.
         digests: SHA-256 of each file seen so far, 32 bytes.
         pages: what each batch did.
         latest: the latest batch as a whole; None where no file of it could be read.
     """
 
-    size: int
+    sides: Sides
     fit: Fit
     fields: dict[str, ReceptiveField]
     outside: float | None = None
@@ -265,7 +266,7 @@ def fill(
     network: Network,
     layers: Sequence[str],
     paths: Sequence[Path],
-    size: int,
+    size: Size,
     batch: int,
     fit: Fit = "crop",
 ) -> Iterator[Recording]:
@@ -276,18 +277,18 @@ def fill(
         layers: the linear layer whose inputs and peaks are observed, and layers before it whose
             peaks are observed too.
         paths: the photographs' files.
-        size: pixels of the square view that the network gets.
+        size: in pixels of the view that the network gets, one side or (height, width).
         batch: photographs at a time.
-        fit: how photographs that are no squares are shown.
+        fit: how photographs of another shape are shown.
     """
-    observe = observer(network, layers[0], layers[1:])
-    seen_by, outside = verified(network, layers[0], (size, size))
-    fields = {name: receptive_field(network, name, (size, size)) for name in layers[1:]}
+    sides, observe = pair(size), observer(network, layers[0], layers[1:])
+    seen_by, outside = verified(network, layers[0], sides)
+    fields = {name: receptive_field(network, name, sides) for name in layers[1:]}
     fields = {layers[0]: seen_by, **fields}
     recording = Recording(
-        size, fit, {name: fields[name] or sees_all(size) for name in layers}, outside
+        sides, fit, {name: fields[name] or sees_all(sides) for name in layers}, outside
     )
-    for seen in dataset.batches(paths, size, batch, fit):
+    for seen in dataset.batches(paths, sides, batch, fit):
         recording.skipped.extend(seen.skipped)
         recording.latest = None
         if seen.paths:

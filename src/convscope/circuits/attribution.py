@@ -377,14 +377,14 @@ def observe(
     Raises:
         ValueError: none of the photographs can be read.
     """
-    layer, filter, side, sampler = inputs.unit.layer, inputs.unit.filter, shown.side, None
-    for recording in fill(network, inputs.layers, paths, side, shown.batch, shown.fit):
+    layer, filter, sides, sampler = inputs.unit.layer, inputs.unit.filter, shown.sides, None
+    for recording in fill(network, inputs.layers, paths, sides, shown.batch, shown.fit):
         update(len(recording.paths) + len(recording.skipped))
         if recording.latest is None:
             continue
         if sampler is None:
             size = (recording.latest.maps.shape[1], recording.latest.maps.shape[2])
-            inside = recording.fields[layer].inside(size, (side, side))
+            inside = recording.fields[layer].inside(size, sides)
             sampler = Sampler(inputs.linear, filter, positions, len(paths), seed, inside, size)
         sampler.add(recording.latest, recording.halves[-len(recording.latest.maps) :].tolist())
     if sampler is None:
@@ -392,7 +392,7 @@ def observe(
     for start in range(0, len(missing := sampler.missing()), shown.batch):
         part = missing[start : start + shown.batch]
         files = [recording.paths[number] for number in part]
-        *_, seen = fill(network, [layer], files, side, len(files), shown.fit)
+        *_, seen = fill(network, [layer], files, sides, len(files), shown.fit)
         if seen.latest is not None and len(seen.paths) == len(part):
             sampler.again(seen.latest, part)
     return recording, sampler.sample()

@@ -96,7 +96,7 @@ class Expander:
 
     Attributes:
         upstream: the unit with the hops behind it.
-        side: height and width of the photographs' views in pixels.
+        sides: height and width of the photographs' views in pixels.
         count: strong responses so far.
         patches: {maker: what the unit sees of each operation that it reads}.
         static: {maker: the Jacobian of the linearised network}.
@@ -104,7 +104,7 @@ class Expander:
     """
 
     upstream: Upstream
-    side: int
+    sides: tuple[int, int]
     count: int = 0
     patches: dict[str, list[Patch]] = field(default_factory=dict)
     static: dict[str, np.ndarray] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class Expander:
         one = {name: value[:1] for name, value in values.items()}
         for name, slopes in jacobian(self.upstream, one, weights, linearised=True).items():
             self.patches[name] = [
-                _patch(self.upstream, read, self.side, slope.shape[1:3])
+                _patch(self.upstream, read, self.sides, slope.shape[1:3])
                 for read, slope in zip(self.upstream.hops[0].reads[name], slopes, strict=True)
             ]
             self.static[name] = self._seen(name, [slope[0] for slope in slopes], *middle)
@@ -192,11 +192,11 @@ def jacobian(
     return {name: [mapped(it).numpy() for it in found] for name, found in slopes.items()}
 
 
-def _patch(upstream: Upstream, name: str, side: int, extents: Sequence[int]) -> Patch:
+def _patch(upstream: Upstream, name: str, sides: tuple[int, int], extents: Sequence[int]) -> Patch:
     """Return which positions of an operation's output, of this size, the unit's positions see."""
-    network, size = upstream.network, (side, side)
-    ours = receptive_field(network, upstream.unit.layer, size)
-    its = receptive_field(network, name, size)
+    network = upstream.network
+    ours = receptive_field(network, upstream.unit.layer, sides)
+    its = receptive_field(network, name, sides)
     if ours is None or its is None or ours.whole or its.whole:
         return Patch((0, 0), (0, 0), extents)
     axes = [(ours.rows, its.rows), (ours.columns, its.columns)]

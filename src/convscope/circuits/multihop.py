@@ -203,7 +203,7 @@ class _Walk:
 
     def measured(self) -> tuple[_Flows, _Flows, Means, dict[str, Expansion]]:
         """Return what flows on each half, the means of the first, the second's Jacobians."""
-        averager, expander = InputMeans(self.upstream), Expander(self.upstream, self.images.side)
+        averager, expander = InputMeans(self.upstream), Expander(self.upstream, self.images.sides)
         sample, found = self.analysis.sample, []
         halves = [sample.discovery, sample.confirmation] if sample.apart else [sample.confirmation]
         for part in halves:
@@ -298,7 +298,7 @@ class _Walk:
         if part is not self.analysis.sample.confirmation:
             own = np.setdiff1d(np.arange(len(self.photographs)), own)
         files, images = [self.photographs[place] for place in own], self.images
-        for batch in dataset.batches(files, images.side, images.batch, images.fit):
+        for batch in dataset.batches(files, images.sides, images.batch, images.fit):
             if batch.paths:
                 yield np.array(batch.places), self.upstream.body(tf.constant(batch.pixels))
 

@@ -21,8 +21,8 @@ from convscope.data import imagenet_samples, photograph
 from convscope.data.labels import Labels
 from convscope.data.labels import of as labels_of
 from convscope.data.photograph import digest, read
-from convscope.data.views import Fit, View, view
-from convscope.settings import ImageSettings
+from convscope.data.views import Fit, Sides, Size, View, view
+from convscope.settings import ImageSettings, sides
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # What a folder of results holds, whose pictures are no photographs: of one run, and of several.
@@ -214,7 +214,7 @@ class Batch:
     Attributes:
         places: where each readable photograph stood in what was given, from 0.
         paths: the files of those, in order.
-        pixels: float32 `(photographs, size, size, 3)` in [0, 1].
+        pixels: float32 `(photographs, height, width, 3)` in [0, 1].
         views: how each is shown.
         digests: SHA-256 of each file's content, 32 bytes.
         skipped: (file, reason) of those that turned out unreadable, in order.
@@ -228,8 +228,8 @@ class Batch:
     skipped: tuple[tuple[Path, str], ...]
 
 
-def batches(paths: Sequence[Path], size: int, count: int, fit: Fit = "crop") -> Iterator[Batch]:
-    """Yield the photographs as square views, `count` files at a time."""
+def batches(paths: Sequence[Path], size: Size, count: int, fit: Fit = "crop") -> Iterator[Batch]:
+    """Yield the photographs as views, `count` files at a time."""
     starts = range(0, len(paths), count)
     with closing(stream((paths[start : start + count] for start in starts), size, fit)) as found:
         for start, batch in zip(starts, found, strict=True):
@@ -238,13 +238,13 @@ def batches(paths: Sequence[Path], size: int, count: int, fit: Fit = "crop") -> 
 
 def pixels_of(paths: Sequence[Path], shown: ImageSettings) -> Iterator[np.ndarray]:
     """Yield photographs as the network sees them, a batch at a time, without those gone by now."""
-    for batch in batches(paths, shown.side, shown.batch, shown.fit):
+    for batch in batches(paths, shown.sides, shown.batch, shown.fit):
         if batch.paths:
             yield batch.pixels
 
 
 def stream(
-    parts: Iterable[Sequence[Path]], size: int, fit: Fit = "crop", threads: int | None = None
+    parts: Iterable[Sequence[Path]], size: Size, fit: Fit = "crop", threads: int | None = None
 ) -> Generator[Batch, None, None]:
     """Yield a batch for each part, in order, while threads decode the next parts ahead.
 
@@ -255,8 +255,8 @@ def stream(
 
     Args:
         parts: files, a batch at a time; `Batch.places` count within each.
-        size: height and width of the views in pixels.
-        fit: how photographs that are no squares are shown; see `view`.
+        size: of the views in pixels, one side or (height, width).
+        fit: how photographs of another shape are shown; see `view`.
         threads: how many decode; None takes one for each core, 16 at most.
     """
     workers = threads or min(_cores(), THREADS)
@@ -265,7 +265,7 @@ def stream(
     try:
         for files in parts:
             _hush()
-            waiting.append(_Part(files, size, fit, pool))
+            waiting.append(_Part(files, sides(size), fit, pool))
             while len(waiting) > 2 and sum(len(part.files) for part in waiting) > 2 * workers:
                 yield waiting.popleft().batch()
         while waiting:
@@ -277,11 +277,11 @@ def stream(
 class _Part:
     """Files on their way to a batch: each is decoded by a thread straight into its place."""
 
-    def __init__(self, files: Sequence[Path], size: int, fit: Fit, pool: ThreadPoolExecutor):
+    def __init__(self, files: Sequence[Path], extent: Sides, fit: Fit, pool: ThreadPoolExecutor):
         self.files = tuple(files)
-        self.pixels = np.empty((len(self.files), size, size, 3), np.float32)
+        self.pixels = np.empty((len(self.files), *extent, 3), np.float32)
         self.jobs: list[Future[tuple[View, bytes] | str]] = [
-            pool.submit(_fetch, path, size, fit, place)
+            pool.submit(_fetch, path, extent, fit, place)
             for path, place in zip(self.files, self.pixels, strict=True)
         ]
 
@@ -303,27 +303,27 @@ class _Part:
         )
 
 
-def _fetch(path: Path, size: int, fit: Fit, out: np.ndarray) -> tuple[View, bytes] | str:
+def _fetch(path: Path, extent: Sides, fit: Fit, out: np.ndarray) -> tuple[View, bytes] | str:
     """Put a photograph into `out` and return its view and digest, or why it could not be read."""
     try:
         picture, digest = read(path)
-        return _show(picture, size, fit, out), digest
+        return _show(picture, extent, fit, out), digest
     except ValueError as error:
         return str(error)
 
 
-def _show(picture: Image.Image, size: int, fit: Fit, out: np.ndarray) -> View:
-    """Put the view of a photograph into `out`, `(size, size, 3)`, and return how it was made."""
-    made = view(picture.height, picture.width, size, fit)
+def _show(picture: Image.Image, extent: Sides, fit: Fit, out: np.ndarray) -> View:
+    """Put the view of a photograph into `out`, `(height, width, 3)`, and return how it was made."""
+    made = view(picture.height, picture.width, extent, fit)
     (top, rows, above, below), (left, columns, before, behind) = made.window(0), made.window(1)
     # Scaled and cut in one, unless whole: what is cut away from a long strip would not fit into
     # memory.
     box = (before, above, behind, below)
     cut = picture.resize((columns, rows), Image.Resampling.BICUBIC, box)
     if made.whole:
-        cut = cut.crop((-left, -top, size - left, size - top))
-        top, left, rows, columns = 0, 0, size, size
-    if min(rows, columns) < size:
+        cut = cut.crop((-left, -top, extent[1] - left, extent[0] - top))
+        top, left, rows, columns = 0, 0, *extent
+    if (rows, columns) != extent:
         out[...] = MARGIN
     np.divide(np.asarray(cut), np.float32(255), out=out[top : top + rows, left : left + columns])
     return made
@@ -341,13 +341,13 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def shown(picture: Image.Image, size: int, fit: Fit = "crop") -> tuple[np.ndarray, View]:
-    """Return what the network sees of a photograph, `(size, size, 3)` in [0, 1], and its view.
+def shown(picture: Image.Image, size: Size, fit: Fit = "crop") -> tuple[np.ndarray, View]:
+    """Return what the network sees of a photograph, `(height, width, 3)` in [0, 1], and its view.
 
     It is brought to size with an antialiased bicubic filter; `view` says what `fit` does.
     """
-    pixels = np.empty((size, size, 3), np.float32)
-    return pixels, _show(picture, size, fit, pixels)
+    pixels = np.empty((*(extent := sides(size)), 3), np.float32)
+    return pixels, _show(picture, extent, fit, pixels)
 
 
 def filling(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:

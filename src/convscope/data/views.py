@@ -1,4 +1,4 @@
-"""Views: how a square of pixels shows a photograph, and which of its pixels decide a part of it."""
+"""Views: how an image of one size shows a photograph, and which pixels decide a part of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Literal
 
 import numpy as np
 
+from convscope.settings import sides as pair
+
+Size = int | tuple[int, int]  # in pixels: one side, or height and width
+Sides = tuple[int, int]  # height and width in pixels
 Fit = Literal["crop", "squash", "pad", "center"]
 
 # Pillow resamples eight bits with whole weights, in units of this one.
@@ -21,13 +25,13 @@ LONGEST_STRIP = 16
 
 @dataclass(frozen=True)
 class View:
-    """How a square view shows a photograph: view = original * scale - offset.
+    """How a view shows a photograph: view = original * scale - offset.
 
     Attributes:
         scale: view pixels for one pixel of the original, (rows, columns).
         offset: view pixels cut away above and to the left; below zero, what is padded there.
         size: height and width of the original, upright.
-        side: height and width of the view.
+        sides: height and width of the view.
         whole: whether all of the photograph is scaled before the view is cut from it, and not
             only what the view shows; the pixels then differ by what Pillow rounds between its two
             passes, whose order it chooses by what it scales.
@@ -36,7 +40,7 @@ class View:
     scale: tuple[float, float]
     offset: tuple[int, int]
     size: tuple[int, int]
-    side: int
+    sides: Sides
     whole: bool = False
 
     def original(self, top: int, left: int, bottom: int, right: int) -> tuple[int, int, int, int]:
@@ -65,7 +69,7 @@ class View:
         scaled = round(length * self.scale[axis])
         if self.whole:
             return -offset, scaled, 0.0, float(length)
-        count, start, step = min(self.side, scaled), max(offset, 0), length / scaled
+        count, start, step = min(self.sides[axis], scaled), max(offset, 0), length / scaled
         return max(-offset, 0), count, start * step, (start + count) * step
 
     def _deciding(self, axis: int, low: int, high: int) -> tuple[int, int]:
@@ -77,7 +81,7 @@ class View:
         start, stop = np.float32(edges[0]), np.float32(edges[1])
         length, step = self.size[axis], float(stop - start) / count
         # Of the scaled pixels, those that the view shows.
-        first, last = max(-margin, 0), min(self.side - margin, count)
+        first, last = max(-margin, 0), min(self.sides[axis] - margin, count)
         low, high = max(low - margin, first), min(high - margin, last)
         if low >= high:  # only padding
             before, behind = first * step, (count - last) * step
@@ -97,36 +101,45 @@ class View:
         return int(deciding.min()), int(deciding.max()) + 1
 
 
-def view(height: int, width: int, size: int, fit: Fit = "crop") -> View:
-    """Return how a photograph is shown on a square of `size` pixels.
+def view(height: int, width: int, size: Size, fit: Fit = "crop") -> View:
+    """Return how a photograph is shown on a view of some size.
 
     Args:
         height: of the upright photograph, in pixels.
         width: of the upright photograph, in pixels.
-        size: height and width of the view, in pixels.
-        fit: "crop" brings the shorter side to `size` and keeps the middle of the longer one,
-            "squash" brings both to `size`, "pad" the longer one, with mid-grey beside the middle,
-            "center" brings the shorter side to a seventh more than `size` and keeps the middle,
-            the pixels that torchvision's `Resize` and `CenterCrop` keep.
+        size: of the view in pixels, one side or (height, width).
+        fit: "crop" scales the photograph until it just covers the view and keeps its middle,
+            "squash" brings either side to the view's, "pad" scales it until it just fits inside,
+            with mid-grey beside the middle, "center" covers a seventh more than the view and keeps
+            the middle, the pixels that torchvision's `Resize` and `CenterCrop` keep.
     """
+    tall, wide = sides = pair(size)
     if fit == "center":
-        short, brought = min(height, width), round(size / MIDDLE)
-        rows, columns = (brought * side // short for side in (height, width))
-        middle = round((rows - size) / 2), round((columns - size) / 2)
-        whole = rows * columns <= LONGEST_STRIP * brought**2
-        return View((rows / height, columns / width), middle, (height, width), size, whole)
+        covered = round(tall / MIDDLE), round(wide / MIDDLE)
+        times, over = _ratio(height, width, covered, cover=True)
+        rows, columns = (side * times // over for side in (height, width))
+        middle = round((rows - tall) / 2), round((columns - wide) / 2)
+        whole = rows * columns <= LONGEST_STRIP * covered[0] * covered[1]
+        return View((rows / height, columns / width), middle, (height, width), sides, whole)
     if fit == "squash":
-        rows = columns = size
+        rows, columns = sides
     elif fit == "pad":
-        rows, columns = (
-            max(1, round(side * size / max(height, width))) for side in (height, width)
-        )
+        times, over = _ratio(height, width, sides, cover=False)
+        rows, columns = (max(1, round(side * times / over)) for side in (height, width))
     else:
-        factor = size / min(height, width)
-        rows, columns = max(size, round(height * factor)), max(size, round(width * factor))
+        times, over = _ratio(height, width, sides, cover=True)
+        factor = times / over
+        rows, columns = max(tall, round(height * factor)), max(wide, round(width * factor))
     # Rounded towards zero: the odd pixel lies below and to the right, cut away or padded.
-    offset = int((rows - size) / 2), int((columns - size) / 2)
-    return View((rows / height, columns / width), offset, (height, width), size)
+    offset = int((rows - tall) / 2), int((columns - wide) / 2)
+    return View((rows / height, columns / width), offset, (height, width), sides)
+
+
+def _ratio(height: int, width: int, sides: Sides, *, cover: bool) -> tuple[int, int]:
+    """Return by what a photograph is scaled to cover a view, or to fit inside: (times, over)."""
+    tall, wide = sides
+    by_height = tall * width >= wide * height if cover else tall * width <= wide * height
+    return (tall, height) if by_height else (wide, width)
 
 
 def _bicubic(distances: np.ndarray) -> np.ndarray:

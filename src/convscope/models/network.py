@@ -145,7 +145,7 @@ class Network:
     weights: Provenance
     dtype: str = "float32"
     classes: tuple[str, ...] = ()
-    size: int | None = None
+    size: tuple[int, int] | None = None
     fixed: keras.Model | None = None
     absorbed: Mapping[str, str] = field(default_factory=dict)
     ends: tuple[str, ...] = ()
@@ -222,7 +222,7 @@ def build(
     mode: str,
     provenance: Provenance,
     classes: Sequence[str] = (),
-    size: int | None = None,
+    size: tuple[int, int] | None = None,
     output: str | None = None,
     check: bool = True,
 ) -> Network:

@@ -243,8 +243,7 @@ def probe(network: Network, layer: str) -> Probe:
             respond, feed = (_batched(end, size) if end is not None else None for end in ends)
             if respond is not None:
                 return Probe(size, True, respond, feed)
-    side = network.size or 224
-    size = network.demands(layer) or (side, side)
+    size = network.demands(layer) or network.size or (224, 224)
     model = look(network, {layer: preactivation(network.find(layer))})
 
     def middle(pixels: tf.Tensor) -> tf.Tensor:

@@ -173,9 +173,10 @@ class ReceptiveField:
         return f"; besides, all of the image counts through {self.whole[0]}{more}"
 
 
-def sees_all(size: int) -> ReceptiveField:
-    """Return the field of a layer that sees all of a square image of `size` pixels at once."""
-    return ReceptiveField(Axis(size, size), Axis(size, size))
+def sees_all(sides: tuple[int, int]) -> ReceptiveField:
+    """Return the field of a layer that sees all of an image of this height and width at once."""
+    rows, columns = (Axis(side, side) for side in sides)
+    return ReceptiveField(rows, columns)
 
 
 SMALLEST, LARGEST = 64, 128

@@ -21,7 +21,7 @@ from convscope.optvis.objectives import Objective
 from convscope.optvis.optimizers import OPTIMIZERS, SCHEDULES
 from convscope.optvis.penalties import Penalty, blur_decay, l1, l2, total_variation
 from convscope.optvis.transforms import Transform, affine, blur, crops, noise
-from convscope.settings import AscentSettings, MacoAscent, PixelAscent
+from convscope.settings import AscentSettings, MacoAscent, PixelAscent, sides
 from convscope.unit import Unit
 
 
@@ -102,21 +102,14 @@ def penalties(settings: AscentSettings) -> list[tuple[float, Penalty]]:
 
 def canvas_size(settings: AscentSettings, network: Network, layer: str) -> tuple[int, int]:
     """Return rows and columns of the canvas for units of a layer."""
-    size: int | tuple[int, ...] | str = settings.size
-    if size == "auto":
-        size = network.demands(layer) or canvas(receptive_field(network, layer))
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    if settings.size == "auto":
+        return network.demands(layer) or sides(canvas(receptive_field(network, layer)))
+    return sides(settings.size)
 
 
-def named(size: tuple[int, int]) -> str:
-    """Return a canvas as it stands in tables: its side, or `HEIGHTxWIDTH`."""
-    height, width = size
-    return str(height) if height == width else f"{height}x{width}"
-
-
-def seen(settings: AscentSettings, size: tuple[int, int]) -> int:
-    """Return the side of the square that the network gets of a crop."""
-    return min(size) if settings.view is None else settings.view
+def seen(settings: AscentSettings, size: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns that the network gets of a crop of the canvas."""
+    return size if settings.view is None else sides(settings.view)
 
 
 def batch_size(
@@ -126,7 +119,7 @@ def batch_size(
     if settings.batch != "auto":
         return settings.batch
     deepest = max(layers, key=list(network.graph(layers)).index)
-    height, width = (seen(settings, size),) * 2 if settings.crops else size
+    height, width = seen(settings, size) if settings.crops else size
     free = re.search(r"MemAvailable: +(\d+)", MEMINFO.read_text() if MEMINFO.exists() else "")
     # Each of the views at a step counts like a sample.
     each = COPIES * 4 * max(settings.crops, 1) * numbers(network, deepest, height, width)

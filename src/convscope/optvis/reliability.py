@@ -264,11 +264,11 @@ def _profiles(
         places: (row, column) of the layer's map, for each of those.
         size: (height, width) of the canvas.
     """
-    paths, side = [recording.paths[index] for index in chosen], recording.size
-    (batch,) = dataset.batches(paths, side, len(paths), recording.fit)
+    paths, sides = [recording.paths[index] for index in chosen], recording.sides
+    (batch,) = dataset.batches(paths, sides, len(paths), recording.fit)
     if len(batch.paths) < len(paths):
         return {}
-    field = receptive_field(network, layer, (side, side))
+    field = receptive_field(network, layer, sides)
     if field is None or not (field.rows.whole and field.columns.whole):
         return profiles(network, layer, batch.pixels, places)
     strides = np.array([field.rows.stride, field.columns.stride])

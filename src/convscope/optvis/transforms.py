@@ -8,6 +8,7 @@ import numpy as np
 
 from convscope.models.backend import tf
 from convscope.optvis.stateless_random import normal, steady, uniform
+from convscope.settings import sides
 
 Transform = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 """images `(samples, height, width, 3)`, seeds `(samples, 2)`, how much of the ascent is done, from
@@ -130,18 +131,20 @@ def noise(deviation: float) -> Transform:
     return apply
 
 
-def crops(size: int, largest: float, smallest: float, spread: float = 0.15) -> Transform:
-    """Return a random square of the image, brought to `size` pixels.
+def crops(
+    size: int | tuple[int, int], largest: float, smallest: float, spread: float = 0.15
+) -> Transform:
+    """Return a random rectangle of the image, of the shape of `size` and brought to it.
 
-    Its mean side falls evenly with the progress of the ascent. The square stays inside the image,
-    so that nothing from outside is ever seen. When it shrinks, each new pixel is a mean over all
+    Its mean sides fall evenly with the progress of the ascent. It stays inside the image, so that
+    nothing from outside is ever seen. When it shrinks, each new pixel is a mean over all
     the old ones that it covers, weighted by a triangle.
 
     Args:
-        size: rows and columns that come out.
-        largest: mean side at the start, as a share of the shorter side of the canvas.
-        smallest: mean side at the end.
-        spread: standard deviation of the square's centre, as a share of the canvas's sides.
+        size: one side, or rows and columns, that come out.
+        largest: its mean sides at the start, as a share of the largest that the canvas holds.
+        smallest: the same at the end.
+        spread: standard deviation of its centre, as a share of the canvas's sides.
 
     Source: Fel et al., "Unlocking Feature Visualization for Deeper Networks with MAgnitude
     Constrained Optimization", 2023.
@@ -151,9 +154,11 @@ def crops(size: int, largest: float, smallest: float, spread: float = 0.15) -> T
         height, width = images.shape[1], images.shape[2]
         stray, down, right = tf.unstack(normal(seeds, (3,), 1.0), axis=1)
         share = largest + (smallest - largest) * progress + SIDE_DEVIATION * stray
-        side = min(height, width) * tf.clip_by_value(share, SMALLEST_SIDE, 1.0)
-        rows = _window(height, size, side, 0.5 + spread * down)
-        columns = _window(width, size, side, 0.5 + spread * right)
+        share = tf.clip_by_value(share, SMALLEST_SIDE, 1.0)
+        tall, wide = sides(size)
+        rows = _window(height, tall, min(height, width * tall / wide) * share, 0.5 + spread * down)
+        most = min(width, height * wide / tall)
+        columns = _window(width, wide, most * share, 0.5 + spread * right)
         return resample(images, rows, columns)
 
     return apply

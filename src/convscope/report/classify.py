@@ -18,7 +18,7 @@ from convscope.data.photograph import data_uri
 from convscope.data.wordnet import taxonomy
 from convscope.report.figures.grids import BARS, described, predictions_picture
 from convscope.report.html import flat, render
-from convscope.text import percent, some
+from convscope.text import by, percent, some
 
 COLUMNS = ("image", "rank", "wnid", "label", "probability", "truth", "correct")
 """Of the table of predictions, a row for each photograph and rank."""
@@ -39,14 +39,14 @@ PIXELS = 5_200_000  # that the photographs of a page have in all
 LARGEST, LEAST = 224, 96  # pixels of a side of each
 FIRST = 20  # rows of the table of classes that are shown before all are asked for
 
-# What became of photographs that are no squares.
+# What became of photographs of another shape than the network's images.
 CUTS = {
-    "crop": "The network saw the middle square of each photograph; what lies beside it was cut"
-    " away.",
+    "crop": "The network saw the middle {shape} of each photograph; what lies beside it was"
+    " cut away.",
     "center": "The network saw the middle of each photograph, as it is tested; what lies around it"
     " was cut away.",
-    "squash": "Each photograph was squashed into a square, which distorts those that are none.",
-    "pad": "Each photograph was shown whole, with grey beside it where it is no square; the"
+    "squash": "Each photograph was squashed into a {shape}, which distorts those of another shape.",
+    "pad": "Each photograph was shown whole, with grey beside it where it is no {shape}; the"
     " networks learned without.",
 }
 
@@ -80,7 +80,7 @@ class Recognition:
         targets: what the labels stand for among the classes.
         origin: where the labels come from.
         top: the k of top-k.
-        size: height and width in pixels that photographs were shown at.
+        sides: height and width in pixels that photographs were shown at.
         fit: how they were brought to that.
         trained: height and width of the images that the network learned from; None: not known.
     """
@@ -94,9 +94,9 @@ class Recognition:
     targets: Mapping[str, Target]
     origin: str
     top: int
-    size: int
+    sides: tuple[int, int]
     fit: str
-    trained: int | None
+    trained: tuple[int, int] | None
 
     @cached_property
     def rates(self) -> dict[int, Rate]:
@@ -262,7 +262,7 @@ class Recognition:
         said = {
             "network": f"{self.network}, {len(self.classes):,} classes",
             "weights": self.source,
-            "photographs": f"{len(self.predictions):,} at {self.size} x {self.size} ({self.fit})",
+            "photographs": f"{len(self.predictions):,} at {by(self.sides)} ({self.fit})",
             "labels": f"from {self.origin}" if self.labelled else "none",
         }
         for k, one in self.rates.items():
@@ -286,11 +286,13 @@ class Recognition:
                 "A label of ImageNet names one object of a photograph. Where there are several, the"
                 " name of another one counts as a mistake."
             )
-        said.append(CUTS[self.fit])
-        if self.trained not in (None, self.size):
+        tall, wide = self.sides
+        shape = "square" if tall == wide else f"rectangle of {wide} to {tall}"
+        said.append(CUTS[self.fit].format(shape=shape))
+        if self.trained and self.trained != self.sides:
             said.append(
-                f"The network learned from images of {self.trained} pixels and saw these at"
-                f" {self.size}: it may do better at its own size."
+                f"The network learned from images of {by(self.trained)} pixels and saw these at"
+                f" {by(self.sides)}: it may do better at its own size."
             )
         if self.skipped:
             said.append(f"{dataset.aside(self.skipped)}: tables/skipped.csv says why.")

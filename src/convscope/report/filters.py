@@ -19,7 +19,7 @@ from convscope.data.splits import LEVEL, Panel
 from convscope.data.wordnet import taxonomy
 from convscope.report.figures.grids import WIDE, contact_sheet, mosaic
 from convscope.report.html import flat, render
-from convscope.text import number, precise, sortable
+from convscope.text import by, number, precise, sortable
 from convscope.units import selectivity
 from convscope.units.responses import SCORES, Responses
 from convscope.units.selectivity import Selectivity
@@ -427,7 +427,7 @@ def facts(responses: Responses, filter: int | None, source: str) -> dict[str, st
         "receptive field": field.words
         if manifest.rows * manifest.columns > 1
         else f"{field.rows.pixels} x {field.columns.pixels} pixels{field.besides}",
-        "photographs": f"{responses.seen:,} at {request.size} x {request.size} ({request.fit})",
+        "photographs": f"{responses.seen:,} at {by(request.sides)} ({request.fit})",
         "fires at": "",
         "sparseness": "",
         "score of a photograph": SCORES[responses.score],

@@ -12,6 +12,7 @@ from convscope.models.linear import obstacle
 from convscope.models.network import Network, classifier, inputs_of, layers
 from convscope.models.position import receptive_field
 from convscope.report.html import flat, render
+from convscope.text import sized
 from convscope.unit import COLOURS, IMAGE, Unit
 
 KINDS = {
@@ -42,7 +43,7 @@ class Entry:
         inputs: the layers that make its input channels, in their order.
         channels: how many input channels those are.
         circuit: whether a kernel over the inputs says what feeds it, as stage=circuit needs it.
-        size: the only side of a square image it can be asked about; None: any.
+        size: the only size of images it can be asked about, like 64 or 64x96; None: any.
     """
 
     layer: str
@@ -56,7 +57,7 @@ class Entry:
     inputs: str
     channels: int
     circuit: bool
-    size: int | None
+    size: str | None
 
 
 COLUMNS = tuple(field.name for field in fields(Entry))
@@ -86,7 +87,7 @@ def entry(network: Network, name: str, filters: int, last: str | None) -> Entry:
         inputs=", ".join(sources(units)),
         channels=len(units),
         circuit=not obstacle(layer),
-        size=demanded[0] if demanded else None,
+        size=sized(demanded) if demanded else None,
     )
 
 

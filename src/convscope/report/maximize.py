@@ -15,10 +15,9 @@ from convscope.activations.dataset_examples import shrunk
 from convscope.data.photograph import data_uri
 from convscope.models.network import Network
 from convscope.models.position import receptive_field
-from convscope.optvis.recipe import named
 from convscope.report.figures.grids import WIDE, contact_sheet
 from convscope.report.html import flat, render
-from convscope.text import number, precise, some, sortable
+from convscope.text import number, precise, sized, some, sortable
 from convscope.unit import WHOLE
 
 LOSSLESS = 16  # images that a page holds as they are
@@ -188,7 +187,7 @@ def rows(
         size: rows and columns of the canvas.
         steps: updates of each image.
     """
-    same = {"objective": objective, "size": named(size), "steps": steps}
+    same = {"objective": objective, "size": sized(size), "steps": steps}
     found = []
     for optimum in optima:
         own = vars(optimum) | same

@@ -91,8 +91,8 @@ class UnitReport:
     @property
     def patch(self) -> tuple[int, int]:
         """Height and width of the patch that the filter looks at, in pixels."""
-        field, view = self.responses.field, self.responses.index.manifest.request.size
-        return min(field.rows.pixels, view), min(field.columns.pixels, view)
+        field, (height, width) = self.responses.field, self.responses.index.manifest.request.sides
+        return min(field.rows.pixels, height), min(field.columns.pixels, width)
 
     @cached_property
     def hypothesis(self) -> str:

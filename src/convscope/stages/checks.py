@@ -11,7 +11,7 @@ from convscope.data import dataset
 from convscope.models.precision import device, resolve
 from convscope.models.zoo import registry
 from convscope.models.zoo.registry import check_size
-from convscope.settings import ImageSettings, ModelSettings
+from convscope.settings import ImageSettings, ModelSettings, size_of
 from convscope.tracking.tracker import Tracker
 from convscope.unit import Choice, Unit, filters
 
@@ -28,7 +28,7 @@ def settled(settings: Settings) -> Settings:
     """Return the settings with a number for images.size=auto: what the network was trained on."""
     found: Any = settings
     if found.images.size == "auto":
-        size = registry.outline(found.model).size or USUAL
+        size = size_of(registry.outline(found.model).size or (USUAL, USUAL))
         found = replace(found, images=replace(found.images, size=size))
     return found
 

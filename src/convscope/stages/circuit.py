@@ -235,7 +235,7 @@ def excite(
                 **vars(unit),
                 "sample": 0,
                 "objective": settings.stage.objective,
-                "size": recipe.named(size),
+                "size": text.sized(size),
                 "steps": ascent.steps,
                 **{name: getattr(best, name) for name in ACTIVATIONS},
                 "quantile": measured.recording.observation.below(unit, best.activation),

@@ -98,7 +98,7 @@ def recognize(
     skipped: list[tuple[str, str]] = []
     start = time.perf_counter()
     with tracker.timer("predict"), tracker.progress("photographs", len(paths)) as update:
-        for batch in dataset.batches(paths, shown.side, shown.batch, shown.fit):
+        for batch in dataset.batches(paths, shown.sides, shown.batch, shown.fit):
             rows = look(batch.pixels) if batch.paths else ()
             for place, path, row in zip(batch.places, batch.paths, rows, strict=True):
                 key = labels.keys[place]
@@ -127,7 +127,7 @@ def recognize(
         targets=known,
         origin=labels.source,
         top=top,
-        size=shown.side,
+        sides=shown.sides,
         fit=shown.fit,
         trained=network.size,
     )
@@ -159,7 +159,7 @@ def seen(settings: ImageSettings, shown: Sequence[Prediction]) -> dict[Path, np.
     paths = [one.path for one in shown]
     return {
         path: shrunk(np.rint(255 * pixels).astype(np.uint8), VIEW)
-        for batch in dataset.batches(paths, settings.side, settings.batch, settings.fit)
+        for batch in dataset.batches(paths, settings.sides, settings.batch, settings.fit)
         for path, pixels in zip(batch.paths, batch.pixels, strict=True)
     }
 

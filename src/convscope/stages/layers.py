@@ -6,7 +6,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 
 from convscope.models.zoo import registry
-from convscope.settings import ModelSettings
+from convscope.settings import ModelSettings, size_of
+from convscope.text import by
 from convscope.tracking.tracker import Tracker
 
 
@@ -53,7 +54,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
             "model": network.name,
             "weights": asdict(network.weights),
             "preprocess": network.mode,
-            "size": network.size,
+            "size": network.size and size_of(network.size),
             "layers/layers": len(entries),
             "layers/filters": sum(one.filters for one in entries),
             "layers/classes": classified,
@@ -62,7 +63,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
     facts = {
         "network": network.name,
         "weights": network.weights.source,
-        "trained at": f"{network.size} x {network.size} pixels" if network.size else "any size",
+        "trained at": f"{by(network.size)} pixels" if network.size else "any size",
         "takes": f"{network.mode}: {TAKES[network.mode]}",
         "layers": str(len(entries)),
         "classes": str(classified) if classified else "none: it has no classifier",

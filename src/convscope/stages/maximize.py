@@ -21,8 +21,10 @@ from convscope.settings import (
     MacoAscent,
     ModelSettings,
     NotNegative,
+    sides,
 )
 from convscope.stages import checks, resume
+from convscope.text import by
 from convscope.tracking.files import relative
 from convscope.tracking.multirun import JOBS
 from convscope.tracking.tracker import Tracker
@@ -160,13 +162,13 @@ def check(settings: Settings) -> None:
             " layer=predictions."
         )
     registry.check_canvas(settings.ascent, settings.model, settings.layer)
-    if stage.position and isinstance(settings.ascent.size, int):
-        side = settings.ascent.size
-        rows, columns = registry.outline(settings.model).positions(settings.layer, (side, side))
+    if stage.position and settings.ascent.size != "auto":
+        size = sides(settings.ascent.size)
+        rows, columns = registry.outline(settings.model).positions(settings.layer, size)
         if stage.position[0] >= rows or stage.position[1] >= columns:
             raise ValueError(
                 f"stage.position={list(stage.position)} lies outside the map of {settings.layer},"
-                f" which has {rows} rows and columns on {side} pixels."
+                f" which has {rows} rows and {columns} columns on {by(size)} pixels."
             )
     checks.check_photographs(settings.images, settings.model, settings.layer)
     dataset.check_picture("ascent.start", settings.ascent.picture)
@@ -200,7 +202,7 @@ def run(settings: Settings, tracker: Tracker) -> None:
         if made[0].filter != WHOLE:
             paths = dataset.photographs(shown)
             with tracker.progress("photographs", len(paths)) as update:
-                batches = dataset.batches(paths, shown.side, shown.batch, shown.fit)
+                batches = dataset.batches(paths, shown.sides, shown.batch, shown.fit)
                 made, positions, seen, skipped = optima.compare(network, made, batches, update)
     with tracker.timer("report"):
         tracker.summarize(

@@ -146,7 +146,7 @@ def rank(
 
     unit, shown = _unit(network, layer, filter), _images(network, photographs, settings)
     paths = dataset.photographs(shown)
-    *_, seen = fill(network, [layer], paths, shown.side, shown.batch, shown.fit)
+    *_, seen = fill(network, [layer], paths, shown.sides, shown.batch, shown.fit)
     return Examples(unit, seen.crops(unit, count))
 
 

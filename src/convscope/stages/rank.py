@@ -242,7 +242,7 @@ def strongest(settings: Settings, found: Responses) -> Sequence[Hit]:
     shown, paths = settings.images, [hit.path for hit in hits]
     summit_hits = [
         replace(hits[place], activation=value, row=row, column=column)
-        for batch in dataset.batches(paths, shown.side, shown.batch, shown.fit)
+        for batch in dataset.batches(paths, shown.sides, shown.batch, shown.fit)
         for place, summit in zip(batch.places, climb(batch.pixels), strict=True)
         for value, row, column in summit
     ]
@@ -339,7 +339,7 @@ class Indexing:
             weights=found.weights.sha256,
             preprocess=found.preprocess,
             layer=self.settings.layer,
-            size=images.side,
+            size=images.sides,
             fit=images.fit,
             files=files,
         )

@@ -17,7 +17,7 @@ from convscope.data import dataset, splits
 from convscope.data.labels import Labels
 from convscope.data.splits import Panel
 from convscope.data.wordnet import taxonomy
-from convscope.models.receptive_field import Axis, ReceptiveField
+from convscope.models.receptive_field import ReceptiveField, sees_all
 from convscope.units import selectivity
 from convscope.units.selectivity import Selectivity
 
@@ -55,9 +55,9 @@ class Responses:
 
     @property
     def field(self) -> ReceptiveField:
-        """What a position of the layer sees of the square; of a classifier all of it."""
-        whole = Axis(size=self.index.manifest.request.size)
-        return self.index.manifest.field or ReceptiveField(whole, whole)
+        """What a position of the layer sees of the view; of a classifier all of it."""
+        manifest = self.index.manifest
+        return manifest.field or sees_all(manifest.request.sides)
 
     @cached_property
     def skipped(self) -> dict[int, str]:
@@ -144,7 +144,7 @@ class Responses:
     def show(self, hits: Sequence[Hit]) -> tuple[Example, ...]:
         """Return hits with what the filter saw there, cut from the photographs."""
         request = self.index.manifest.request
-        return examples(hits, self.field, request.size, request.fit)
+        return examples(hits, self.field, request.sides, request.fit)
 
     def binned(self, filter: int, each: int) -> list[tuple[Bin, tuple[Example, ...]]]:
         """Return photographs from all parts of a filter's range, strongest bin first."""

@@ -113,7 +113,7 @@ def test_a_network_of_each_family_is_built_for_its_images_with_logits(
     name, its, size, last, untrained
 ):
     network = untrained if name == SMALL else application(name, "random")
-    assert (network.name, network.size, mode(name)) == (name, size, its)
+    assert (network.name, network.size, mode(name)) == (name, (size, size), its)
     assert network.classes == taxonomy().classes
     layer = network.model.layers[-1]
     assert layer.name == last and layer.activation is keras.activations.linear
@@ -185,7 +185,7 @@ def test_a_file_without_classifier_gives_a_network_for_images_of_any_size(tmp_pa
     (legacy if ending == ".h5" else saved)(model, path)
     network = application(SMALL, str(path))
     assert same(network, model)
-    assert (network.classes, network.size) == ((), 224)
+    assert (network.classes, network.size) == ((), (224, 224))
     assert network.model.input_shape == (None, None, None, 3)
 
 
@@ -193,7 +193,7 @@ def test_a_file_without_classifier_gives_a_network_for_images_of_any_size(tmp_pa
 def test_a_network_that_changes_with_its_image_keeps_the_size_of_its_weights(tmp_path):
     model = built("NASNetMobile", include_top=False, input_shape=(224, 224, 3))
     network = application("NASNetMobile", str(legacy(model, tmp_path / "w.h5")))
-    assert network.model.input_shape == (None, None, None, 3) and network.size == 224
+    assert network.model.input_shape == (None, None, None, 3) and network.size == (224, 224)
     assert same(network, model)
 
 

@@ -56,7 +56,10 @@ def test_what_is_known_beforehand_is_what_the_network_has(network):
     assert known.filters == found
     assert list(known.filters) == list(found)
     assert known.classifier == classifier(network)
-    assert (network.size, network.weights) == (known.size, known.checkpoint.provenance)
+    assert (network.size, network.weights) == (
+        (known.size, known.size),
+        known.checkpoint.provenance,
+    )
     assert network.classes == (taxonomy().classes if known.classifier else ())
     assert not network.model.trainable_weights
     assert network.model.input_shape == (None, None, None, 3)

@@ -64,8 +64,8 @@ def test_the_least_size_leaves_one_position_and_a_fixed_network_has_one_size(tmp
     assert (found.least("a"), found.least("b"), found.size) == (7, 15, None)
     parts = (L.Conv2D(4, 3, name="a"), L.Flatten(), L.Dense(3, name="end"))
     found = outline(own(tmp_path, *parts, size=(9, 9)))
-    assert (found.demands("a"), found.demands("end"), found.least("end")) == (None, 9, 9)
-    assert (found.size, found.classifier) == (9, "end")
+    assert (found.demands("a"), found.demands("end")) == (None, (9, 9))
+    assert (found.size, found.classifier) == ((9, 9), "end")
 
 
 def test_positions_are_those_of_the_map():

@@ -65,10 +65,10 @@ def application(name: str, weights: str, check: bool = True) -> Network:
         warnings.simplefilter("ignore")  # of image sizes that have no weights of their own
         if weights == "random":
             model = _random(make, name)
-            size, source, digest = _side(model), "random weights", _digest(model)
+            size, source, digest = _sides(model), "random weights", _digest(model)
         else:
             model, published = graph(make)
-            size, source = _side(model), f"weights of {path.name}"
+            size, source = _sides(model), f"weights of {path.name}"
             if weights == "imagenet":
                 source, path = "ImageNet weights", cached(name, published)
             file = contents(path)
@@ -178,16 +178,17 @@ def _variants(
         options: dict[str, Any] = {"classes": counts[0]}
         yield options, make(weights=None, **options), None
         return
-    for side in (None, _side(full)):
-        options = {"include_top": False, "input_shape": (side, side, 3)}
+    for sides in ((None, None), _sides(full)):
+        options = {"include_top": False, "input_shape": (*sides, 3)}
         # Not of a NASNet, which is another graph for images of any size.
         with suppress(ValueError):
             yield options, *graph(make, **options)
 
 
-def _side(model: keras.Model) -> int:
+def _sides(model: keras.Model) -> tuple[int, int]:
     """Return the height and width of the images a network was made for."""
-    return model.inputs[0].shape[1] or COMMON
+    height, width = model.inputs[0].shape[1:3]
+    return height or COMMON, width or COMMON
 
 
 def _classes(model: keras.Model) -> tuple[str, ...]:

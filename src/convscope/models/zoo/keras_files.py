@@ -250,11 +250,11 @@ def _code(config: Any) -> Iterator[str]:
         yield from _code(part)
 
 
-def _size(path: Path, model: keras.Model) -> int | None:
+def _size(path: Path, model: keras.Model) -> tuple[int, int] | None:
     """Return the height and width that a model wants of its images, None if any will do.
 
     Raises:
-        ValueError: it does not look at one image, or not at a square one.
+        ValueError: it does not look at one image, or one of its sides alone is free.
     """
     if len(model.inputs) != 1:
         known = ", ".join(tensor.name for tensor in model.inputs)
@@ -273,12 +273,14 @@ def _size(path: Path, model: keras.Model) -> int | None:
             f" {wanted}."
         )
     height, width = shape[1:3]
-    if height != width:
+    if height is None and width is None:
+        return None
+    if height is None or width is None:
         raise ValueError(
-            f"{path} takes images of {height} x {width} pixels. Give a model of square images, or"
-            " of any size, which is None x None."
+            f"{path} takes images of {height} x {width} pixels. Give a model of images of one size,"
+            " or of any, which is None x None."
         )
-    return height
+    return height, width
 
 
 Shape = tuple[int, ...]

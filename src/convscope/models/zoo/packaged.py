@@ -119,7 +119,7 @@ def load(name: str, path: Path | None = None, check: bool = True) -> Network:
     model = keras.Model(image, value, name=name)
     classes = taxonomy().classes if packaged.classifier else ()
     provenance = packaged.checkpoint.provenance
-    how = packaged.preprocess, provenance, classes, packaged.size
+    how = packaged.preprocess, provenance, classes, (packaged.size, packaged.size)
     return build(name, model, *how, check=check)
 
 

@@ -20,8 +20,9 @@ from convscope.settings import (
     FileModel,
     ModelSettings,
     PackagedModel,
+    sides,
 )
-from convscope.text import listed
+from convscope.text import by, listed
 from convscope.unit import Unit
 from convscope.unit import check as check_unit
 
@@ -46,7 +47,7 @@ class Outline:
         classes: how many there are.
         ends: what its outputs are called, where there are several.
         size: height and width in pixels of the images it was trained on; None: unknown.
-        demands: layer -> the only side of a square image that it can be asked about; None: any.
+        demands: layer -> the only height and width that it can be asked about; None: any.
         positions: (layer, rows and columns of an image) -> those of the layer's map; 0: none left.
     """
 
@@ -57,24 +58,22 @@ class Outline:
     classifier: str | None
     classes: int
     ends: tuple[str, ...]
-    size: int | None
-    demands: Callable[[str], int | None]
+    size: tuple[int, int] | None
+    demands: Callable[[str], tuple[int, int] | None]
     positions: Callable[[str, tuple[int, int]], tuple[int, int]]
 
-    def fits(self, layer: str, side: int) -> bool:
-        """Return whether a square image of `side` pixels can be computed up to a layer.
+    def fits(self, layer: str, sides: tuple[int, int]) -> bool:
+        """Return whether an image of this height and width can be computed up to a layer.
 
         Of most networks that is any from `least` on; NASNet adds maps that differ in size at some.
         """
-        return min(self.positions(layer, (side, side))) > 0
+        return min(self.positions(layer, sides)) > 0
 
     def least(self, layer: str) -> int:
         """Return the smallest side in pixels that leaves a layer a position, by halving."""
-        if demanded := self.demands(layer):
-            return demanded
-        high = next((side for side in POWERS if self.fits(layer, side)), 2 * POWERS[-1])
+        high = next((side for side in POWERS if self.fits(layer, (side, side))), 2 * POWERS[-1])
         low = high // 2 + 1
-        return bisect_left(range(high), True, low, key=lambda side: self.fits(layer, side))
+        return bisect_left(range(high), True, low, key=lambda side: self.fits(layer, (side, side)))
 
 
 def outline(model: ModelSettings) -> Outline:
@@ -95,7 +94,7 @@ def outline(model: ModelSettings) -> Outline:
         known.classifier,
         known.filters[known.classifier] if known.classifier else 0,
         (),
-        known.size,
+        (known.size, known.size),
         lambda _: None,
         known.positions,
     )
@@ -189,7 +188,7 @@ def _drawn(found: Network) -> Outline:
         last.classes if last else 0,
         found.ends if len(found.ends) > 1 else (),
         found.size,
-        lambda layer: (found.demands(layer) or (None,))[0],
+        found.demands,
         positions,
     )
 
@@ -272,32 +271,39 @@ def check_size(
     name: str, size: int | str | tuple[int, ...] | None, found: Outline, layer: str
 ) -> None:
     """Raise ValueError if images of `size` pixels, the setting `name`, do not suit a layer."""
-    demanded = found.demands(layer)
-    for side in size if isinstance(size, tuple) else (size,):
-        if not isinstance(side, int):
-            continue
-        if demanded and side != demanded:
+    if size is None or isinstance(size, str):
+        return
+    given, said = sides(size), spelled(size)
+    if demanded := found.demands(layer):
+        if given != demanded:
             raise ValueError(
-                f"{name}={side} does not suit {layer}, which takes images of {demanded} x"
-                f" {demanded} pixels alone. Give {name}={demanded}, or leave it out."
+                f"{name}={said} does not suit {layer}, which takes images of {by(demanded)} pixels"
+                f" alone. Give {name}={spelled(demanded)}, or leave it out."
             )
-        if demanded or found.fits(layer, side):
-            continue
-        if side < (least := found.least(layer)):
-            raise ValueError(
-                f"{name}={side} leaves no position at {layer}, which needs {least} pixels. Give"
-                f" {name}={_fitting(found, layer, 4 * least)} or more."
-            )
+        return
+    if found.fits(layer, given):
+        return
+    if min(given) < (least := found.least(layer)):
         raise ValueError(
-            f"{name}={side} does not suit {layer}, since {found.name} adds maps that differ in size"
-            f" there. Give {name}={_fitting(found, layer, side)}."
+            f"{name}={said} leaves no position at {layer}, which needs {least} pixels. Give"
+            f" {name}={_fitting(found, layer, 4 * least)} or more."
         )
+    raise ValueError(
+        f"{name}={said} does not suit {layer}, since {found.name} adds maps that differ in size"
+        f" there. Give {name}={_fitting(found, layer, max(given))}."
+    )
+
+
+def spelled(size: int | tuple[int, ...]) -> str:
+    """Return a size as a command gives it: one side, or [height,width]."""
+    height, width = sides(size)
+    return str(height) if height == width else f"[{height},{width}]"
 
 
 def _fitting(found: Outline, layer: str, side: int) -> int:
     """Return the first side from one on that suits a layer."""
-    sides = range(side, 2 * side + 1)
-    return next((size for size in sides if found.fits(layer, size)), found.least(layer))
+    tried = range(side, 2 * side + 1)
+    return next((one for one in tried if found.fits(layer, (one, one))), found.least(layer))
 
 
 def check_canvas(ascent: AscentSettings, model: ModelSettings, layer: str) -> None:
