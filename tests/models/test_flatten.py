@@ -7,8 +7,8 @@ import pytest
 
 from convscope.models import flatten
 from convscope.models.backend import keras
-from convscope.models.flatten import absorbed, flat
-from convscope.models.graph import Applied, operations
+from convscope.models.flatten import absorbed, difference, flat
+from convscope.models.graph import Applied, Spread, operations
 from convscope.models.network import build
 from convscope.models.zoo.checkpoints import Provenance
 
@@ -63,10 +63,45 @@ def test_a_batchnorm_behind_a_linear_layer_is_folded_into_it(layer, options):
     layer = type(layer).from_config(layer.get_config())
     model = chain(L.Conv2D(6, 1, name="first"), layer, L.BatchNormalization(**options), L.ReLU())
     laid = flat(model)
-    assert [name for name, _ in kinds(laid)][:2] == ["first", "layer"]
+    names = [name for name, _ in kinds(laid) if not name.endswith(".spread")]
+    assert names[:2] == ["first", "layer"]
     assert L.BatchNormalization not in {kind for _, kind in kinds(laid)}
     assert laid.get_layer("layer").use_bias
     same(model, laid)
+
+
+TRANSPOSED = [
+    {"kernel_size": (3, 2), "strides": 2}, {"kernel_size": 2, "strides": 2, "padding": "same"},
+    {"kernel_size": (4, 5), "strides": (2, 3), "padding": "same"},
+    {"kernel_size": (5, 1), "padding": "same"}, {"kernel_size": 3, "dilation_rate": 2},
+    {"kernel_size": (3, 4), "dilation_rate": (2, 3), "padding": "same"},
+    {"kernel_size": 3, "strides": 2, "output_padding": 0},
+    {"kernel_size": 3, "strides": 2, "output_padding": 1, "padding": "same"},
+    {"kernel_size": (5, 4), "strides": (4, 3), "output_padding": (2, 1), "padding": "same"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", TRANSPOSED, ids=str)
+@pytest.mark.parametrize("size", [(None, None), (7, 10)])
+def test_a_transposed_convolution_is_a_plain_one_of_a_map_spread_out(how, size):
+    model = chain(L.Conv2DTranspose(5, **how, activation="relu", name="made"), size=size)
+    laid = flat(flat(model), size=(None, None))
+    assert kinds(laid) == [
+        ("made.spread", Spread), ("made", L.Conv2D), ("made.relu", L.Activation),
+    ]  # fmt: skip
+    image = RNG.normal(size=(2, 7, 10, 3)).astype(np.float32)
+    np.testing.assert_allclose(laid(image), model(image), atol=1e-5)
+    assert laid.get_layer("made").output.shape == (None, None, None, 5)
+    assert flat(model).get_layer("made").output.shape == model.layers[-1].output.shape
+
+
+def test_a_transposed_convolution_that_is_wrapped_and_called_twice_is_laid_out(tmp_path):
+    up = L.SpectralNormalization(L.Conv2DTranspose(3, 4, strides=2, padding="same", name="up"))
+    model = chain(L.Conv2D(3, 3, name="first"), up, up, L.Conv2D(2, 3, name="last"))
+    image = RNG.normal(size=(2, 9, 6, 3)).astype(np.float32)
+    laid = flat(model)
+    np.testing.assert_allclose(laid(image), model(image, training=False), atol=1e-5)
+    assert sum(kind is Spread for _, kind in kinds(laid)) == 2
 
 
 def test_a_batchnorm_stays_where_another_layer_reads_the_convolution_too():
@@ -397,3 +432,11 @@ def test_what_lora_adds_is_in_the_kernel_even_behind_a_folded_batchnorm():
     laid = flat(model)
     assert [len(laid.get_layer(name).weights) for name in ("conv", "dense")] == [2, 2]
     same(model, laid)
+
+
+def test_a_model_that_keras_itself_cannot_run_is_refused():
+    parts = L.Conv2DTranspose(4, 4, strides=2, padding="same", output_padding=0), L.Conv2D(2, 3)
+    model, image = chain(*parts, size=(9, 9)), np.zeros((1, 9, 9, 3), np.float32)
+    laid = flat(model)
+    with pytest.raises(ValueError, match=r"^Keras itself cannot run .* 9 x 9 pixels: .*Transpose"):
+        difference(model, laid, laid, image)

@@ -8,6 +8,7 @@ import pytest
 from convscope.models.backend import keras
 from convscope.models.flatten import flat
 from convscope.models.graph import (
+    Spread,
     Window,
     after,
     before,
@@ -56,7 +57,8 @@ def test_a_window_counts_what_the_framework_pads():
         (L.ReLU(), Window()), (L.BatchNormalization(), Window()), (L.Dense(3), Window()),
         (L.LayerNormalization(), Window()), (L.GlobalAveragePooling2D(), None),
         (L.LayerNormalization(axis=[1, 2, 3]), None), (L.UpSampling2D(), None),
-        (L.Conv2DTranspose(2, 3), None), (L.Flatten(), None), (L.Lambda(lambda x: x), None),
+        (Spread((2, 3), ((1, 0), (0, -1))), None), (L.Flatten(), None),
+        (L.Lambda(lambda x: x), None),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip

@@ -138,12 +138,9 @@ def test_only_pixels_inside_the_box_matter_to_the_real_network_and_its_edges_do(
         assert np.abs(value - before).max() > 0.01 * np.abs(before).max()
 
 
-@pytest.mark.parametrize(
-    "part",
-    [L.Lambda(abs, name="odd"), L.Conv2DTranspose(1, 3, output_padding=0, name="odd")],
-)
-def test_what_cannot_be_followed_counts_as_all_of_the_image(part):
-    assert receptive_field(chain(L.Conv2D(1, 3), part, L.ReLU()), "last") is None
+def test_what_cannot_be_followed_counts_as_all_of_the_image():
+    tiny = chain(L.Conv2D(1, 3), L.Lambda(abs, name="odd"), L.ReLU())
+    assert receptive_field(tiny, "last") is None
 
 
 def test_zeros_and_cuts_shift_the_field():
@@ -229,6 +226,8 @@ LARGER = [
           (2, 2, "same"), (3, 2, "same"), (3, 2, "valid"), (4, 2, "same"), (5, 3, "valid"),
           (3, 1, "valid"), (4, 1, "same"), ((2, 5), (1, 3), "same"))),
     L.Conv2DTranspose(4, 3, dilation_rate=2, name="larger"),
+    L.Conv2DTranspose(4, 3, strides=2, output_padding=1, padding="same", name="larger"),
+    L.Conv2DTranspose(4, 5, strides=3, output_padding=0, name="larger"),
     L.UpSampling2D(2, name="larger"), L.UpSampling2D((2, 4), name="larger"),
     L.UpSampling2D(3, name="larger"),
     L.UpSampling2D(2, interpolation="bilinear", name="larger"),

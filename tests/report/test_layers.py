@@ -44,6 +44,14 @@ def test_each_layer_that_makes_channels_has_its_line(entries):
     }
 
 
+def test_a_transposed_convolution_is_called_so_and_its_stride_is_a_part_of_one():
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, L.Conv2DTranspose(4, (4, 2), strides=(3, 1), name="up")(image))
+    (found,) = inventory(build("tiny", model, "none", Provenance("", "")))
+    assert (found.kind, found.kernel, found.stride) == ("transposed convolution", "4x2", "1/3x1")
+    assert (found.inputs, found.circuit, found.apart) == ("red, green, blue", True, "1/3x1")
+
+
 def test_inputs_lead_to_the_layers_that_made_them(entries):
     assert {one.layer: (one.inputs, one.channels) for one in entries} == {
         "first": ("red, green, blue", 3),

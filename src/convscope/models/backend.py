@@ -71,4 +71,13 @@ if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
     # Every job of a multirun traces graphs of its own; that is no news for a reader.
     tf.get_logger().setLevel("ERROR")
 
-__all__ = ["keras", "tf"]
+__all__ = ["keras", "reason", "tf"]
+
+
+def reason(error: BaseException) -> str:
+    """Return what an error of Keras says first, in one line without a full stop."""
+    # Keras wraps an error in others, which repeat all that was to be built.
+    text = str(error).rpartition("Exception encountered: ")[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
+    return (said if len(said) <= 300 else f"{said[:300]}...").rstrip(".")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.random import default_rng
 
-from convscope.models.backend import keras
+from convscope.models.backend import keras, reason
 from convscope.models.graph import (
     ELEMENTWISE,
     IDLE,
@@ -30,6 +30,7 @@ from convscope.models.graph import (
     SCALES,
     Applied,
     Enlarged,
+    Spread,
     Value,
     activation_of,
     by_channel,
@@ -38,6 +39,7 @@ from convscope.models.graph import (
     inputs,
     operations,
 )
+from convscope.text import by
 
 L = keras.layers
 
@@ -296,6 +298,9 @@ def difference(
         laid: the model laid out flat.
         freed: the same for images of any size.
         images: what both are shown, as the model takes it.
+
+    Raises:
+        ValueError: Keras cannot run the model.
     """
     own, inner = operations(laid), []
     for layer in model.operations:
@@ -309,7 +314,13 @@ def difference(
     whole = keras.Model(
         laid.inputs[0], [*(own[one.name].output for one in inner), *_own_outputs(model, laid)]
     )
-    wanted = [np.asarray(one) for one in keras.tree.flatten(truth(images, training=False))]
+    try:
+        wanted = [np.asarray(one) for one in keras.tree.flatten(truth(images, training=False))]
+    except Exception as error:  # TensorFlow, or code of the user's own, may fail in any way
+        raise ValueError(
+            f"Keras itself cannot run {model.name} on images of {by(images.shape[1:3])} pixels:"
+            f" {reason(error)}. Give a model that model(image) runs."
+        ) from error
     found = [np.asarray(one) for one in keras.tree.flatten(whole(images))]
     errors = list(map(_apart, wanted, found))
     names = [one.name for one in inner] + _output_names(model)
@@ -421,16 +432,45 @@ def _placed(
         for key in config:
             if key.endswith("_initializer"):
                 config[key] = "zeros"  # the weights are set below
-    layer = _from_config(operation, config)
-    outputs = keras.tree.flatten(layer(*filled((call.args, {}), made)[0]))
     weights = _weights(operation)
+    weights = _scaled(operation, weights, call.scale) if call.scale else weights
+    arguments = filled((call.args, {}), made)[0]
+    if type(operation) is L.Conv2DTranspose:
+        spread = _spread(operation, free(f"{name}.spread", names), dtype)
+        arguments, weights = (spread(*arguments),), [_turned(weights[0]), *weights[1:]]
+        layer = L.Conv2D(**{key: config[key] for key in TRANSPOSED}, padding="valid")
+    else:
+        layer = _from_config(operation, config)
+    outputs = keras.tree.flatten(layer(*arguments))
     if weights:
-        layer.set_weights(_scaled(operation, weights, call.scale) if call.scale else weights)
+        layer.set_weights(weights)
         settle(layer)
     if linear and activation != "linear":
         called = free(f"{name}.{activation}", names)
         outputs = [L.Activation(operation.activation, name=called, dtype=dtype)(outputs[0])]
     return list(outputs)
+
+
+TRANSPOSED = ("filters", "kernel_size", "dilation_rate", "use_bias", "activation", "name", "dtype")
+"""What a transposed convolution and the plain one in its place have in common."""
+
+
+def _spread(layer: Any, name: str, dtype: str) -> Spread:
+    """Return what a transposed convolution does to a map before it is a plain convolution."""
+    length = 64  # what is padded does not depend on it
+    made = layer.compute_output_shape((1, length, length, layer.kernel.shape[-1]))
+    padding = []
+    for at, stride in enumerate(layer.strides):
+        reach = (layer.kernel_size[at] - 1) * layer.dilation_rate[at]
+        more = int(made[1 + at]) - length * stride
+        cut = max(reach + 1 - stride - more, 0) // 2 if layer.padding == "same" else 0
+        padding.append((reach - cut, more + cut))
+    return Spread(layer.strides, padding, name=name, dtype=dtype)
+
+
+def _turned(kernel: np.ndarray) -> np.ndarray:
+    """Return a transposed kernel `(height, width, filters, C)` as a plain one."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 def _weights(layer: keras.Layer) -> list[np.ndarray]:

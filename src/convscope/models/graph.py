@@ -75,7 +75,49 @@ class Enlarged(keras.layers.UpSampling2D):
         return tf.cast(tf.image.resize(inputs, size, self.interpolation), inputs.dtype)
 
 
-LARGER = (L.UpSampling2D, Enlarged)
+class Spread(keras.layers.Layer):
+    """A map with zeros between its numbers and around them, as a transposed convolution reads it.
+
+    Such a convolution is a plain one of what this gives, with its kernel turned by half a turn.
+    """
+
+    def __init__(self, size: Sequence[int], padding: Sequence[Sequence[int]], **how: Any):
+        """Keep positions for each number, and zeros ((above, below), (left, right)).
+
+        Below and on the right they may be less than none: then positions are left out.
+        """
+        super().__init__(**how)
+        self.size = int(size[0]), int(size[1])
+        self.padding = tuple((int(first), int(last)) for first, last in padding)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what makes the same layer."""
+        return {**super().get_config(), "size": self.size, "padding": self.padding}
+
+    def compute_output_shape(self, given: Sequence[int | None]) -> tuple[int | None, ...]:
+        """Return the shape of the larger map."""
+        sides = [
+            None if length is None else length * times + first + last
+            for length, times, (first, last) in zip(
+                given[1:3], self.size, self.padding, strict=True
+            )
+        ]
+        return (given[0], *sides, given[3])
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Return the larger map."""
+        samples, rows, columns, channels = tf.unstack(tf.shape(inputs))
+        (down, across), ((above, below), (left, right)) = self.size, self.padding
+        apart = tf.reshape(inputs, (samples, rows, 1, columns, 1, channels))
+        apart = tf.pad(apart, [[0, 0], [0, 0], [0, down - 1], [0, 0], [0, across - 1], [0, 0]])
+        found = tf.reshape(apart, (samples, rows * down, columns * across, channels))
+        found = found[:, : rows * down + min(below, 0), : columns * across + min(right, 0)]
+        zeros = [[0, 0], [above, max(below, 0)], [left, max(right, 0)], [0, 0]]
+        found = tf.pad(found, zeros)
+        return tf.ensure_shape(found, self.compute_output_shape(inputs.shape))
+
+
+LARGER = (L.UpSampling2D, Enlarged, Spread)
 
 
 def operations(model: keras.Model) -> dict[str, Any]:
@@ -255,6 +297,11 @@ def keeps(operation: Any) -> bool:
         return all(len(end) == 2 or (len(end) == 4 and end[1:3] == (1, 1)) for end in ends)
     kinds = (*POINTWISE, *POOLINGS, *SHIFTS, *GLOBAL, *LARGER)
     return kind in kinds or _small(operation)
+
+
+def transposed(operation: Any) -> bool:
+    """Return whether an operation is a convolution of a map with zeros between its numbers."""
+    return type(operation) is L.Conv2D and type(before(operation)[0]) is Spread
 
 
 def sums(operation: Any) -> bool:

@@ -17,6 +17,7 @@ from convscope.models.graph import (
     POOLINGS,
     SHIFTS,
     Sizes,
+    Spread,
     activation_of,
     before,
     free,
@@ -132,7 +133,7 @@ def _through(
     operation: keras.Operation, field: tuple[Axis, Axis], given: Sizes | None = None
 ) -> tuple[Axis, Axis] | None:
     """Return a field seen through one operation more; None where that sees all of its input."""
-    if type(operation) in (*LARGER, L.Conv2DTranspose):
+    if type(operation) in LARGER:
         return _through_larger(operation, field)
     seen = window(operation)
     if seen is None:
@@ -163,22 +164,16 @@ def _through_larger(
     """
     found = []
     for at, axis in enumerate(field):
-        if type(operation) in LARGER:
-            factor = operation.size[at]
-            if operation.interpolation == "nearest":
-                size, padding = 2 - Fraction(1, factor), Fraction(factor - 1, factor)
-            elif operation.interpolation == "bilinear":
-                # Both neighbours of (v + 1/2) / factor - 1/2, which lies on one or between two.
-                size, padding = 3 - Fraction(1, factor), Fraction(3, 2) - Fraction(1, factor)
-            else:
-                return None
+        factor, size, padding = operation.size[at], Fraction(1), Fraction(0)
+        if type(operation) is Spread:
+            padding = Fraction(operation.padding[at][0], factor)
+        elif operation.interpolation == "nearest":
+            size, padding = 2 - Fraction(1, factor), Fraction(factor - 1, factor)
+        elif operation.interpolation == "bilinear":
+            # Both neighbours of (v + 1/2) / factor - 1/2, which lies on one or between two.
+            size, padding = 3 - Fraction(1, factor), Fraction(3, 2) - Fraction(1, factor)
         else:
-            factor = operation.strides[at]
-            extent = (operation.kernel_size[at] - 1) * operation.dilation_rate[at] + 1
-            if operation.output_padding is not None:
-                return None
-            cut = max(extent - factor, 0) // 2 if operation.padding == "same" else 0
-            size, padding = 1 + Fraction(extent - 1, factor), Fraction(extent - 1 - cut, factor)
+            return None
         found.append(axis.behind(plain(size), plain(Fraction(1, factor)), plain(padding)))
     return found[0], found[1]
 
@@ -234,7 +229,7 @@ def probe(network: Network, layer: str) -> Probe:
     """
     fields, whole = _fields(network, layer)
     *others, _ = network.until(layer).values()
-    larger = {*LARGER, L.Conv2DTranspose} & set(map(type, network.until(layer).values()))
+    larger = {*LARGER} & set(map(type, network.until(layer).values()))
     if not (whole or larger) and all(len(part.output.shape) == 4 for part in others):
         rows, columns = fields[next(iter(network.until(layer)))]
         size = rows.pixels, columns.pixels

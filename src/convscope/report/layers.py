@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from fractions import Fraction
 from typing import Any
 
-from convscope.models.graph import concatenates, kind_of, sums, window
+from convscope.models.graph import Window, before, concatenates, kind_of, sums, transposed, window
 from convscope.models.linear import obstacle
 from convscope.models.network import Network, classifier, inputs_of, layers
 from convscope.models.position import receptive_field
@@ -18,7 +19,6 @@ from convscope.unit import COLOURS, IMAGE, Unit
 KINDS = {
     "DepthwiseConv2D": "depthwise convolution",
     "SeparableConv2D": "separable convolution",
-    "Conv2DTranspose": "transposed convolution",
     "Dense": "dense",
     "Multiply": "product",
     "LayerNormalization": "layer norm",
@@ -80,7 +80,7 @@ def entry(network: Network, name: str, filters: int, last: str | None) -> Entry:
         kind="classifier" if name == last else kind(layer),
         filters=filters,
         kernel=_pair(seen.taps) if seen and kernel else "",
-        stride=_pair(seen.strides) if seen and kernel else "",
+        stride=_pair(_strides(layer, seen)) if seen and kernel else "",
         field=_pair((field.rows.pixels, field.columns.pixels)) if field else "all",
         apart=_pair((field.rows.stride, field.columns.stride)) if field else "",
         whole=", ".join(field.whole) if field else "",
@@ -91,9 +91,19 @@ def entry(network: Network, name: str, filters: int, last: str | None) -> Entry:
     )
 
 
+def _strides(layer: Any, seen: Window) -> tuple[object, object]:
+    """Return how many positions of its input lie between those of a layer."""
+    (source,) = before(layer)
+    if not transposed(layer):
+        return seen.strides
+    return Fraction(1, source.size[0]), Fraction(1, source.size[1])
+
+
 def kind(layer: Any) -> str:
     """Return in words what a layer does."""
     name = type(layer).__name__
+    if transposed(layer):
+        return "transposed convolution"
     if name == "Conv2D":
         return "convolution" if layer.groups == 1 else f"convolution in {layer.groups} groups"
     if name == "Dense" and len(layer.output.shape) == 4:

@@ -22,7 +22,7 @@ import numpy as np
 
 from convscope.data import labels
 from convscope.data.wordnet import taxonomy
-from convscope.models.backend import keras
+from convscope.models.backend import keras, reason
 from convscope.models.network import MODES, Network, build, preprocess
 from convscope.models.zoo.checkpoints import Provenance
 from convscope.models.zoo.keras_files import (
@@ -31,7 +31,6 @@ from convscope.models.zoo.keras_files import (
     contents,
     fill,
     misfit,
-    reason,
     shapes,
 )
 

@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from convscope.data import labels
-from convscope.models.backend import keras
+from convscope.models.backend import keras, reason
 from convscope.models.flatten import settle
 from convscope.models.network import Network, build, head
 from convscope.models.zoo import keras2
@@ -412,15 +412,6 @@ def checksum(path: Path, algorithm: str = "sha256") -> str:
     """Return the checksum of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, algorithm).hexdigest()
-
-
-def reason(error: BaseException) -> str:
-    """Return what an error of Keras says first, in one line without a full stop."""
-    # Keras wraps an error in others, which repeat all that was to be built.
-    text = str(error).rpartition("Exception encountered: ")[2]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else type(error).__name__
-    return (said if len(said) <= 300 else f"{said[:300]}...").rstrip(".")
 
 
 def _in_order(model: keras.Model) -> list[keras.Variable]:
