@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from convscope.activations.predictions import targets
 from convscope.data import dataset, imagenet_samples
+from convscope.data.wordnet import taxonomy
 from convscope.models.backend import keras
 from convscope.models.network import build
 from convscope.models.zoo import packaged, registry
@@ -164,7 +166,19 @@ def test_a_table_of_labels_is_checked_before_anything_is_loaded(tmp_path):
     checks.check_photographs(mine, VGG16, "block4_conv3")
     assert dataset.labels(mine, paths).keys == ("n02130308", None)
     assert dataset.labels(folder_of(tmp_path), paths).keys == ("a", "b")
-    assert dataset.labels(SAMPLES, dataset.photographs(SAMPLES)).source == "none"
+
+
+def test_the_packaged_photographs_have_the_classes_of_imagenet_that_they_show():
+    paths = dataset.photographs(SAMPLES)
+    found = dataset.labels(SAMPLES, paths)
+    names = {path.name: found.names[key] for path, key in zip(paths, found.keys, strict=True)}
+    assert names["chelsea.png"] == "domestic cat" and names["coffee.png"] == "espresso"
+    assert names["page.png"] == names["text.png"] == "printed text"
+    known = targets(found.keys, found.names, taxonomy().classes)
+    shown = {found.names[key] for key in known}
+    assert shown == {"domestic cat", "espresso", "motorcycle", "rocket", "tripod", "clock"}
+    missile = taxonomy().classes.index("n03773504")
+    assert known["n04099429"].places == {missile}
 
 
 def test_the_fetched_set_lies_in_the_cache_or_where_the_user_keeps_it(tmp_path, monkeypatch):

@@ -216,13 +216,14 @@ def test_photographs_that_are_not_there_are_refused(tmp_path, known):
             classify.check(asked.settings(classify, "images=folder", f"images.root={root}"))
 
 
-def test_the_packaged_photographs_are_the_default_and_have_no_labels(tmp_path, known):
+def test_the_packaged_photographs_are_the_default_and_say_what_they_show(tmp_path, known):
     folder = asked.run(classify, tmp_path / "run", "images.batch=5")
     assert len({row["image"] for row in rows(folder, "predictions")}) == 17
     summary = json.loads((folder / "summary.json").read_text())
-    assert summary["classify/top1"] is None and summary["classify/labelled"] == 0
-    assert not (folder / "tables" / "classes.csv").exists()
-    assert "have no labels" in (folder / "report.html").read_text()
+    assert summary["classify/labelled"] == 17
+    truths = {row["image"]: row["truth"] for row in rows(folder, "predictions")}
+    assert (truths["chelsea.png"], truths["moon.png"]) == ("domestic cat", "night sky")
+    assert "no class of the network" in (folder / "report.html").read_text()
 
 
 def test_more_classes_than_the_network_has_are_all_of_them(tmp_path, known, pictures):

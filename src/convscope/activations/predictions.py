@@ -226,9 +226,9 @@ def targets(
     """Return what labels stand for among the classes of a network.
 
     A label is a class with the same key; else every class with the same name (whatever the case,
-    an underscore being a space; a synset has all of WordNet's words as names); else, if it is a
-    group of WordNet or bears the name of one, every class below that. What is none of these is left
-    out: the network does not know it.
+    an underscore being a space); else, if it is a synset, every class below that, or else with any
+    of WordNet's words for it as a name; else, if it bears the name of a group of WordNet, every
+    class below that. What is none of these is left out: the network does not know it.
 
     Args:
         keys: of photographs, synsets or plain names; None counts for nothing.
@@ -242,12 +242,17 @@ def targets(
         for name in _spellings(one, one):
             named.setdefault(name, set()).add(place)
     found: dict[str, Target] = {}
+    known = taxonomy().words
     for key in sorted({key for key in keys if key is not None}):
         if key in places:
             found[key] = Target(frozenset(places[key]), "key")
+        elif same := named.get(_plain(names.get(key, key))):
+            found[key] = Target(frozenset(same), "name")
+        elif inside := _union(map(places.get, taxonomy().leaves(key) if key in known else ())):
+            found[key] = Target(inside, "group")
         elif same := _union(named.get(name) for name in _spellings(key, names.get(key, key))):
             found[key] = Target(same, "name")
-        elif below := _union(map(places.get, _leaves(key, names.get(key, key)))):
+        elif below := _union(map(places.get, _leaves(names.get(key, key)))):
             found[key] = Target(below, "group")
     return found
 
@@ -271,11 +276,9 @@ def _spellings(key: str, name: str) -> set[str]:
     return {_plain(one) for one in (key, name, *taxonomy().words.get(key, ()))}
 
 
-def _leaves(key: str, name: str) -> set[str]:
-    """Return ImageNet's classes below a group of WordNet, given by its synset or its name."""
+def _leaves(name: str) -> set[str]:
+    """Return ImageNet's classes below the groups of WordNet that bear a name."""
     known = taxonomy()
-    if key in known.words:
-        return set(known.leaves(key))
     wanted = _plain(name)
     groups = [wnid for wnid, words in known.words.items() if wanted in map(_plain, words)]
     return {leaf for wnid in groups for leaf in known.leaves(wnid)}

@@ -18,23 +18,37 @@ from PIL import Image, ImageOps
 
 from convscope import text
 from convscope.data import imagenet_samples, photograph
-from convscope.data.labels import Labels
+from convscope.data.labels import Labels, named
 from convscope.data.labels import of as labels_of
 from convscope.data.photograph import digest, read
 from convscope.data.views import Fit, Sides, Size, View, view
-from convscope.settings import ImageSettings, sides
+from convscope.settings import ImageSettings, SampleImages, sides
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # What a folder of results holds, whose pictures are no photographs: of one run, and of several.
 OWN = frozenset({".hydra", "jobs.jsonl"})
-# The photographs that ship inside scikit-image's own wheel: the colour ones, then the natural
-# greys. Its diagrams, masks, charts and the second picture of its stereo pair are left out.
-SAMPLES = (
-    "astronaut.png", "chelsea.png", "coffee.png", "hubble_deep_field.jpg", "ihc.png",
-    "motorcycle_left.png", "retina.jpg", "rocket.jpg",
-    "brick.png", "camera.png", "clock_motion.png", "coins.png", "grass.png", "gravel.png",
-    "moon.png", "page.png", "text.png",
-)  # fmt: skip
+# The photographs that ship inside scikit-image's own wheel, the colour ones first, and what each
+# shows: a synset where that is one of ImageNet's classes or a group of them. Its diagrams, masks,
+# charts and the second picture of its stereo pair are left out.
+SAMPLES = {
+    "astronaut.png": "astronaut",
+    "chelsea.png": "n02121808",  # domestic cat
+    "coffee.png": "n07920052",  # espresso
+    "hubble_deep_field.jpg": "night sky",
+    "ihc.png": "medical image",
+    "motorcycle_left.png": "n03790512",  # motorcycle
+    "retina.jpg": "medical image",
+    "rocket.jpg": "n04099429",  # rocket
+    "brick.png": "ground or wall",
+    "camera.png": "n04485082",  # tripod
+    "clock_motion.png": "n03046257",  # clock
+    "coins.png": "old coins",
+    "grass.png": "ground or wall",
+    "gravel.png": "ground or wall",
+    "moon.png": "night sky",
+    "page.png": "printed text",
+    "text.png": "printed text",
+}
 
 MARGIN = 0.5  # mid-grey, what a padded view shows beside the photograph
 # Threads that decode at most; a photograph takes one core for milliseconds.
@@ -147,11 +161,13 @@ def _parts(name: str) -> list[str]:
 
 
 def labels(settings: ImageSettings, paths: Sequence[Path]) -> Labels:
-    """Return the classes of the photographs.
+    """Return the classes of the photographs; of those that a package brings, what they show.
 
     Raises:
         ValueError: the table that images.labels names cannot be used.
     """
+    if isinstance(settings, SampleImages):
+        return named([SAMPLES.get(path.name) for path in paths], "the list that Convscope has")
     table = Path(settings.labels).expanduser() if settings.labels is not None else None
     return labels_of(paths, root(settings), table)
 

@@ -72,6 +72,11 @@ def of(paths: Sequence[Path], root: Path | None, table: Path | None = None) -> L
     return Labels(keys, _names(keys, _words(inside) if strange else {}), source)
 
 
+def named(keys: Sequence[str | None], source: str) -> Labels:
+    """Return the classes of photographs where they are known, with the names that are shown."""
+    return Labels(tuple(keys), _names(keys, {}), source)
+
+
 def _below(paths: Iterable[Path], root: Path | None) -> list[Parts]:
     """Return the parts of each path below `root`, or its name alone."""
     # Text, since a million paths would take half a minute to be asked one by one.
