@@ -160,13 +160,59 @@ def test_the_kept_config_says_which_photographs_were_meant(whole, pictures):
     assert f"name: folder\n  root: {pictures}" in kept
 
 
-def test_a_network_without_classifier_is_refused_before_anything_is_made(shell, say):
-    ended = say("stage=classify", "model=vgg16")
-    assert ended.code == 2
-    assert ended.line == (
-        "vgg16 with these weights has no classifier to name what it sees: it ends in block5_conv3."
-        " Take model=efficientnet_lite0, or model=application model.name=VGG16 with Keras' own"
-        " weights."
+def test_a_network_without_classifier_is_asked_for_neighbours(tmp_path):
+    folder = asked.run(classify, tmp_path / "run", "model=vgg16", "images.size=64",
+                       "stage.neighbours=3")  # fmt: skip
+    found = rows(folder, "neighbours")
+    assert len(found) == 17 * 3 and {row["rank"] for row in found} == {"1", "2", "3"}
+    nearest = {row["image"]: row["neighbour"] for row in found if row["rank"] == "1"}
+    assert nearest["grass.png"] == "gravel.png"
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["classify/layer"], summary["classify/labelled"]) == ("block5_pool", 17)
+    by = {(row["what"], row["count"]): row for row in rows(folder, "agreement")}
+    assert set(by) == {("class", "1"), ("class", "3"), ("kind", "1"), ("kind", "3")}
+    assert float(by["kind", "1"]["share"]) == summary["classify/kind_share"]
+    assert 0 < float(by["kind", "1"]["control"]) < 1
+    page = (folder / "report.html").read_text()
+    assert "Does vgg16 see?" in page and "with random weights" in page
+    with Image.open(folder / "images" / "neighbours.png") as drawn:
+        assert drawn.height > drawn.width
+
+
+def test_features_are_asked_of_a_classifier_too_where_a_layer_is_named(tmp_path, pictures):
+    words = "model=efficientnet_lite0", "stage.features=block2b_add", "images=folder"
+    folder = asked.run(classify, tmp_path / "run", *words, f"images.root={pictures}",
+                       "images.size=64", "stage.neighbours=20")  # fmt: skip
+    found = rows(folder, "neighbours")
+    assert len(found) == 6 * 5  # each other one
+    assert rows(folder, "skipped")[0]["image"] == "dog/broken.png"
+    assert {row["same_class"] for row in found if row["image"] == "loose.png"} == {""}
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("stage.features=block5_pol",),
+         "stage.features=block5_pol is no layer of vgg16. Did you mean 'block5_pool'? stage=layers"
+         " lists them."),
+        (("images.size=8",),
+         "images.size=8 leaves no position at block5_conv3, which needs 16 pixels. Give"
+         " images.size=64 or more."),
+        (("stage.neighbours=0",), "stage.neighbours=0 is too small. At least 1."),
+    ],
+)  # fmt: skip
+def test_neighbours_that_cannot_be_told_are_refused(say, shell, words, line):
+    ended = say("stage=classify", "model=vgg16", *words)
+    assert (ended.code, ended.line) == (2, line)
+    assert shell.files() == []
+
+
+def test_one_photograph_has_no_neighbours(say, shell, pictures):
+    ended = say("stage=classify", "model=vgg16", f"images.root={pictures / 'loose.png'}")
+    assert (ended.code, ended.line) == (
+        2,
+        "vgg16 has no classes, so photographs are compared with each other, for which 1 photograph"
+        " that can be read is too few. Give 3 or more.",
     )
     assert shell.files() == []
 
@@ -176,7 +222,7 @@ def test_each_job_of_a_multirun_has_the_model_that_it_names_or_the_default(tmp_p
     words = ("stage=classify", "tracker=files", f"images.root={pictures / 'loose.png'}")
     done = command(tmp_path, "-m", *words, "model=vgg16,efficientnet_lite0")
     assert done.returncode == 2
-    assert done.stderr.startswith("vgg16 with these weights has no classifier to name what it sees")
+    assert done.stderr.startswith("vgg16 has no classes, so photographs are compared with each")
     assert "2 jobs: 1 refused, 1 done." in done.stderr
     done = command(tmp_path, "-m", *words, "stage.top=1,3")
     assert done.returncode == 0, done.stderr

@@ -250,8 +250,8 @@ def targets(
             found[key] = Target(frozenset(same), "name")
         elif inside := _union(map(places.get, taxonomy().leaves(key) if key in known else ())):
             found[key] = Target(inside, "group")
-        elif same := _union(named.get(name) for name in _spellings(key, names.get(key, key))):
-            found[key] = Target(same, "name")
+        elif any_same := _union(named.get(name) for name in _spellings(key, names.get(key, key))):
+            found[key] = Target(any_same, "name")
         elif below := _union(map(places.get, _leaves(names.get(key, key)))):
             found[key] = Target(below, "group")
     return found

@@ -76,6 +76,12 @@ def root(settings: ImageSettings) -> Path | None:
     return imagenet_samples.home() if settings.name == "imagenet_samples" else None
 
 
+def shown_name(path: Path, root: Path | None) -> str:
+    """Return the name of a photograph below the folder it was found in, as it can be shown."""
+    full, above = os.fspath(path), "" if root is None else os.fspath(root) + os.sep
+    return text.spelled(full[len(above) :] if above and full.startswith(above) else path.name)
+
+
 def samples() -> tuple[Path, ...]:
     """Return the photographs that ship with scikit-image.
 

@@ -344,11 +344,15 @@ def head(network: Network) -> Head | None:
 
     Of a network with several outputs that classify none is the one, unless it was chosen.
     """
-    graph = network.graphs[-1]
+    found = heads(network)
+    return _head(network.graphs[-1][found[0]]) if len(found) == 1 else None
+
+
+def heads(network: Network) -> tuple[str, ...]:
+    """Return the outputs of a network that classify, or the chosen one alone if it does."""
     ends = network.ends or [tensor._keras_history.operation.name for tensor in _last(network)]
     chosen = [network.output] if network.output else ends
-    found = [one for name in dict.fromkeys(chosen) if (one := _head(graph[name]))]
-    return found[0] if len(found) == 1 else None
+    return tuple(name for name in dict.fromkeys(chosen) if _head(network.graphs[-1][name]))
 
 
 def classifier(network: Network) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 
-from convscope import text
 from convscope.data import dataset
 from convscope.models.zoo import registry
-from convscope.settings import ImageSettings, ModelSettings, Range
-from convscope.stages import checks
+from convscope.settings import ImageSettings, LayerName, ModelSettings, Range
+from convscope.stages import checks, neighbours
 from convscope.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -30,12 +28,23 @@ TILE = 96  # the same in W&B's table
 
 @dataclass(frozen=True)
 class ClassifySettings:
-    """How many classes are kept of each photograph, and how many photographs are shown."""
+    """How many classes are kept of each photograph, and how many photographs are shown.
+
+    Attributes:
+        top: classes of each photograph, where the network has classes.
+        mistakes: that are shown large.
+        shown: photographs on the page.
+        features: the layer that tells photographs apart; None asks the classifier, or where there
+            is none the network's end.
+        neighbours: of each photograph, where features are asked.
+    """
 
     name: str
     top: Annotated[int, Range(ge=1, le=100)]
     mistakes: Annotated[int, Range(ge=0, le=100)]
     shown: Annotated[int, Range(ge=1, le=2000)]
+    features: LayerName | None
+    neighbours: Annotated[int, Range(ge=1, le=20)]
 
 
 @dataclass(frozen=True)
@@ -51,17 +60,27 @@ def check(settings: Settings) -> None:
     """Raise for a request that cannot be answered, before TensorFlow is loaded.
 
     Raises:
-        ValueError, FileNotFoundError: a network without classifier, missing or damaged weights, no
+        ValueError, FileNotFoundError: several outputs that classify, missing or damaged weights, no
             photographs, photographs shown too small, labels that do not fit them.
     """
+    last = registry.check_classifier(settings.model)
+    if last is None or settings.stage.features is not None:
+        neighbours.check(_question(settings))
+        return
     settings = checks.settled(settings)
-    last, found = registry.check_classifier(settings.model), registry.outline(settings.model)
+    found = registry.outline(settings.model)
     registry.check_size("images.size", settings.images.size, found, last)
     dataset.check_readable(settings.images)
 
 
 def run(settings: Settings, tracker: Tracker) -> None:
-    """Show every photograph to the network once, and say what it takes them for."""
+    """Show every photograph to the network once, and say what it takes them for.
+
+    One that has no classes is asked for the photographs that its features put near each other.
+    """
+    if settings.stage.features is not None or registry.check_classifier(settings.model) is None:
+        neighbours.run(_question(settings), tracker)
+        return
     settings = checks.settled(settings)
     paths = dataset.photographs(settings.images)
     with tracker.timer("load"):
@@ -72,6 +91,15 @@ def run(settings: Settings, tracker: Tracker) -> None:
         report(settings, recognition, tracker)
     for line in recognition.lines():
         tracker.say(line)
+
+
+def _question(settings: Settings) -> neighbours.Question:
+    """Return what a network that has no classes is asked."""
+    stage = settings.stage
+    return neighbours.Question(
+        settings.model, settings.images, stage.features, stage.neighbours, stage.shown,
+        asdict(settings),
+    )  # fmt: skip
 
 
 def recognize(
@@ -106,9 +134,11 @@ def recognize(
                 guesses, rank, probability = predict(row, target, network.classes, names, top)
                 label = None if key is None else labels.names.get(key, key)
                 found.append(
-                    Prediction(path, _name(path, root), key, label, guesses, rank, probability)
+                    Prediction(
+                        path, dataset.shown_name(path, root), key, label, guesses, rank, probability
+                    )
                 )
-            skipped += [(_name(path, root), reason) for path, reason in batch.skipped]
+            skipped += [(dataset.shown_name(path, root), reason) for path, reason in batch.skipped]
             done = len(found) + len(skipped)
             aside = f", {len(skipped)} set aside" if skipped else ""
             update(done, f"{done / (time.perf_counter() - start):.1f} a second{aside}")
@@ -162,9 +192,3 @@ def seen(settings: ImageSettings, shown: Sequence[Prediction]) -> dict[Path, np.
         for batch in dataset.batches(paths, settings.sides, settings.batch, settings.fit)
         for path, pixels in zip(batch.paths, batch.pixels, strict=True)
     }
-
-
-def _name(path: Path, root: Path | None) -> str:
-    """Return the name of a photograph below the folder it was found in, as it can be shown."""
-    full, above = os.fspath(path), "" if root is None else os.fspath(root) + os.sep
-    return text.spelled(full[len(above) :] if above and full.startswith(above) else path.name)

@@ -45,7 +45,7 @@ class Outline:
         layers: filters of each layer one may ask for, in the network's order.
         classifier: the layer whose filters are the classes; None: there is none.
         classes: how many there are.
-        ends: what its outputs are called, where there are several.
+        ends: its outputs that classify, where there are several and none was chosen.
         size: height and width in pixels of the images it was trained on; None: unknown.
         demands: layer -> the only height and width that it can be asked about; None: any.
         positions: (layer, rows and columns of an image) -> those of the layer's map; 0: none left.
@@ -171,7 +171,7 @@ def _weight_file(model: PackagedModel) -> Path | None:
 def _drawn(found: Network) -> Outline:
     """Return the outline of a network that is loaded."""
     from convscope.models.graph import sizes
-    from convscope.models.network import head, layers
+    from convscope.models.network import head, heads, layers
 
     def positions(layer: str, size: tuple[int, int]) -> tuple[int, int]:
         with suppress(ValueError):
@@ -186,7 +186,7 @@ def _drawn(found: Network) -> Outline:
         layers(found),
         last.layer if last else None,
         last.classes if last else 0,
-        found.ends if len(found.ends) > 1 else (),
+        heads(found) if last is None else (),
         found.size,
         found.demands,
         positions,
@@ -240,31 +240,21 @@ def check_weights(model: ModelSettings) -> None:
         _packaged(model).checkpoint.content(_weight_file(model))
 
 
-def check_classifier(model: ModelSettings) -> str:
-    """Return the layer of a network that gives a logit for each class; its weights are intact.
+def check_classifier(model: ModelSettings) -> str | None:
+    """Return the layer of a network that tells classes apart, None if it has none.
 
     Raises:
-        ValueError, FileNotFoundError: there is none, or the weights are missing or damaged.
+        ValueError, FileNotFoundError: several of its outputs classify, or its weights are missing
+            or damaged.
     """
     found = outline(model)
-    if found.classifier is None and found.ends and not getattr(model, "output", None):
+    if found.ends:
         raise ValueError(
-            f"{found.name} has the outputs {listed(found.ends)}. Say which one classifies, with"
-            f" model.output={found.ends[0]}."
-        )
-    if found.classifier is None:
-        raise ValueError(
-            f"{found.name} with these weights has no classifier to name what it sees: it ends in"
-            f" {list(found.layers)[-1]}. Take model=efficientnet_lite0, or model=application"
-            " model.name=VGG16 with Keras' own weights."
-        )
-    if not found.classes:
-        raise ValueError(
-            f"{found.name} ends in a single number, {found.classifier}, which is no choice between"
-            " classes. Give a network with a sigmoid behind it, or with a logit for each class."
+            f"{found.name} classifies in each of its outputs {listed(found.ends)}. Say which one is"
+            f" asked, with model.output={found.ends[0]}."
         )
     check_weights(model)
-    return found.classifier
+    return found.classifier if found.classes else None
 
 
 def check_size(
