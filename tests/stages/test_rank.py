@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from wandb_reader import OfflineRun
 
+from convscope.data import dataset
 from convscope.stages import launch, rank
 from convscope.tracking import multirun
 
@@ -262,7 +263,11 @@ def test_a_whole_layer_is_told_filter_by_filter(tmp_path, pictures):
 
 
 def test_photographs_without_labels_are_ranked_and_nothing_is_made_up_about_classes(tmp_path):
-    folder = run(tmp_path, "filter=5", "images=samples")
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    for path in dataset.samples():
+        shutil.copy(path, loose)
+    folder = run(tmp_path, "filter=5", "images=folder", f"images.root={loose}")
     assert len(rows(folder, "top_images")) == 17
     assert rows(folder, "classes") == rows(folder, "groups") == []
     told = json.loads((folder / "hypothesis.json").read_text())["generated"]
