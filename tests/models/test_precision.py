@@ -95,3 +95,7 @@ def test_the_device_is_the_gpu_where_there_is_one(monkeypatch):
     assert device() == "NVIDIA H200"
     gpu(monkeypatch)
     assert device() == "GPU"
+
+
+def test_float32_is_float32_on_a_gpu_too():
+    assert not tf.config.experimental.tensor_float_32_execution_enabled()

@@ -67,6 +67,10 @@ with quietly():
     import keras
     import tensorflow as tf
 
+# On GPUs TensorFlow rounds the factors of float32 products to ten bits unless it is told not to: a
+# network of 13 convolutions was 2.6e-3 from itself with its BatchNorms folded in, 6e-6 without.
+tf.config.experimental.enable_tensor_float_32_execution(False)
+
 if os.environ["TF_CPP_MIN_LOG_LEVEL"] != "0":
     # Every job of a multirun traces graphs of its own; that is no news for a reader.
     tf.get_logger().setLevel("ERROR")

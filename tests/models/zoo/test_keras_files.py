@@ -8,13 +8,14 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from convscope.data.wordnet import taxonomy
 from convscope.models.backend import keras
 from convscope.models.network import Network
-from convscope.models.zoo.keras_files import keras_file
+from convscope.models.zoo.keras_files import WEIGHTS, contents, keras_file
 
 layers = keras.layers
 Shape = tuple[int | None, ...]
@@ -299,6 +300,21 @@ def json_replace(config: dict, old: str, new: str) -> None:
     changed = json.loads(json.dumps(config).replace(old, new))
     config.clear()
     config |= changed
+
+
+def test_a_zip_that_looks_like_hdf5_further_in_is_a_zip(tmp_path):
+    path = saved(model(), tmp_path / "own.keras")
+    with zipfile.ZipFile(path) as archive:
+        inside = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        padded = zipfile.ZipInfo("padding.txt")
+        archive.writestr(padded, b" " * (2048 - len("padding.txt") - len(WEIGHTS) - 2 * 30))
+        archive.writestr(WEIGHTS, inside.pop(WEIGHTS))
+        for name, content in inside.items():
+            archive.writestr(name, content)
+    assert path.read_bytes()[2048:2052] == b"\x89HDF" and h5py.is_hdf5(path)
+    assert load(path).name == "mine"
+    assert contents(path).layers == contents(saved(model(), tmp_path / "plain.keras")).layers
 
 
 def test_a_model_without_a_graph_is_refused(tmp_path):

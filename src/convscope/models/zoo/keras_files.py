@@ -189,7 +189,7 @@ def _old(path: Path, config: dict[str, Any], custom: bool) -> keras.Model:
         ValueError: model and weights do not fit.
     """
     model = keras.saving.deserialize_keras_object(config, safe_mode=not custom)
-    if zipfile.is_zipfile(path):
+    if _zipped(path):
         with _open(path) as stored:
             for weight, array in keras2.arrays(model, stored):
                 weight.assign(array)
@@ -210,7 +210,7 @@ def _config(path: Path) -> tuple[dict[str, Any], str]:
         if path.suffix not in (".keras", ".h5", ".hdf5"):
             other = OTHERS.get(path.suffix.casefold())
             raise ValueError(other or f"its name ends in {path.suffix or 'nothing'}")
-        if path.suffix == ".keras" and not h5py.is_hdf5(path):
+        if path.suffix == ".keras" and (_zipped(path) or not h5py.is_hdf5(path)):
             with zipfile.ZipFile(path) as archive:
                 text = archive.read("config.json")
                 version = json.loads(archive.read("metadata.json")).get("keras_version", "3")
@@ -443,10 +443,8 @@ def _open(path: Path) -> Iterator[Any]:
         ValueError: it is none, or is damaged.
     """
     source: Any = path
-    with path.open("rb") as raw:
-        packed = raw.read(2) == b"PK"
     try:
-        if packed:
+        if _zipped(path):
             with zipfile.ZipFile(path) as archive:
                 source = io.BytesIO(archive.read(WEIGHTS))
         elif not h5py.is_hdf5(path):
@@ -459,6 +457,15 @@ def _open(path: Path) -> Iterator[Any]:
         raise ValueError(
             f"The weight file {path} is truncated or damaged: {reason(error)}. {ACCEPTED_WEIGHTS}."
         ) from error
+
+
+def _zipped(path: Path) -> bool:
+    """Return whether a file is a zip, as .keras files are, by how it begins.
+
+    Elsewhere in a zip the weights inside may look as if all of it were HDF5.
+    """
+    with path.open("rb") as raw:
+        return raw.read(2) == b"PK"
 
 
 def _names(group: Any, attribute: str) -> list[str]:
