@@ -1,5 +1,9 @@
 """Paths of two hops: exact on hand-set networks, and complete on real ones."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -104,6 +108,33 @@ def test_a_concatenation_leads_each_channel_back_into_its_branch():
     np.testing.assert_allclose(found.edges[0]["other"], [[0], [0], [-0.5]])
     units = upstream(made, Unit("end", 0), 2).sources[0]["one"]
     assert units == tuple(Unit(IMAGE, colour) for colour in range(3))
+
+
+DOWN = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from test_paths import L, Unit, flows, image, network
+start = image()
+first = L.Conv2D(6, 3, padding="same", activation="relu", name="first")(start)
+one = L.Conv2D(5, 1, strides=2, name="down")(first)
+made = network(start, L.Conv2D(5, 1, strides=2, name="unit")(L.ReLU()(one)))
+pixels = np.random.default_rng(0).random((2, 56, 56, 3), np.float32)
+weights = np.ones((2, 14, 14), np.float32)
+for _ in range(30):
+    found = flows(made, Unit("unit", 2), pixels, weights, 3)
+assert abs(found.remainder(1)) < 1e-3 * abs(found.total)
+"""
+
+
+@pytest.mark.exhaustive
+def test_a_kernel_of_one_tap_that_steps_over_the_last_row_harms_nothing():
+    # TensorFlow's own gradient ends the process, most times.
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", DOWN, here], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def masked(made, pixels, weights, name, filter):

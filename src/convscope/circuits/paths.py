@@ -254,9 +254,25 @@ def called(operation: Any, tensors: Sequence[tf.Tensor]) -> tf.Tensor:
         return tensors[0]
     if isinstance(operation, Applied):
         return operation(*tensors)
+    if type(operation) is L.Conv2D:
+        tensors = [_reached(tensors[0], operation.kernel_size, operation.strides)]
     if getattr(operation, "groups", 1) > 1:
         return _grouped(operation, tensors[0])
     return operation(tensors[0] if len(tensors) == 1 else list(tensors))
+
+
+def _reached(given: tf.Tensor, taps: tuple[int, int], strides: tuple[int, int]) -> tf.Tensor:
+    """Return a map without the last rows and columns where a kernel of one tap steps over them.
+
+    With them TensorFlow 2.21's gradient for such a kernel writes beside its memory on a CPU.
+    """
+    if taps != (1, 1):
+        return given
+    rows, columns = (
+        (length - 1) // stride * stride + 1
+        for length, stride in zip(given.shape[1:3], strides, strict=True)
+    )
+    return given[:, :rows, :columns]
 
 
 def filtered(given: tf.Tensor, one: Linear) -> tf.Tensor:
@@ -266,6 +282,7 @@ def filtered(given: tf.Tensor, one: Linear) -> tf.Tensor:
         given = tf.gather(given, one.channels, axis=-1)
     kernel = tf.constant(one.kernel[..., None], tf.float32)
     padding = str(window.padding).upper()
+    given = _reached(given, window.taps, window.strides)
     return tf.nn.conv2d(given, kernel, window.strides, padding, dilations=window.rates) + one.bias
 
 
