@@ -221,7 +221,7 @@ class Draw:
 def same(wanted: Any, found: Any) -> None:
     """Hold numbers against Keras' own, by the largest of them."""
     wanted = np.asarray(wanted)
-    near = 1e-4 * max(1e-2, float(np.abs(wanted).max()))
+    near = 1e-4 * max(5e-2, float(np.abs(wanted).max()))
     np.testing.assert_allclose(found, wanted, rtol=0, atol=near)
 
 
