@@ -67,8 +67,10 @@ def test_predictions_are_those_of_keras(model, pictures, words, tmp_path):
     assert "20 x 34" in (folder / "report.html").read_text()
 
 
-@pytest.mark.parametrize("layer", ["early", "late", "end"])
-@pytest.mark.parametrize("fit", ["crop", "squash", "pad", "center"])
+@pytest.mark.parametrize(
+    ("layer", "fit"),
+    [("early", "crop"), ("late", "pad"), ("late", "crop"), ("end", "squash"), ("end", "center")],
+)
 def test_activations_are_those_of_keras(model, pictures, words, tmp_path, layer, fit):
     words = *words, f"layer={layer}", "filter=2", f"images.fit={fit}", "stage.permutations=99"
     folder = asked.run(rank, tmp_path / "run", *words, f"stage.index={tmp_path / 'index'}")
