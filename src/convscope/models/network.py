@@ -255,11 +255,25 @@ def build(
             body, fixed = flat(body, size=(None, None)), body
         if fixed and operations(body).keys() == operations(fixed).keys():
             fixed = None
+    _spare(fixed or body)
     error = _verified(name, model, fixed or body, body, made) if check else None
     return Network(
         name, body, made, provenance, "float32", tuple(classes), size, fixed, absorbed(model),
         tuple(ends.values()), ends[output] if output else None, error,
     )  # fmt: skip
+
+
+def _spare(model: keras.Model) -> None:
+    """Keep TensorFlow from joining operations where that would end the process.
+
+    On a CPU TensorFlow 2.21 reads beside its memory where a kernel of one tap and something else
+    read the same padded map, once both are joined with what adds them.
+    """
+    graph = operations(model)
+    for name, readers in after(graph).items():
+        taps = [one for one in readers if getattr(one, "kernel_size", None) == (1, 1)]
+        if taps and len(readers) > 1 and type(graph[name]) is L.ZeroPadding2D:
+            tf.config.optimizer.set_experimental_options({"remapping": False})
 
 
 SIDE = 96
