@@ -12,6 +12,8 @@ import pytest
 from omegaconf import OmegaConf
 from wandb_reader import OfflineRun
 
+from convscope.data import dataset
+
 ROOT = Path(__file__).resolve().parent.parent
 RUN = ROOT / "run.py"
 TIME = r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d"
@@ -442,3 +444,27 @@ def test_a_request_that_its_stage_refuses_imports_nothing_heavy(shell):
     assert [line for line in lines if not line.startswith("import time:")][-1].startswith(
         "vgg16 has"
     )
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("images.root", ("stage=classify",)),
+        ("images.labels", ("stage=classify", f'images.root="{dataset.samples()[0]}"')),
+        ("model.weights", ("stage=layers",)),
+        ("model.path", ("stage=layers", "model=file", "model.preprocess=none")),
+        ("ascent.start", ("stage=maximize", "layer=block1_conv1", "filter=3")),
+        ("stage.resume", ("stage=maximize", "layer=block1_conv1", "filter=3")),
+        ("stage.image", ("stage=maximize", "layer=block1_conv1", "stage.objective=caricature")),
+        ("stage.index", ("stage=rank", "layer=block1_conv1", "filter=3")),
+        ("stage.optimum", ("stage=rank", "layer=block1_conv1", "filter=3")),
+    ],
+)
+def test_the_home_of_nobody_is_refused_in_every_path(say, shell, setting, words):
+    ended = say(*words, f'{setting}="~nobody-here/x"')
+    assert (ended.code, ended.line) == (
+        2,
+        f"{setting}=~nobody-here/x cannot be found: there is no user 'nobody-here'. Give the full"
+        " path.",
+    )
+    assert shell.files() == []

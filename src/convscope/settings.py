@@ -74,6 +74,20 @@ Share = Annotated[float, Range(ge=0, le=1)]
 ViewSide = Annotated[int, Range(ge=1, le=LARGEST_VIEW)]
 
 
+def located(setting: str, given: str) -> Path:
+    """Return the path that a setting gives, with the home of a user in the place of `~`.
+
+    Raises:
+        ValueError: there is no such user.
+    """
+    try:
+        return Path(given).expanduser()
+    except RuntimeError:
+        who = given.partition("/")[0].removeprefix("~")
+        why = f"there is no user {who!r}" if who else "the home of the user is not known"
+        raise ValueError(f"{setting}={given} cannot be found: {why}. Give the full path.") from None
+
+
 def sides(size: int | tuple[int, ...]) -> tuple[int, int]:
     """Return a size, one side or [height,width], as height and width."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])

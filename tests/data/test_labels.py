@@ -1,6 +1,7 @@
 """Classes of photographs by names, folders and tables, and of outputs by files of names."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -249,8 +250,8 @@ def test_a_bad_file_is_refused_in_one_line(tmp_path, suffix, text, problem):
     with pytest.raises(ValueError) as caught:
         read(path)
     message = str(caught.value)
-    assert message.startswith(f"model.classes={path} {problem}")
-    assert message.endswith(f". {ACCEPTED['model.classes']}.") and "\n" not in message
+    assert message.startswith(f"model.labels={path} {problem}")
+    assert message.endswith(f". {ACCEPTED['model.labels']}.") and "\n" not in message
 
 
 def test_a_missing_file_and_a_folder_say_why(tmp_path):
@@ -258,3 +259,26 @@ def test_a_missing_file_and_a_folder_say_why(tmp_path):
         read(tmp_path / "nowhere.txt")
     with pytest.raises(ValueError, match="cannot be read: is a directory"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "link"])
+def test_what_is_no_regular_file_is_refused_without_being_read(tmp_path, kind):
+    path = tmp_path / "labels.csv"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path = Path("/dev/zero") if kind == "device" else path
+    if kind == "link":
+        path.symlink_to("/dev/zero")
+    with pytest.raises(ValueError, match=r"^images\.labels=.* is no regular file\. The first row"):
+        of([Path("a.png")], None, path)
+    with pytest.raises(ValueError, match=r"^model\.labels=.* is no regular file\. It is imagenet,"):
+        read(path)
+
+
+def test_a_table_that_fills_the_memory_is_refused(tmp_path):
+    path = tmp_path / "labels.csv"
+    with path.open("wb") as file:
+        file.truncate(2**29 + 1)  # holes alone
+    with pytest.raises(ValueError, match=r"is too large: 536,870,913 bytes\."):
+        read(path)

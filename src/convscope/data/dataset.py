@@ -22,7 +22,7 @@ from convscope.data.labels import Labels, named
 from convscope.data.labels import of as labels_of
 from convscope.data.photograph import digest, read
 from convscope.data.views import Fit, Sides, Size, View, view
-from convscope.settings import ImageSettings, SampleImages, sides
+from convscope.settings import ImageSettings, SampleImages, located, sides
 
 ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 # What a folder of results holds, whose pictures are no photographs: of one run, and of several.
@@ -62,7 +62,7 @@ def photographs(settings: ImageSettings) -> tuple[Path, ...]:
         ValueError, FileNotFoundError: there are none, or they cannot be fetched.
     """
     if settings.root is not None:
-        return folder(Path(settings.root).expanduser())
+        return folder(located("images.root", settings.root))
     if settings.name == "imagenet_samples":
         return folder(imagenet_samples.imagenet_samples())
     return samples()
@@ -71,7 +71,7 @@ def photographs(settings: ImageSettings) -> tuple[Path, ...]:
 def root(settings: ImageSettings) -> Path | None:
     """Return the folder that the photographs lie in; None for those that a package brings."""
     if settings.root is not None:
-        given = Path(settings.root).expanduser()
+        given = located("images.root", settings.root)
         return given.parent if given.is_file() else given
     return imagenet_samples.home() if settings.name == "imagenet_samples" else None
 
@@ -174,7 +174,8 @@ def labels(settings: ImageSettings, paths: Sequence[Path]) -> Labels:
     """
     if isinstance(settings, SampleImages):
         return named([SAMPLES.get(path.name) for path in paths], "the list that Convscope has")
-    table = Path(settings.labels).expanduser() if settings.labels is not None else None
+    given = settings.labels
+    table = located("images.labels", given) if given is not None else None
     return labels_of(paths, root(settings), table)
 
 
@@ -220,7 +221,7 @@ def check_picture(name: str, given: str | None) -> None:
     """Raise ValueError unless the setting `name` gives the path of a picture, or nothing."""
     if given is None:
         return
-    path = Path(given).expanduser()
+    path = located(name, given)
     try:
         photograph.load(path)
     except ValueError as error:

@@ -7,15 +7,20 @@ import io
 import json
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from convscope.data.wordnet import taxonomy
+from convscope.settings import located
 
 # "n02130308_cheetah" and "n01440764_10026", as ILSVRC names its photographs; "n02130308" alone.
 NAMED = re.compile(r"(n\d{8})(?:[_-](.*))?", re.DOTALL)
+
+
+LARGEST_TABLE = 2**29  # bytes; a row for each of ImageNet's photographs takes a tenth of it
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ ACCEPTED = {
         "The first row names the columns: one of image, file, filename, path, name, ImageId and id"
         " for the file, and one of wnid, synset, label, class and PredictionString for its class"
     ),
-    "model.classes": (
+    "model.labels": (
         "It is imagenet, or a file: a text with a name a line, a JSON list of names, a JSON object"
         ' {"0": name, ...}, or a CSV with the columns index and name'
     ),
@@ -232,19 +237,19 @@ def read(path: str | Path) -> tuple[str, ...]:
     """
     if str(path) == IMAGENET:
         return taxonomy().classes
-    file = Path(path).expanduser()
-    text, suffix = _text("model.classes", file), file.suffix.lower()
+    file = located("model.labels", str(path))
+    text, suffix = _text("model.labels", file), file.suffix.lower()
     how = {".json": _json_names, ".csv": _csv_names}.get(suffix)
     names = how(file, text) if how else [line.strip() for line in text.rstrip().splitlines()]
     if not names:
-        raise _error("model.classes", file, "holds no names")
+        raise _error("model.labels", file, "holds no names")
     if "" in names:
-        raise _error("model.classes", file, f"has no name for class {names.index('')}")
+        raise _error("model.labels", file, f"has no name for class {names.index('')}")
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         first = names.index(name)
         both = f"both class {first} and class {names.index(name, first + 1)}"
-        raise _error("model.classes", file, f"calls {both} {name[:40]!a}")
+        raise _error("model.labels", file, f"calls {both} {name[:40]!a}")
     return tuple(names)
 
 
@@ -258,31 +263,31 @@ def _json_names(file: Path, text: str) -> list[str]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _error("model.classes", file, f"is no JSON: {error}") from error
+        raise _error("model.labels", file, f"is no JSON: {error}") from error
     if not isinstance(content, list | dict):
         problem = f"holds {str(content)[:40]!r}, no list and no object"
-        raise _error("model.classes", file, problem)
+        raise _error("model.labels", file, problem)
     names = []
     for entry in content if isinstance(content, list) else content.values():
         name = entry[0] if isinstance(entry, list) and len(entry) == 2 else entry
         if not isinstance(name, str):
             problem = f"holds {str(name)[:40]!r} where a name should be"
-            raise _error("model.classes", file, problem)
+            raise _error("model.labels", file, problem)
         names.append(name.strip())
     return names if isinstance(content, list) else _in_order(file, zip(content, names, strict=True))
 
 
 def _csv_names(file: Path, text: str) -> list[str]:
     """Return the names in a CSV."""
-    header, rows = _csv("model.classes", file, text)
+    header, rows = _csv("model.labels", file, text)
     index, name = (
-        _column("model.classes", file, header, (title,), title) for title in ("index", "name")
+        _column("model.labels", file, header, (title,), title) for title in ("index", "name")
     )
     full = [row for row in rows if any(cell.strip() for cell in row)]
     for row in full:
         if len(row) <= max(index, name):
             problem = f"has the row {','.join(row)!a}, which is too short"
-            raise _error("model.classes", file, problem)
+            raise _error("model.labels", file, problem)
     return _in_order(file, ((row[index], row[name].strip()) for row in full))
 
 
@@ -293,14 +298,14 @@ def _in_order(file: Path, pairs: Iterable[tuple[str, str]]) -> list[str]:
         digits = key.strip()
         if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
             problem = f"has the number {key[:40]!a}; classes count from 0"
-            raise _error("model.classes", file, problem)
+            raise _error("model.labels", file, problem)
         if int(digits) in found:
-            raise _error("model.classes", file, f"has class {int(digits)} twice")
+            raise _error("model.labels", file, f"has class {int(digits)} twice")
         found[int(digits)] = name
     for number in range(len(found)):
         if number not in found:
             problem = f"has no class {number}, but {max(found)}; classes count from 0"
-            raise _error("model.classes", file, problem)
+            raise _error("model.labels", file, problem)
     return [found[number] for number in range(len(found))]
 
 
@@ -308,9 +313,15 @@ def _text(setting: str, file: Path, errors: str = "strict") -> str:
     """Return the text of the file that a setting names.
 
     Raises:
-        ValueError: it cannot be read, is empty, or is no UTF-8.
+        ValueError: it cannot be read, is too large, is empty, or is no UTF-8.
     """
     try:
+        # A pipe would keep its reader waiting for ever, and a device fill the memory.
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+            raise _error(setting, file, "is no regular file")
+        if status.st_size > LARGEST_TABLE:
+            raise _error(setting, file, f"is too large: {status.st_size:,} bytes")
         text = file.read_text("utf-8-sig", errors)
     except UnicodeDecodeError as error:
         problem = f"is not UTF-8: byte {error.start} cannot be read"

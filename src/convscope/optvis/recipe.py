@@ -21,7 +21,7 @@ from convscope.optvis.objectives import Objective
 from convscope.optvis.optimizers import OPTIMIZERS, SCHEDULES
 from convscope.optvis.penalties import Penalty, blur_decay, l1, l2, total_variation
 from convscope.optvis.transforms import Transform, affine, blur, crops, noise
-from convscope.settings import AscentSettings, MacoAscent, PixelAscent, sides
+from convscope.settings import AscentSettings, MacoAscent, PixelAscent, located, sides
 from convscope.unit import Unit
 
 
@@ -52,7 +52,7 @@ def recipe(
     height, width = size
     start = None if settings.start == "noise" else np.full((*size, 3), 0.5)
     if settings.picture:
-        start = fitted(Path(settings.picture).expanduser(), size)
+        start = fitted(located("ascent.start", settings.picture), size)
     if isinstance(settings, PixelAscent):
         images_from = parameterization.pixel(settings.deviation)
     elif isinstance(settings, MacoAscent):

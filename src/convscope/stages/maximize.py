@@ -21,6 +21,7 @@ from convscope.settings import (
     MacoAscent,
     ModelSettings,
     NotNegative,
+    located,
     sides,
 )
 from convscope.stages import checks, resume
@@ -110,8 +111,8 @@ class Settings:
         every = asdict(self)
         stage = {key: value for key, value in every["stage"].items() if key != "resume"}
         ascent = {key: value for key, value in every["ascent"].items() if key != "chunk"}
-        given = [self.stage.image, self.ascent.picture]
-        pictures = [Path(name).expanduser() for name in given if name]
+        given = {"stage.image": self.stage.image, "ascent.start": self.ascent.picture}
+        pictures = [located(setting, path) for setting, path in given.items() if path]
         asked = {
             "model": self.model.called,
             "weights": registry.outline(self.model).weights.sha256,
@@ -174,7 +175,7 @@ def check(settings: Settings) -> None:
     dataset.check_picture("ascent.start", settings.ascent.picture)
     dataset.check_picture("stage.image", stage.image)
     if stage.resume not in ("auto", "never"):
-        then, _ = resume.read(Path(stage.resume).expanduser())
+        then, _ = resume.read(located("stage.resume", stage.resume))
         if other := resume.differences(then, settings.request):
             raise ValueError(
                 f"stage.resume={stage.resume} cannot be taken up: {'; '.join(other)}. Give the"
@@ -274,7 +275,7 @@ def earlier(settings: Settings, tracker: Tracker) -> Path | None:
     if settings.stage.resume == "never":
         return None
     if settings.stage.resume != "auto":
-        return Path(settings.stage.resume).expanduser()
+        return located("stage.resume", settings.stage.resume)
     # The jobs of a multirun lie side by side too, but none is an earlier one of another.
     if (tracker.directory.parent / JOBS).exists():
         return None
@@ -309,7 +310,7 @@ def climb(settings: Settings, network: Network) -> tuple[Ascent, int]:
         aim,
         size,
         group=stage.samples if stage.diversity else 1,
-        reference=Path(stage.image).expanduser() if stage.image else None,
+        reference=located("stage.image", stage.image) if stage.image else None,
         magnitudes=magnitudes,
     )
     if stage.animation:

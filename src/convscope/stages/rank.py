@@ -14,7 +14,7 @@ from convscope.activations import index as indices
 from convscope.activations.index import ActivationIndex, ranges
 from convscope.data import dataset
 from convscope.models.zoo import registry
-from convscope.settings import Count, ImageSettings, LayerName, ModelSettings, Range
+from convscope.settings import Count, ImageSettings, LayerName, ModelSettings, Range, located
 from convscope.stages import checks, resume
 from convscope.tracking.files import relative
 from convscope.tracking.tracker import Tracker
@@ -119,7 +119,7 @@ def check(settings: Settings) -> None:
     checks.check_photographs(settings.images, settings.model, settings.layer)
     if named:
         resume.optimum(stage.optimum, settings.model, named[0])
-    home = Path(stage.index).expanduser()
+    home = located("stage.index", stage.index)
     there = next(place for place in (home, *home.absolute().parents) if place.exists())
     if not there.is_dir():
         raise ValueError(f"stage.index={stage.index}: {there} is a file. Give a folder.")
@@ -320,7 +320,7 @@ class Indexing:
         Raises:
             ValueError: what lies in the place of the index is damaged, or of no use.
         """
-        home = Path(self.settings.stage.index).expanduser()
+        home = located("stage.index", self.settings.stage.index)
         try:
             return self._index(home)
         except OSError as error:

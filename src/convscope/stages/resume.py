@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from convscope.models.zoo import registry
-from convscope.settings import ModelSettings
+from convscope.settings import ModelSettings, located
 from convscope.tracking.multirun import outcome
 from convscope.unit import Unit
 
@@ -94,7 +94,7 @@ def optimum(given: float | str | None, model: ModelSettings, unit: Unit) -> floa
     """
     if given is None or isinstance(given, float):
         return given
-    folder = Path(given).expanduser()
+    folder = located("stage.optimum", given)
     try:
         summary = json.loads((folder / "summary.json").read_text("utf-8"))
         with (folder / "tables" / "optima.csv").open(encoding="utf-8", newline="") as file:

@@ -33,6 +33,7 @@ from convscope.models.zoo.keras_files import (
     misfit,
     shapes,
 )
+from convscope.settings import located
 
 Make = partial[keras.Model]
 file_utils = keras.src.utils.file_utils
@@ -54,7 +55,7 @@ def application(name: str, weights: str, check: bool = True) -> Network:
         FileNotFoundError: the file of weights is neither there nor to be had.
         ValueError: there is no such network, or the file is damaged or does not fit it.
     """
-    make, ours, path = _find(name), mode(name), Path(weights).expanduser()
+    make, ours, path = _find(name), mode(name), located("model.weights", weights)
     if weights not in ("imagenet", "random") and not path.is_file():
         raise FileNotFoundError(
             f"model.weights={weights} is not a file. It is imagenet, random, or a file of"

@@ -20,6 +20,7 @@ from convscope.settings import (
     FileModel,
     ModelSettings,
     PackagedModel,
+    located,
     sides,
 )
 from convscope.text import by, listed
@@ -108,7 +109,8 @@ def network(model: ModelSettings) -> Network:
             damaged.
     """
     given = model.path if isinstance(model, FileModel) else model.weights
-    file = Path(given).expanduser() if given else None
+    setting = "model.path" if isinstance(model, FileModel) else "model.weights"
+    file = located(setting, given) if given else None
     found = file.stat() if file and file.is_file() else None
     return _loaded(model, found and (found.st_mtime_ns, found.st_size))
 
@@ -125,7 +127,7 @@ def _loaded(model: ModelSettings, _: object) -> Network:
         return application(model.name, model.weights or "imagenet", model.check)
     from convscope.models.zoo.keras_files import keras_file
 
-    path = Path(model.path).expanduser()
+    path = located("model.path", model.path)
     settings = model.preprocess, model.called, model.labels, model.custom, model.output, model.check
     return keras_file(path, *settings)
 
@@ -165,7 +167,7 @@ def asked(model: ModelSettings) -> list[str]:
 
 def _weight_file(model: PackagedModel) -> Path | None:
     """Return the file that the weights of a packaged network come from; None: the packaged one."""
-    return Path(model.weights).expanduser() if model.weights else None
+    return located("model.weights", model.weights) if model.weights else None
 
 
 def _drawn(found: Network) -> Outline:
