@@ -66,6 +66,7 @@ def every(names):
 
 def scrambled(name: str) -> Network:
     """A network with normal weights and all that normalizes drawn far from one and zero."""
+    keras.utils.set_random_seed(7)
     with fresh_names():
         model = names()[name](weights=None)
     draws = np.random.default_rng(7)
