@@ -305,7 +305,8 @@ def judge(seed: int, folder: Any) -> None:
     wanted = keras.tree.flatten(drawn.model(taken, training=False))
     graph = network.graphs[-1]
     model = keras.Model(
-        network.graphs[-1][next(iter(graph))].output, [graph[name].output for name in network.ends]
+        network.graphs[-1][next(iter(graph))].output,
+        [graph[name].output for name in network.ends.values()],
     )
     for one, other in zip(wanted, keras.tree.flatten(model(taken)), strict=True):
         same(one, other)

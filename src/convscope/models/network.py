@@ -133,8 +133,8 @@ class Network:
         size: height and width in pixels of the images it was trained on; None where unknown.
         fixed: all of the network, for images of that size alone; None where `model` is all of it.
         absorbed: layers of the original that are part of another: {BatchNorm: its convolution}.
-        ends: the operations that give the network's own outputs; none where they are all that
-            nothing reads.
+        ends: {each of the network's own outputs: the operation that gives it}; none where they
+            are all that nothing reads.
         output: the one of these that was chosen; None: whichever classifies.
         error: how far it is from the model as Keras runs it, as a share; None: not compared.
     """
@@ -148,7 +148,7 @@ class Network:
     size: tuple[int, int] | None = None
     fixed: keras.Model | None = None
     absorbed: Mapping[str, str] = field(default_factory=dict)
-    ends: tuple[str, ...] = ()
+    ends: Mapping[str, str] = field(default_factory=dict)
     output: str | None = None
     error: float | None = None
 
@@ -259,7 +259,7 @@ def build(
     error = _verified(name, model, fixed or body, body, made) if check else None
     return Network(
         name, body, made, provenance, "float32", tuple(classes), size, fixed, absorbed(model),
-        tuple(ends.values()), ends[output] if output else None, error,
+        ends, ends[output] if output else None, error,
     )  # fmt: skip
 
 
@@ -359,14 +359,16 @@ def head(network: Network) -> Head | None:
     Of a network with several outputs that classify none is the one, unless it was chosen.
     """
     found = heads(network)
-    return _head(network.graphs[-1][found[0]]) if len(found) == 1 else None
+    return next(iter(found.values())) if len(set(found.values())) == 1 else None
 
 
-def heads(network: Network) -> tuple[str, ...]:
-    """Return the outputs of a network that classify, or the chosen one alone if it does."""
-    ends = network.ends or [tensor._keras_history.operation.name for tensor in _last(network)]
-    chosen = [network.output] if network.output else ends
-    return tuple(name for name in dict.fromkeys(chosen) if _head(network.graphs[-1][name]))
+def heads(network: Network) -> dict[str, Head]:
+    """Return how each output of a network that classifies does, or the chosen one alone."""
+    every = [tensor._keras_history.operation.name for tensor in _last(network)]
+    ends = network.ends or dict(zip(every, every, strict=True))
+    chosen = {name: end for name, end in ends.items() if network.output in (None, end)}
+    found = {name: _head(network.graphs[-1][end]) for name, end in chosen.items()}
+    return {name: one for name, one in found.items() if one}
 
 
 def classifier(network: Network) -> str | None:

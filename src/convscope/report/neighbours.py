@@ -33,7 +33,6 @@ AGREEMENTS = tuple(field.name for field in fields(Agreement))
 """Of the table of agreement, a row for each question."""
 
 DRAWN = 24  # photographs in the picture
-NEAREST = {"class": "the same class", "kind": "the same kind"}
 
 
 @dataclass(frozen=True)
@@ -234,7 +233,7 @@ class Neighbourhood:
             start = f"It tells photographs apart no better than {than}"
         return (
             f"{start}: the nearest photograph to {percent(one.share)} of {one.photographs:,} shows"
-            f" {NEAREST[one.what]}; {beside}."
+            f" the same {one.what}; {beside}."
         )
 
     def lines(self) -> list[str]:

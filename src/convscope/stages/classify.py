@@ -63,11 +63,11 @@ def check(settings: Settings) -> None:
         ValueError, FileNotFoundError: several outputs that classify, missing or damaged weights, no
             photographs, photographs shown too small, labels that do not fit them.
     """
+    settings = checks.settled(settings)
     last = registry.check_classifier(settings.model)
     if last is None or settings.stage.features is not None:
         neighbours.check(_question(settings))
         return
-    settings = checks.settled(settings)
     found = registry.outline(settings.model)
     registry.check_size("images.size", settings.images.size, found, last)
     dataset.check_readable(settings.images)
@@ -78,10 +78,10 @@ def run(settings: Settings, tracker: Tracker) -> None:
 
     One that has no classes is asked for the photographs that its features put near each other.
     """
+    settings = checks.settled(settings)
     if settings.stage.features is not None or registry.check_classifier(settings.model) is None:
         neighbours.run(_question(settings), tracker)
         return
-    settings = checks.settled(settings)
     paths = dataset.photographs(settings.images)
     with tracker.timer("load"):
         network = registry.network(settings.model)

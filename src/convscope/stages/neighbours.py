@@ -31,7 +31,7 @@ class Question:
 
     Attributes:
         model: the network.
-        images: the photographs.
+        images: the photographs, at a size that is a number.
         features: the layer that tells them apart; None: the network's end.
         neighbours: of each photograph.
         shown: photographs on the page.
@@ -53,7 +53,7 @@ def check(question: Question) -> None:
         ValueError, FileNotFoundError: an unknown layer, missing or damaged weights, no photographs,
             photographs shown too small, labels that do not fit them.
     """
-    question, layer = checks.settled(question), question.features
+    layer = question.features
     found = registry.outline(question.model)
     if layer is not None and layer not in found.layers:
         graph = registry.network(question.model).graphs[-1]
@@ -80,7 +80,6 @@ def _few(name: str, count: int) -> str:
 
 def run(question: Question, tracker: Tracker) -> None:
     """Show every photograph to the network, and to itself untrained, and compare what is near."""
-    question = checks.settled(question)
     paths = dataset.photographs(question.images)
     with tracker.timer("load"):
         network = registry.network(question.model)

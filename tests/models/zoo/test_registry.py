@@ -1,5 +1,7 @@
 """What is known of a network before and after it is loaded, and what cannot be asked."""
 
+from dataclasses import replace
+
 import asked
 import pytest
 
@@ -130,3 +132,20 @@ def test_settings_of_a_model_that_do_not_belong_together_are_refused(option, cha
     values = {**asked.values_of("model", option), **changed}
     with pytest.raises(ValueError, match=message):
         asked.read(asked.ModelSettings, values, "model")
+
+
+def test_of_several_outputs_that_classify_one_is_named_as_the_setting_takes_it(tmp_path):
+    image = keras.Input((9, 9, 3))
+    pooled = L.GlobalAveragePooling2D()(L.Conv2D(4, 3)(image))
+    ends = {name: L.Dense(3, activation="softmax")(pooled) for name in ("kind", "colour")}
+    ends["mask"] = L.Conv2D(1, 3)(image)
+    keras.Model(image, ends).save(tmp_path / "own.keras")
+    settings = asked.model(None, "file", path=str(tmp_path / "own.keras"), preprocess="none")
+    with pytest.raises(ValueError) as caught:
+        registry.check_classifier(settings)
+    assert str(caught.value) == (
+        "own classifies in each of its outputs colour and kind. Say which one is asked, with"
+        " model.output=colour."
+    )
+    assert registry.check_classifier(replace(settings, output="colour")) is not None
+    assert registry.check_classifier(replace(settings, output="mask")) is None

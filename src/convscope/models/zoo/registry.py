@@ -188,7 +188,7 @@ def _drawn(found: Network) -> Outline:
         layers(found),
         last.layer if last else None,
         last.classes if last else 0,
-        heads(found) if last is None else (),
+        tuple(heads(found)) if last is None else (),
         found.size,
         found.demands,
         positions,
